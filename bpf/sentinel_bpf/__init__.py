@@ -1,0 +1,1 @@
+"""The Python bank of the kernel border: mechanism, never policy."""

@@ -1,0 +1,1 @@
+"""The `sentinel` command, which is also `kubectl sentinel`."""

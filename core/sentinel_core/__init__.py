@@ -1,0 +1,1 @@
+"""Pure sums shared by the agent, the lab, the operator and training."""

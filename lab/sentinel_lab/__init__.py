@@ -1,0 +1,1 @@
+"""The testbed: namespaces, honest traffic, benchmarks; never imported by the product."""

@@ -1,0 +1,1 @@
+"""The node agent: observe, predict, decide, act, report, every 100 ms."""

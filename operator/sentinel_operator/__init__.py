@@ -1,0 +1,1 @@
+"""The operator: one resource in, a running predictive cluster out."""
