@@ -1,0 +1,112 @@
+"""The one door to the API server: reads, server-side apply, deletes; foreign exceptions end here."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
+
+from sentinel_api.errors import Invalid, Transient
+from sentinel_operator.objects import FIELD_MANAGER, Key, Manifest, key
+
+REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+
+class Conflict(Transient):
+    """Somebody wrote in between; look again, then decide again."""
+
+
+class Cluster:
+    """Typed thinly over the dynamic client: objects are plain mappings in and out."""
+
+    def __init__(self, dynamic: DynamicClient) -> None:
+        self._dynamic = dynamic
+
+    async def get(self, at: Key) -> Manifest | None:
+        try:
+            resource = await self._resource(at.api_version, at.kind)
+            found = await resource.get(name=at.name, namespace=at.namespace or None)
+        except (ApiException, DynamicApiError) as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise _translated(error, f"read {at}") from error
+        return _plain(found)
+
+    async def list(self, api_version: str, kind: str, namespace: str = "", labels: str = "") -> tuple[Manifest, ...]:
+        try:
+            resource = await self._resource(api_version, kind)
+            found = await resource.get(namespace=namespace or None, label_selector=labels or None)
+        except (ApiException, DynamicApiError) as error:
+            raise _translated(error, f"list {kind}s") from error
+        return tuple({"apiVersion": api_version, "kind": kind, **item} for item in _plain(found).get("items", ()))
+
+    async def apply(self, manifest: Manifest) -> None:
+        at = key(manifest)
+        try:
+            resource = await self._resource(at.api_version, at.kind)
+            await self._dynamic.server_side_apply(
+                resource, body=dict(manifest), namespace=at.namespace or None, field_manager=FIELD_MANAGER,
+                force_conflicts=True,
+            )  # fmt: skip
+        except (ApiException, DynamicApiError) as error:
+            raise _translated(error, f"apply {at}") from error
+
+    async def delete(self, at: Key) -> None:
+        """Deleting what is gone already is done."""
+        try:
+            resource = await self._resource(at.api_version, at.kind)
+            await resource.delete(name=at.name, namespace=at.namespace or None)
+        except (ApiException, DynamicApiError) as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise _translated(error, f"delete {at}") from error
+
+    async def merge(self, at: Key, body: Mapping[str, Any], subresource: str = "") -> None:
+        """A merge patch; with `metadata.resourceVersion` in the body it is refused when somebody wrote in between."""
+        try:
+            resource = await self._resource(at.api_version, at.kind)
+            target = resource.subresources[subresource] if subresource else resource
+            await target.patch(
+                body=dict(body), name=at.name, namespace=at.namespace or None,
+                content_type="application/merge-patch+json",
+            )  # fmt: skip
+        except (ApiException, DynamicApiError) as error:
+            raise _translated(error, f"patch {at}") from error
+
+    async def _resource(self, api_version: str, kind: str) -> Any:
+        try:
+            return await self._dynamic.resources.get(api_version=api_version, kind=kind)
+        except ResourceNotFoundError as error:
+            raise Invalid(f"the cluster knows no {kind} of {api_version}: install the CRDs first") from error
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Cluster]:
+    """In a pod by its service account, elsewhere by KUBECONFIG."""
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        await config.load_kube_config()
+    async with client.ApiClient() as api, DynamicClient(api) as dynamic:
+        yield Cluster(dynamic)
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    plain = found.to_dict()
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _translated(error: Any, what: str) -> Exception:
+    said = f"the API server refuses to {what} ({error.status}): {_message(error)}"
+    if error.status == HTTPStatus.CONFLICT:
+        return Conflict(said)
+    return Invalid(said) if error.status in REFUSED else Transient(said)
+
+
+def _message(error: Any) -> str:
+    body = error.body if isinstance(error.body, str) else (error.body or b"").decode(errors="replace")
+    return body[:500]

@@ -1,0 +1,48 @@
+"""Which clusters want a look: many events of one cluster make one look, and a failed look comes again later."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 120.0
+
+
+class ClusterName(NamedTuple):
+    namespace: str
+    name: str
+
+
+def retry_after_s(failures: int) -> float:
+    """Doubles from one second to two minutes, so that a broken object never makes a hot loop."""
+    return float(min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 10)))
+
+
+@dataclass(slots=True)
+class Due:
+    """A set with a bell. A cluster marked while it is being looked at is looked at once more."""
+
+    _marked: dict[ClusterName, None] = field(default_factory=dict)
+    _failures: dict[ClusterName, int] = field(default_factory=dict)
+    _bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def mark(self, name: ClusterName) -> None:
+        self._marked[name] = None
+        self._bell.set()
+
+    async def take(self) -> ClusterName:
+        """The one marked longest ago; waits for the first mark."""
+        while not self._marked:
+            self._bell.clear()
+            await self._bell.wait()
+        name = next(iter(self._marked))
+        del self._marked[name]
+        return name
+
+    def succeeded(self, name: ClusterName) -> None:
+        self._failures.pop(name, None)
+
+    def failed(self, name: ClusterName) -> float:
+        """How long to wait before the next look at this cluster."""
+        self._failures[name] = self._failures.get(name, 0) + 1
+        return retry_after_s(self._failures[name])

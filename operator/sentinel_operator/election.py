@@ -1,0 +1,50 @@
+"""One leader among the replicas: the client library's Lease election, and an exit when the Lease is lost.
+
+A replica that lost its Lease must not go on deciding beside its successor; leaving the process is the one way to be
+sure that nothing of it does.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.leaderelection.electionconfig import Config
+from kubernetes.aio.leaderelection.leaderelection import LeaderElection
+from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
+
+LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
+LEASE_NAME = "sentinel-operator"
+LEASE_LOST_CODE = 3
+
+log = structlog.get_logger()
+
+
+async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Waits to become leader, then runs `work` until it ends or the Lease is lost; answers the process's exit code."""
+    worked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def leading() -> None:
+        log.info("lease_won", identity=identity)
+        try:
+            await work()
+        except BaseException as error:
+            if not worked.done():
+                worked.set_exception(error)
+            raise
+        worked.set_result(None)
+
+    async def stopped() -> None:
+        log.error("lease_lost", identity=identity)
+
+    lock = LeaseLock(LEASE_NAME, namespace, identity, api)
+    log.info("lease_wanted", identity=identity, namespace=namespace)
+    election = asyncio.create_task(LeaderElection(Config(lock, LEASE_S, RENEW_S, RETRY_S, leading, stopped)).run())
+    done, _ = await asyncio.wait({election, worked}, return_when=asyncio.FIRST_COMPLETED)
+    if worked in done:
+        election.cancel()
+        await worked
+        return 0
+    await election
+    return LEASE_LOST_CODE

@@ -1,0 +1,48 @@
+"""How the operator names and compares Kubernetes objects: plain values, no client."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Manifest = Mapping[str, Any]
+
+DIGEST = "sentinel.io/digest"  # annotation: what we last applied, so that an unchanged object is not written again
+OWNER = "sentinel.io/cluster"  # label: the BufferCluster an object belongs to
+FIELD_MANAGER = "sentinel-operator"
+
+
+class Key(NamedTuple):
+    """One object of a cluster; `namespace` is empty for cluster-scoped kinds."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {place}{self.name}"
+
+
+def key(manifest: Manifest) -> Key:
+    meta = manifest["metadata"]
+    return Key(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def digest(manifest: Manifest) -> str:
+    """The same whatever the order of keys; 16 hex digits, since it only tells versions of one object apart."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def signed(manifest: Manifest) -> Manifest:
+    """The manifest with the digest of itself as an annotation."""
+    meta = manifest["metadata"]
+    annotations = {**meta.get("annotations", {}), DIGEST: digest(manifest)}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}
+
+
+def signature(live: Manifest) -> str:
+    """The digest that a live object carries; empty when we did not write it."""
+    return str(live["metadata"].get("annotations", {}).get(DIGEST, ""))
