@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include <sentinel/abi.h>
+#include <sentinel/reason.h>
 
 /* The compiler describes a type in BTF only when something has it; a union costs the bytes of its largest member. */
 union sn_abi_types {
@@ -19,8 +20,6 @@ union sn_abi_types {
 	struct sn_sojourn sojourn;
 	struct sn_queue queue;
 	struct sn_meta meta;
-	struct sn_rule rule;
-	struct sn_rules_head rules_head;
 	struct sn_ready ready;
 	struct sn_probe probe;
 	struct sn_seen seen;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel programs and user space say to each other. Python reads every layout and constant below from the
- * BTF of the built object (src/abi.bpf.c puts them there) and never retypes one. Whoever changes a layout or the
- * meaning of a field raises SN_ABI_VERSION; sentinel_bpf refuses to load an object of another version.
+ * What the kernel programs and user space say to each other; flow.h, rules.h and reason.h hold the rest. Python reads
+ * every layout and constant from the BTF of the built object (src/abi.bpf.c puts them there) and never retypes one.
+ * Whoever changes a layout or the meaning of a field raises SN_ABI_VERSION; sentinel_bpf refuses to load an object of
+ * another version.
  *
  * Integers are in host byte order unless their type says __be16, __be32 or __be64. Times are CLOCK_MONOTONIC.
  */
@@ -18,49 +19,21 @@ enum sn_const {
 	SN_CLASSES = 16, /* class 0 holds what no rule matched */
 	SN_UNMATCHED = 0,
 	SN_RULES_PER_CLASS = 64,
-	SN_RULES = 1024, /* of one generation: SN_CLASSES x SN_RULES_PER_CLASS */
 	SN_SIZE_BUCKETS = 16, /* log2 of the frame's bytes */
 	SN_GAP_BUCKETS = 32, /* log2 of the nanoseconds since the class's last packet on this CPU */
-	SN_SOJOURN_BUCKETS = 96, /* four an octave from 1 us: bucket b starts at 2^(b/4) us x (1 + (b%4)/4) */
+	SN_SOJOURN_BUCKETS =
+		96, /* four an octave from 1 us: bucket 4 x octave + quarter starts at 2^octave x (1 + quarter / 4) */
 	SN_CELL_BYTES = 128,
 	SN_READY_MAX_AGE_MS = 500, /* readiness older than this is no data */
 };
 
-/* What became of a packet; the detail is sn_reason. */
+/* What became of a packet; why is told by enum sn_reason (reason.h). */
 enum sn_verdict {
 	SN_VERDICT_PASS = 0,
 	SN_VERDICT_MARK = 1, /* passed, with Congestion Experienced */
 	SN_VERDICT_DROP = 2,
 	SN_VERDICT_REFLECT = 3, /* sent back where it came from */
 	SN_VERDICTS = 4,
-};
-
-/* Why: one counter each, so that every packet can be accounted for. Only append. */
-enum sn_reason {
-	SN_REASON_PASSED = 0, /* parsed, in a class, within its order */
-	SN_REASON_NOT_IP = 1,
-	SN_REASON_TRUNCATED = 2,
-	SN_REASON_MALFORMED = 3,
-	SN_REASON_VLAN_TOO_DEEP = 4,
-	SN_REASON_EXTENSIONS_TOO_LONG = 5,
-	SN_REASON_FRAGMENT = 6, /* no ports: by address pair */
-	SN_REASON_OTHER_PROTOCOL = 7, /* neither TCP, UDP nor ICMP: by address pair */
-	SN_REASON_NO_ORDER = 8, /* its class was never given one */
-	SN_REASON_LEASE_OVER = 9, /* the order ran out: passed untouched */
-	SN_REASON_MARKED = 10,
-	SN_REASON_NOT_ECN_CAPABLE = 11, /* due a mark, cannot carry one: passed */
-	SN_REASON_EARLY_DROP = 12, /* by the controller's probability */
-	SN_REASON_OVER_LIMIT = 13, /* the virtual queue stands at max_bytes */
-	SN_REASON_OVER_RATE = 14, /* a token bucket ran dry */
-	SN_REASON_PROBE_REFLECTED = 15,
-	SN_REASON_PROBE_OVER_RATE = 16,
-	SN_REASON_PROBE_FOREIGN = 17, /* from a source that is not allowed */
-	SN_REASON_DECAPSULATED = 18,
-	SN_REASON_TUNNEL_FOREIGN = 19, /* our encapsulation from a source that is not allowed */
-	SN_REASON_TUNNEL_MALFORMED = 20,
-	SN_REASON_FLOW_TABLE_FULL = 21,
-	SN_REASON_NO_SUCH_CPU = 22, /* more CPUs than counter cells: passed, uncounted by class */
-	SN_REASONS = 32, /* size of the counter array: room to append */
 };
 
 /*
@@ -135,37 +108,6 @@ struct sn_meta {
 	__u32 class_id;
 };
 SN_SIZE(struct sn_meta, 8);
-
-/* ---- rules ---- */
-
-/* IPv4 addresses are written as ::ffff:a.b.c.d with masks to match; a field that is not asked about matches all. */
-struct sn_rule {
-	__be32 source[4];
-	__be32 source_mask[4];
-	__be32 destination[4];
-	__be32 destination_mask[4];
-	__u64 dscp_set; /* bit n: DSCP n matches; all ones: any */
-	__u16 source_port_min;
-	__u16 source_port_max;
-	__u16 destination_port_min;
-	__u16 destination_port_max;
-	__u8 protocol; /* 0: any */
-	__u8 class_id;
-	__u8 family; /* 4, 6, or 0: any */
-	__u8 _pad[5];
-};
-SN_SIZE(struct sn_rule, 88);
-
-/*
- * The rule set is double-buffered: user space fills rules [(1 - active) x SN_RULES, ...), then stores `active`.
- * First match wins. `generation` only ever grows: a class cached under an older one is looked up again.
- */
-struct sn_rules_head {
-	__u32 active;
-	__u32 generation;
-	__u32 count[2];
-};
-SN_SIZE(struct sn_rules_head, 16);
 
 /* ---- balancer and liveness ---- */
 
