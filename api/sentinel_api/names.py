@@ -1,0 +1,16 @@
+"""The names by which the parts find each other in a cluster; written once, so that nobody mistypes one."""
+
+GROUP = "sentinel.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+ROLE_LABEL = f"{GROUP}/role"
+ROLE_EDGE = "edge"
+ROLE_BUFFER = "buffer"
+CLUSTER_LABEL = f"{GROUP}/cluster"
+
+FINALIZER = f"{GROUP}/detach"
+LOAD_BALANCER_CLASS = f"{GROUP}/buffer"
+
+AGENT_SERVICE_ACCOUNT = "sentinel-agent"
+NODE_NAME_CLAIM = "authentication.kubernetes.io/node-name"

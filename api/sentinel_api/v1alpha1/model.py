@@ -1,0 +1,127 @@
+"""The base of every API type: frozen, camelCase on the wire, and accepting exactly what the API server accepts."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from sentinel_api.errors import Invalid
+from sentinel_api.v1alpha1 import refusals
+from sentinel_api.v1alpha1.cel import Rule, cel, holds, rules_in
+
+__all__ = ["Count", "Digest", "Flag", "Int", "Label", "Model", "Name", "Percent", "Time", "cel"]
+
+# The widest integer that every JSON reader keeps exactly.
+MAX_INT = (1 << 53) - 1
+
+_RFC3339 = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+        raise ValueError("must be a time such as 2030-01-31T12:00:00Z")
+    if not isinstance(value, str | datetime):
+        raise ValueError("must be a time such as 2030-01-31T12:00:00Z")
+    return value
+
+
+def _wire_instant(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+# No coercion: a server takes neither "5" nor true for the number 5.
+Int = StrictInt
+Flag = StrictBool
+Count = Annotated[StrictInt, Field(ge=0, le=MAX_INT)]
+Percent = Annotated[StrictInt, Field(ge=0, le=100)]
+Time = Annotated[AwareDatetime, BeforeValidator(_instant), PlainSerializer(_wire_instant, return_type=str)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+
+
+_FROM_WIRE = {"source": "wire"}
+
+
+class Model(BaseModel):
+    """Frozen value; fields of a newer writer are ignored, so that versions one apart can talk."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def parse(cls, wire: Mapping[str, Any]) -> Self:
+        """What a server or a file handed us. Raises Invalid with the API server's own sentence for each mistake."""
+        try:
+            return cls.model_validate(dict(wire), context=_FROM_WIRE)
+        except ValidationError as error:
+            raise Invalid("; ".join(refusals.sentences(error))) from error
+
+    def wire(self) -> dict[str, Any]:
+        """JSON-ready, camelCase, without what is unset; `parse` reads it back to an equal value."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def rules(cls) -> tuple[Rule, ...]:
+        return rules_in(cls.model_config.get("json_schema_extra"))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_needs_a_default(cls, data: object, info: ValidationInfo) -> object:
+        """Python callers may pass None for "unset"; on the wire the server takes null only where a default serves."""
+        if info.context is not _FROM_WIRE or not isinstance(data, dict):
+            return data
+        for key in (key for key, value in data.items() if value is None):
+            if cls._default(key) is None:
+                raise PydanticCustomError("cel", "{message}", {"message": f"{key} must not be null: leave it out"})
+        return {key: value for key, value in data.items() if value is not None}
+
+    @classmethod
+    def _default(cls, alias: str) -> object:
+        """Unknown fields are pruned before anybody looks at them, so null is as good there as anything."""
+        field = next((field for field in cls.model_fields.values() if field.alias == alias), None)
+        if field is None:
+            return Ellipsis
+        return None if field.is_required() else field.get_default(call_default_factory=True)
+
+    @model_validator(mode="after")
+    def _obeys_its_rules(self) -> Self:
+        standing = [rule for rule in self.rules() if not rule.about_change]
+        if standing:
+            wire = self.wire()
+            for rule in standing:
+                if not holds(rule, {"self": wire}):
+                    raise PydanticCustomError("cel", "{message}", {"message": rule.message})
+        return self
+
+    def refused_changes(self, old: Self, path: str = "") -> tuple[str, ...]:
+        """Why the server would refuse to store this over `old`: a sentence for each broken transition rule."""
+        sentences = [
+            f"{path or '<root>'}: {rule.message}"
+            for rule in self.rules()
+            if rule.about_change and not holds(rule, {"self": self.wire(), "oldSelf": old.wire()})
+        ]
+        for name, field in type(self).model_fields.items():
+            now, before = getattr(self, name), getattr(old, name)
+            if isinstance(now, Model) and type(now) is type(before):
+                below = f"{path}.{field.alias}" if path else str(field.alias)
+                sentences.extend(now.refused_changes(before, below))
+        return tuple(sentences)
