@@ -107,7 +107,7 @@ class Sample:
 
     def has(self, group: Valid) -> NDArray[np.bool_]:
         """Per class: whether all fields of the group were measured."""
-        return np.equal(self.valid & np.uint8(group), np.uint8(group))
+        return np.asarray((self.valid & np.uint8(group)) == np.uint8(group), np.bool_)
 
     def rows(self) -> NDArray[np.void]:
         """The sample as rows of a recording, one a class."""
