@@ -1,0 +1,62 @@
+# Every recipe is one line; whatever is longer lives in tools/. Each target sets up what it needs, and can be run twice.
+
+PYTEST := .venv/bin/pytest
+export PATH := $(PATH):/usr/sbin:/sbin
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help demo test test-all check fmt crds bpf tools vm setup doctor clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: ready-net bpf ## watch real XDP on this machine absorb a burst, after a look at what the machine can do
+	@tools/demo.sh
+
+test: ready-all bpf static tools ## the whole ladder, with at most 4 minutes of its slow rungs
+	@$(PYTEST) --slow=slice
+
+test-all: ready-all bpf static tools ## everything that this machine can run
+	@$(PYTEST) --slow=all
+
+check: ready-check bpf static ## what every commit must pass: style, types, contracts, unit, conformance and BPF tests
+	@$(PYTEST) --slow=none $(wildcard tests/unit tests/conformance tests/bpf)
+
+fmt: ready-check ## lay out Python and C as `make check` wants them
+	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format . && $(MAKE) -C bpf format
+
+crds: ready-check ## write crds/, the chart's copy and docs/reference from the models in api/
+	@.venv/bin/python -m sentinel_api.crdgen
+
+bpf: ready-check ## compile every BPF object to bpf/build/
+	@$(MAKE) -s -C bpf all tests
+
+tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the cache (once; 20 minutes on 2 cores)
+	@tools/cluster-tools.sh
+
+vm: ready-vm bpf ## run tests inside another kernel: make vm [TEST=tests/…] [KERNEL=name|all]
+	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
+
+setup: ready-all ## only set up: packages, Python environment (everything above does it by itself)
+
+doctor: ready-check ## what this machine can do, and what is missing
+	@.venv/bin/sentinel doctor
+
+clean: ## remove what was built in the tree (ALL=1: the Python environment too; the cache folder stays)
+	@rm -rf build out dist bpf/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache $(if $(ALL),.venv)
+
+# Set-up levels (tools/setup.sh): quick when nothing is to do.
+.PHONY: ready-check ready-net ready-cluster ready-vm ready-all static
+ready-check:
+	@tools/setup.sh check
+ready-net:
+	@tools/setup.sh check net
+ready-cluster:
+	@tools/setup.sh check net cluster
+ready-vm:
+	@tools/setup.sh check net vm
+ready-all:
+	@tools/setup.sh check net cluster vm
+
+static: ready-check
+	@tools/check.sh

@@ -1,0 +1,230 @@
+"""The test ladder as a pytest plugin: the order of the rungs, the slice of slow tests, and which tests may not skip.
+
+    unit → conformance → bpf → netns → cluster → vm → ground → e2e
+
+The folder below `tests/` is the rung. Cheap rungs run first, so that a broken unit is not found by a cluster.
+"""
+
+import fnmatch
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+OUT = TESTS.parent / "out"
+
+RUNGS = ("unit", "conformance", "bpf", "netns", "cluster", "vm", "ground", "e2e")
+SLOW_MARKS = ("slow", "vm", "e2e", "fuzz", "soak")
+SLICE_S = 240.0
+# A test that hangs must not take the whole run with it: far above what the slowest of each rung needs.
+TIMEOUT_S = {
+    "unit": 60,
+    "conformance": 60,
+    "bpf": 120,
+    "netns": 180,
+    "cluster": 600,
+    "vm": 900,
+    "ground": 600,
+    "e2e": 900,
+}
+
+Slow = Literal["none", "slice", "all"]
+
+
+@dataclass(slots=True)
+class Rung:
+    """What the table at the end says of one rung."""
+
+    tests: int = 0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MustRun:
+    """Which tests may not skip: the last pattern that matches a node id decides, and a leading `!` says that it may."""
+
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "MustRun":
+        lines = (line.split(" # ")[0].strip() for line in text.splitlines())
+        return cls(tuple(line for line in lines if line and not line.startswith("#")))
+
+    def holds(self, node: str) -> bool:
+        held = False
+        for pattern in self.patterns:
+            if fnmatch.fnmatchcase(node, pattern.removeprefix("!")):
+                held = not pattern.startswith("!")
+        return held
+
+    def stale(self, nodes: Iterable[str]) -> list[str]:
+        """Patterns that name nothing: a renamed test must not lose its guard in silence."""
+        known = list(nodes)
+        return [p for p in self.patterns if not any(fnmatch.fnmatchcase(node, p.removeprefix("!")) for node in known)]
+
+
+@dataclass(slots=True)
+class Ladder:
+    """One run's book-keeping, kept on the pytest config."""
+
+    slow: Slow
+    must_run: MustRun
+    in_ci: bool
+    slow_spent_s: float = 0.0
+    rungs: dict[str, Rung] = field(default_factory=dict)
+
+    def may_skip(self, node: str) -> bool:
+        return not (self.in_ci and self.must_run.holds(node))
+
+    def count(self, report: pytest.TestReport) -> None:
+        rung = self.rungs.setdefault(rung_of(report.nodeid), Rung())
+        rung.seconds += report.duration
+        if report.when == "setup":
+            rung.tests += 1
+        if report.failed:
+            rung.failed += 1
+        elif report.skipped:
+            rung.skipped += 1
+        elif report.when == "call":
+            rung.passed += 1
+
+
+LADDER = pytest.StashKey[Ladder]()
+
+
+def rung_of(node: str) -> str:
+    """`tests/<rung>/…` or, for a run from another root, the first folder that is a rung; anything else is a unit."""
+    return next((part for part in node.split("::", maxsplit=1)[0].split("/") if part in RUNGS), "unit")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ladder", "the test ladder")
+    group.addoption(
+        "--slow",
+        choices=("none", "slice", "all"),
+        default="all",
+        help=f"slow tests ({', '.join(SLOW_MARKS)}): none, as many as start within {SLICE_S:.0f} s, or all",
+    )
+    group.addoption(
+        "--must-run", type=Path, default=TESTS / "must-run.txt", help="tests that may not skip when CI is set"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for rung in RUNGS:
+        config.addinivalue_line("markers", f"{rung}: set by the folder tests/{rung}/")
+    for mark in SLOW_MARKS:
+        if mark not in RUNGS:
+            config.addinivalue_line(
+                "markers", f"{mark}: counts as slow, so `make check` leaves it out and `make test` may"
+            )
+    must_run = MustRun.parse(config.getoption("--must-run").read_text())
+    config.stash[LADDER] = Ladder(config.getoption("--slow"), must_run, in_ci=bool(os.environ.get("CI")))
+
+
+def slow(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(mark) for mark in SLOW_MARKS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ladder = config.stash[LADDER]
+    for item in items:
+        rung = rung_of(item.nodeid)
+        item.add_marker(rung)
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S[rung]))
+    # Within a rung the slow come last, and first of these the ones that may not be left out.
+    items.sort(key=lambda i: (RUNGS.index(rung_of(i.nodeid)), slow(i), slow(i) and not ladder.must_run.holds(i.nodeid)))
+    if ladder.slow == "none":
+        left_out = [item for item in items if slow(item)]
+        items[:] = [item for item in items if not slow(item)]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    ladder = item.config.stash[LADDER]
+    over = ladder.slow == "slice" and slow(item) and ladder.slow_spent_s >= SLICE_S
+    if over and not ladder.must_run.holds(item.nodeid):
+        pytest.skip(f"the slice of {SLICE_S:.0f} s for slow tests is used up; `make test-all` runs it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """What a slow test costs includes its fixtures, which are most of it."""
+    started = time.monotonic()
+    try:
+        return (yield)
+    finally:
+        if slow(item):
+            item.config.stash[LADDER].slow_spent_s += time.monotonic() - started
+
+
+def _forbid(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"{report.nodeid} may not skip in CI (tests/must-run.txt), but did: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    report: pytest.TestReport = yield
+    if report.skipped and not hasattr(report, "wasxfail") and not item.config.stash[LADDER].may_skip(item.nodeid):
+        _forbid(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
+    """A whole module can skip too, and then none of its tests exists to be found missing."""
+    report: pytest.CollectReport = yield
+    if report.skipped and not collector.config.stash[LADDER].may_skip(f"{report.nodeid}::"):
+        _forbid(report)
+    return report
+
+
+class _Table:
+    """Prints and keeps the durations; only the process that owns the terminal has one."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.ladder = ladder
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ladder.count(report)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        known = {name: self.ladder.rungs[name] for name in RUNGS if name in self.ladder.rungs}
+        if not known:
+            return
+        terminalreporter.section("rungs")
+        terminalreporter.write_line(
+            f"{'rung':<12} {'tests':>6} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}"
+        )
+        for name, r in known.items():
+            terminalreporter.write_line(
+                f"{name:<12} {r.tests:>6} {r.passed:>7} {r.failed:>7} {r.skipped:>8} {r.seconds:>8.1f}"
+            )
+        if not os.access(OUT.parent, os.W_OK):  # inside the VM lane the tree is mounted read-only
+            return
+        OUT.mkdir(exist_ok=True)
+        rows = {
+            name: {"tests": r.tests, "passed": r.passed, "failed": r.failed, "skipped": r.skipped, "seconds": r.seconds}
+            for name, r in known.items()
+        }
+        (OUT / "ladder.json").write_text(json.dumps({"slow": self.ladder.slow, "rungs": rows}, indent=1) + "\n")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(_Table(session.config.stash[LADDER]), "ladder-table")
