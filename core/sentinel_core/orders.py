@@ -1,0 +1,70 @@
+"""What one class may hold and how it is policed: `struct sn_order` as a value, and the only place its units convert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sentinel_core import pid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Q16_ONE: Final = 1 << 16
+_U32: Final = (1 << 32) - 1
+_U64: Final = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Without a lease: that is given when the order is written, so that an old order can be renewed as it stands."""
+
+    max_bytes: int
+    drain_bytes_per_s: int
+    target_us: int
+    gains: pid.Gains = pid.CALM
+    police: bool = True
+    """Drop over the limit; else the virtual queue only measures and marks."""
+    mark: bool = True
+    """ECN-capable packets are marked instead of dropped early."""
+    queue: bool = True
+    """Ingress goes through the queue device while the lease lasts."""
+
+
+def q16(value: float) -> int:
+    """The nearest Q16.16 number; what does not fit is clamped, and NaN is 0: a gain must never wrap around."""
+    if not value > 0:
+        return 0
+    return _U32 if value >= _U32 / Q16_ONE else round(value * Q16_ONE)
+
+
+def from_q16(fixed: int) -> float:
+    return fixed / Q16_ONE
+
+
+def words(order: Order, valid_until_ns: int, seq: int, flag_bits: Mapping[str, int]) -> dict[str, int]:
+    """The order as fields of `struct sn_order`; `flag_bits` are constants of the loaded object, by their C names."""
+    flags = sum(
+        flag_bits[name]
+        for name, wanted in (
+            ("SN_ORDER_POLICE", order.police),
+            ("SN_ORDER_MARK", order.mark),
+            ("SN_ORDER_QUEUE", order.queue),
+        )
+        if wanted
+    )
+    return {
+        "valid_until_ns": _within(valid_until_ns, _U64),
+        "max_bytes": _within(order.max_bytes, _U64),
+        "drain_Bps": _within(order.drain_bytes_per_s, _U64),
+        "target_us": _within(order.target_us, _U32),
+        "kp": q16(order.gains.kp),
+        "ki": q16(order.gains.ki),
+        "kd": q16(order.gains.kd),
+        "flags": flags,
+        "seq": seq & _U32,
+    }
+
+
+def _within(value: int, most: int) -> int:
+    return min(max(value, 0), most)
