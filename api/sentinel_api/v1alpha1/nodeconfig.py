@@ -40,10 +40,19 @@ class NodeConfig(Model):
         return self.class_ids or class_ids((c.name for c in self.traffic_classes), {})
 
     @property
+    def text(self) -> str:
+        """The one canonical spelling, which is stored and whose digest is taken."""
+        return json.dumps(self.wire(), sort_keys=True, separators=(",", ":"))
+
+    @property
     def digest(self) -> str:
         """Names the content: equal configurations have equal digests, whoever computed them."""
-        canonical = json.dumps(self.wire(), sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+        return digest_of(self.text)
+
+
+def digest_of(text: str) -> str:
+    """Of the text as it stands: a reader can check what a newer writer stored without understanding all of it."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def node_config(spec: BufferClusterSpec, ids: Mapping[str, int]) -> NodeConfig:

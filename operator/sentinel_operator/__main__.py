@@ -1,0 +1,70 @@
+"""The composition root: builds the ports, waits for the Lease, runs kopf and the worker side by side."""
+
+import asyncio
+import logging
+import sys
+
+import kopf
+import structlog
+from kubernetes.aio.client import ApiClient
+from prometheus_client import start_http_server
+
+from sentinel_api.errors import SentinelError
+from sentinel_operator import cluster, election, handlers
+from sentinel_operator.due import Due
+from sentinel_operator.settings import Settings, settings
+from sentinel_operator.worker import Worker
+
+
+def main() -> None:
+    try:
+        chosen = settings()
+        _logs(chosen)
+        start_http_server(chosen.metrics_port)
+        code = asyncio.run(operate(chosen))
+    except SentinelError as error:
+        print(f"sentinel-operator: {error}", file=sys.stderr)  # noqa: T201
+        code = 2
+    except KeyboardInterrupt:
+        code = 0
+    sys.exit(code)
+
+
+async def operate(chosen: Settings) -> int:
+    async with cluster.connected() as api, ApiClient() as lease_client:
+
+        async def work() -> None:
+            due = Due()
+            worker = asyncio.create_task(Worker(api, chosen.release, due).run())
+            watching = asyncio.create_task(
+                kopf.operator(
+                    registry=handlers.registry(due),
+                    standalone=True,
+                    clusterwide=True,
+                    liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",
+                )
+            )
+            done, left = await asyncio.wait({worker, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for task in left:
+                task.cancel()
+            for task in done:
+                task.result()
+
+        return await election.lead(lease_client, chosen.namespace, chosen.identity, work)
+
+
+def _logs(chosen: Settings) -> None:
+    render = structlog.processors.JSONRenderer() if chosen.json_logs else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ]
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What should be so: values in, values out; no clock, no network, no log."""

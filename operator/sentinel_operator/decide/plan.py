@@ -1,0 +1,164 @@
+"""World to Plan: what to write, what to delete, which nodes to label. Every branch of the operator is here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sentinel_api.names import CLUSTER_LABEL, FINALIZER
+from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
+from sentinel_operator.decide import claims
+from sentinel_operator.decide.world import Node, World
+from sentinel_operator.objects import Key, Manifest, digest, key, signed
+from sentinel_operator.render import access, buffernode, configmap, daemonset, service
+
+HEARTBEAT_REPORTS = 3  # an agent reports every third interval at the latest, changed or not
+STALE_HEARTBEATS = 3  # that many missing heartbeats make a report stale
+DETACH_PATIENCE_S = 60  # after this, deletion goes on without the agents that did not answer: their leases have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """Set or (with None) take away the label that binds a node to this cluster."""
+
+    node: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """BufferNodes that are no longer ours: those whose agent must still hand back, and those that are done."""
+
+    detaching: tuple[BufferNode, ...]
+    gone: tuple[BufferNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Carried out in this order: the finalizer, then applies, labels, deletes, and a released finalizer last."""
+
+    finalizer: Literal["keep", "add", "release"] = "keep"
+    apply: tuple[Manifest, ...] = ()
+    relabel: tuple[Relabel, ...] = ()
+    delete: tuple[Key, ...] = ()
+    config: NodeConfig | None = None
+    blocked: str = ""  # a condition reason; empty when nothing stands in the way
+
+    @property
+    def empty(self) -> bool:
+        return self.finalizer == "keep" and not (self.apply or self.relabel or self.delete)
+
+
+def plan(world: World) -> Plan:
+    if world.cluster.metadata.deletion_timestamp is not None:
+        return _farewell(world)
+    if world.cluster.spec.paused:
+        return Plan(blocked="Paused")
+    nodes = claims.claimed(world)
+    leaving = _leaving(world, {node.name for node in nodes})
+    config = node_config(world.cluster.spec, _known_ids(world))
+    wanted = {key(m): m for m in _objects(world, config)}
+    return Plan(
+        finalizer="keep" if FINALIZER in world.cluster.metadata.finalizers else "add",
+        apply=(*_changed(world, wanted), *_orders(world, nodes, config), *_detach_orders(world, leaving.detaching)),
+        relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in leaving.detaching}),
+        delete=(*_stale(world, wanted), *(buffernode.key_of(n.metadata.name) for n in leaving.gone)),
+        config=config,
+    )
+
+
+def report_seconds(node_count: int, writes_per_second: int) -> int:
+    """CONTRACTS' max(10, nodes / 20), and slower still where the write budget asks for it."""
+    return max(10, -(-node_count // 20), -(-node_count // writes_per_second))
+
+
+def _known_ids(world: World) -> dict[str, int]:
+    return dict(world.cluster.status.class_ids) if world.cluster.status else {}
+
+
+def _objects(world: World, config: NodeConfig) -> tuple[Manifest, ...]:
+    owner = world.owner
+    return (
+        *access.render(owner),
+        configmap.render(owner, config),
+        daemonset.render(owner, world.cluster.spec, world.release),
+        service.render(owner, world.cluster.spec),
+    )
+
+
+def _changed(world: World, wanted: dict[Key, Manifest]) -> tuple[Manifest, ...]:
+    return tuple(signed(m) for k, m in wanted.items() if world.owned.get(k) != digest(m))
+
+
+def _stale(world: World, wanted: dict[Key, Manifest]) -> tuple[Key, ...]:
+    """What an older operator made, and configurations that no node runs or is ordered to run."""
+    in_use = {n.spec.config_digest for n in world.own_nodes}
+    in_use |= {n.status.config_digest for n in world.own_nodes if n.status and n.status.config_digest}
+    kept = {configmap.name(world.owner, d) for d in in_use}
+    return tuple(sorted(k for k in world.owned if k not in wanted and k.name not in kept))
+
+
+def _orders(world: World, nodes: tuple[Node, ...], config: NodeConfig) -> tuple[Manifest, ...]:
+    """BufferNodes that are not there yet, or whose orders have changed."""
+    pace = report_seconds(len(nodes), world.cluster.spec.reporting.max_writes_per_second)
+    wanted = buffernode.orders(world.owner, config.digest, pace)
+    known = {n.metadata.name: n.spec for n in world.own_nodes}
+    return tuple(
+        buffernode.render(world.owner, node.name, node.uid, wanted) for node in nodes if known.get(node.name) != wanted
+    )
+
+
+def _detach_orders(world: World, detaching: tuple[BufferNode, ...]) -> tuple[Manifest, ...]:
+    return tuple(
+        buffernode.render_detached(world.owner, node) for node in detaching if node.spec.desired_state != "Detached"
+    )
+
+
+def _relabels(world: World, ours: set[str]) -> tuple[Relabel, ...]:
+    label = world.owner.label
+    bind = (Relabel(n.name, label) for n in world.nodes if n.name in ours and n.labels.get(CLUSTER_LABEL) != label)
+    free = (Relabel(n.name, None) for n in world.nodes if n.name not in ours and n.labels.get(CLUSTER_LABEL) == label)
+    return (*bind, *free)
+
+
+def _leaving(world: World, kept: set[str]) -> Leaving:
+    """A node that leaves keeps its label, and so its agent, until that agent has handed everything back."""
+    leaving = tuple(n for n in world.own_nodes if n.metadata.name not in kept)
+    detaching = tuple(n for n in leaving if answers(n, world.now))
+    return Leaving(detaching, tuple(n for n in leaving if n not in detaching))
+
+
+def answers(node: BufferNode, now: datetime) -> bool:
+    """Whether an agent lives there that still has something to hand back."""
+    status = node.status
+    if status is None or status.state == "Detached":
+        return False
+    silence_s = STALE_HEARTBEATS * HEARTBEAT_REPORTS * node.spec.report_seconds
+    return status.forecast is None or (now - status.forecast.observed_at).total_seconds() <= silence_s
+
+
+def _farewell(world: World) -> Plan:
+    """Agents hand everything back first; then labels, BufferNodes, the finalizer; ownership takes the rest."""
+    if FINALIZER not in world.cluster.metadata.finalizers:
+        return Plan()
+    waits = world.cluster.spec.deletion_policy == "Detach" and not _patience_over(world)
+    detaching = _leaving(world, set()).detaching if waits else ()
+    if detaching:
+        return Plan(apply=_detach_orders(world, detaching), blocked="Detaching")
+    return Plan(
+        finalizer="release",
+        relabel=_relabels(world, set()),
+        delete=(*(buffernode.key_of(n.metadata.name) for n in world.own_nodes), *_shared_leftovers(world)),
+    )
+
+
+def _shared_leftovers(world: World) -> tuple[Key, ...]:
+    """The namespace's account and bindings, when this was its last cluster."""
+    owner = world.owner
+    here = [c for c in world.clusters if c.metadata.namespace == owner.namespace and c.metadata.name != owner.name]
+    return () if here else tuple(key(m) for m in access.render(owner))
+
+
+def _patience_over(world: World) -> bool:
+    asked = world.cluster.metadata.deletion_timestamp
+    return asked is not None and (world.now - asked).total_seconds() > DETACH_PATIENCE_S

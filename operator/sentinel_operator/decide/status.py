@@ -1,0 +1,145 @@
+"""World and what was done about it to the status that people read: pure, in words a person can act on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sentinel_api.names import CLUSTER_LABEL
+from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout, Tiers
+from sentinel_api.v1alpha1.conditions import Condition, Status, merge
+from sentinel_operator.decide import claims
+from sentinel_operator.decide.plan import Plan, answers
+from sentinel_operator.decide.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How carrying out the plan went: the sentence of the first error, empty when all went well."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The nodes of a cluster, told apart."""
+
+    nodes: int
+    reporting: int
+    working: int
+    updated: int
+    tiers: Tiers
+
+
+def status(world: World, plan: Plan, outcome: Outcome) -> BufferClusterStatus:
+    old = world.cluster.status or BufferClusterStatus()
+    count = _count(world, plan)
+    config = plan.config
+    return old.model_copy(
+        update={
+            "observed_generation": world.cluster.metadata.generation or 0,
+            "nodes": count.nodes,
+            "ready_nodes": count.working,
+            "coverage_percent": 100 * count.reporting // count.nodes if count.nodes else 0,
+            "tiers": count.tiers,
+            "selector": f"app.kubernetes.io/component=agent,{CLUSTER_LABEL}={world.owner.label}",
+            "class_ids": dict(config.ids) if config else old.class_ids,
+            "config_digest": config.digest if config else old.config_digest,
+            "rollout": Rollout(updated_nodes=count.updated),
+            "conditions": merge(old.conditions, _conditions(world, plan, outcome, count)),
+        }
+    )
+
+
+def _count(world: World, plan: Plan) -> Count:
+    nodes = world.own_nodes
+    reporting = [n for n in nodes if n.status is not None and answers(n, world.now)]
+    tiers = [n.status.data_plane.tier for n in reporting if n.status and n.status.data_plane]
+    wanted = plan.config.digest if plan.config else (world.cluster.status or BufferClusterStatus()).config_digest
+    return Count(
+        nodes=len(nodes),
+        reporting=len(reporting),
+        working=sum(_works(n) for n in reporting),
+        updated=sum(n.status is not None and n.status.config_digest == wanted for n in reporting),
+        tiers=Tiers(a=tiers.count("A"), b=tiers.count("B"), c=tiers.count("C")),
+    )
+
+
+def _works(node: BufferNode) -> bool:
+    conditions = node.status.conditions if node.status else ()
+    return any(c.type == "Ready" and c.status == "True" for c in conditions)
+
+
+def _conditions(world: World, plan: Plan, outcome: Outcome, count: Count) -> tuple[Condition, ...]:
+    build = _Builder(world.now, world.cluster.metadata.generation or 0)
+    return (
+        build("Ready", *_ready(world, plan, outcome, count)),
+        build("Progressing", *_progressing(plan, count)),
+        build("Degraded", *_degraded(world, outcome, count)),
+        build("DataPlaneReady", *_data_plane(count)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    now: datetime
+    generation: int
+
+    def __call__(self, kind: str, status: Status, reason: str, message: str) -> Condition:
+        return Condition(
+            type=kind, status=status, reason=reason, message=message[:1024],
+            observed_generation=self.generation, last_transition_time=self.now,
+        )  # fmt: skip
+
+
+Verdict = tuple[Status, str, str]
+
+
+def _ready(world: World, plan: Plan, outcome: Outcome, count: Count) -> Verdict:
+    if outcome.error:
+        return "False", "ApplyFailed", outcome.error
+    if plan.blocked:
+        return "False", plan.blocked, _BLOCKED.get(plan.blocked, "")
+    if not count.nodes:
+        lost = claims.lost(world)
+        if lost:
+            return "False", "NodesTaken", _taken(lost)
+        return "False", "NoNodes", "No node carries sentinel.io/role=buffer: label the nodes that shall buffer."
+    if count.working < count.nodes:
+        return "False", "AgentsNotReady", f"{count.working} of {count.nodes} agents work; see kubectl get bufn."
+    return "True", "AllAgentsReady", f"All {count.nodes} agents work."
+
+
+_BLOCKED = {
+    "Paused": "spec.paused is set: the operator leaves everything as it is.",
+    "Detaching": "Waiting for the agents to hand programs and queues back.",
+}
+
+
+def _progressing(plan: Plan, count: Count) -> Verdict:
+    if plan.empty and count.updated == count.nodes:
+        return "False", "Settled", "Everything is as the spec asks."
+    return "True", "Applying", f"{count.updated} of {count.nodes} nodes run the wanted configuration."
+
+
+def _degraded(world: World, outcome: Outcome, count: Count) -> Verdict:
+    lost = claims.lost(world)
+    if lost:
+        return "True", "NodesTaken", _taken(lost)
+    if outcome.error:
+        return "True", "ApplyFailed", outcome.error
+    if count.tiers.c and world.cluster.spec.data_plane.mode == "Enforce":
+        return "True", "ObserveOnly", f"{count.tiers.c} nodes cannot enforce; kubectl get bufn says why."
+    return "False", "AsExpected", ""
+
+
+def _data_plane(count: Count) -> Verdict:
+    enforcing = count.tiers.a + count.tiers.b
+    if not enforcing + count.tiers.c:
+        return "Unknown", "NoReports", "No agent has reported yet."
+    return "True", "Loaded", f"{enforcing} nodes enforce, {count.tiers.c} observe."
+
+
+def _taken(lost: dict[str, str]) -> str:
+    node, other = next(iter(lost.items()))
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return f"{node}{more} belongs to BufferCluster {other}: ask for other nodes with spec.agent.nodeSelector."

@@ -1,0 +1,88 @@
+"""The API server to World: everything the planner may know, read in one pass."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from sentinel_api.errors import Invalid
+from sentinel_api.names import API_VERSION, CLUSTER_LABEL
+from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_operator.cluster import Cluster
+from sentinel_operator.decide.world import Agents, Node, World
+from sentinel_operator.due import ClusterName
+from sentinel_operator.objects import Key, Manifest, key, signature
+from sentinel_operator.render import access, daemonset
+from sentinel_operator.render.base import Owner
+from sentinel_operator.render.daemonset import Release
+
+OWNED = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "DaemonSet"))
+
+Parsed = TypeVar("Parsed")
+
+log = structlog.get_logger()
+
+
+async def observe(api: Cluster, name: ClusterName, release: Release) -> World | None:
+    """None when the cluster is gone. Raises Invalid when what is stored no longer parses."""
+    stored = await api.get(Key(API_VERSION, "BufferCluster", name.namespace, name.name))
+    if stored is None:
+        return None
+    cluster = BufferCluster.parse(stored)
+    owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
+    owned = await _owned(api, owner)
+    return World(
+        cluster=cluster,
+        clusters=_readable(await api.list(API_VERSION, "BufferCluster"), BufferCluster.parse),
+        nodes=tuple(_node(n) for n in await api.list("v1", "Node")),
+        buffer_nodes=_readable(await api.list(API_VERSION, "BufferNode"), BufferNode.parse),
+        owned={at: signature(live) for at, live in owned.items()},
+        agents=_agents(owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))),
+        release=release,
+        now=datetime.now(UTC),
+    )
+
+
+async def _owned(api: Cluster, owner: Owner) -> dict[Key, Manifest]:
+    found: dict[Key, Manifest] = {}
+    for api_version, kind in OWNED:
+        for live in await api.list(api_version, kind, owner.namespace, f"{CLUSTER_LABEL}={owner.label}"):
+            found[key(live)] = live
+    for wanted in access.render(owner):
+        shared = await api.get(key(wanted))
+        if shared is not None:
+            found[key(wanted)] = shared
+    return found
+
+
+def _readable(stored: tuple[Manifest, ...], parse: Callable[[Manifest], Parsed]) -> tuple[Parsed, ...]:
+    """One object that does not parse must not stop the work on all others; its own cluster reports it."""
+    found = []
+    for manifest in stored:
+        try:
+            found.append(parse(manifest))
+        except Invalid as error:
+            log.warning("object_unreadable", object=str(key(manifest)), error=str(error))
+    return tuple(found)
+
+
+def _node(manifest: Manifest) -> Node:
+    conditions = manifest.get("status", {}).get("conditions", ())
+    meta = manifest["metadata"]
+    return Node(
+        name=meta["name"],
+        uid=meta["uid"],
+        labels=dict(meta.get("labels", {})),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+    )
+
+
+def _agents(live: Manifest | None) -> Agents:
+    counts = (live or {}).get("status", {})
+    return Agents(
+        desired=counts.get("desiredNumberScheduled", 0),
+        ready=counts.get("numberReady", 0),
+        updated=counts.get("updatedNumberScheduled", 0),
+    )

@@ -1,0 +1,57 @@
+"""What every manifest of a cluster has in common: its name, its labels, its owner."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sentinel_api.names import API_VERSION, CLUSTER_LABEL
+from sentinel_operator.objects import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The BufferCluster that an object belongs to; the API server deletes the object with it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def label(self) -> str:
+        """One BufferCluster of the whole API server; a dot cannot occur in a namespace's name."""
+        return f"{self.namespace}.{self.name}"
+
+    @property
+    def reference(self) -> Mapping[str, Any]:
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "BufferCluster",
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+
+
+def labels(owner: Owner, component: str) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": f"sentinel-{component}",
+        "app.kubernetes.io/instance": owner.name,
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/managed-by": "sentinel-operator",
+        CLUSTER_LABEL: owner.label,
+    }
+
+
+def namespaced(owner: Owner, api_version: str, kind: str, name: str, component: str, **body: Any) -> Manifest:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "labels": labels(owner, component),
+            "ownerReferences": [owner.reference],
+        },
+        **body,
+    }

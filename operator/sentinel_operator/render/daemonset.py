@@ -1,0 +1,97 @@
+"""The node agents' DaemonSet: three capabilities, read-only root, probes tied to the tick."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sentinel_api.names import AGENT_SERVICE_ACCOUNT, CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
+from sentinel_api.v1alpha1.agent import Agent
+from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
+from sentinel_operator.objects import Manifest
+from sentinel_operator.render.base import Owner, labels, namespaced
+
+COMPONENT = "agent"
+BPFFS_IN_POD = "/sys/fs/bpf"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What this operator's own version brings along, for specs that name no image."""
+
+    agent_image: str
+    bpffs: str = "/sys/fs/bpf"
+
+
+def name(owner: Owner) -> str:
+    return f"{owner.name}-agent"
+
+
+def render(owner: Owner, spec: BufferClusterSpec, release: Release) -> Manifest:
+    """Updated by our own rollout, node by node, hence OnDelete."""
+    chosen = {"app.kubernetes.io/component": COMPONENT, CLUSTER_LABEL: owner.label}
+    return namespaced(
+        owner, "apps/v1", "DaemonSet", name(owner), COMPONENT,
+        spec={
+            "selector": {"matchLabels": chosen},
+            "updateStrategy": {"type": "OnDelete"},
+            "template": {"metadata": {"labels": labels(owner, COMPONENT)}, "spec": _pod(owner, spec.agent, release)},
+        },
+    )  # fmt: skip
+
+
+def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
+    return {
+        "serviceAccountName": AGENT_SERVICE_ACCOUNT,
+        "hostNetwork": True,
+        "dnsPolicy": "ClusterFirstWithHostNet",
+        "priorityClassName": agent.priority_class_name,
+        "nodeSelector": {ROLE_LABEL: ROLE_BUFFER, CLUSTER_LABEL: owner.label},
+        "tolerations": [toleration.wire() for toleration in agent.tolerations],
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [_container(agent, release)],
+        "volumes": [
+            {"name": "bpffs", "hostPath": {"path": release.bpffs, "type": "Directory"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        ],
+    }
+
+
+def _container(agent: Agent, release: Release) -> dict[str, Any]:
+    amounts = {"cpu": f"{agent.resources.cpu_millis}m", "memory": str(agent.resources.memory_bytes)}
+    return {
+        "name": COMPONENT,
+        "image": agent.image or release.agent_image,
+        "imagePullPolicy": agent.image_pull_policy,
+        "env": [
+            {"name": "SENTINEL_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "SENTINEL_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+            {"name": "SENTINEL_LOG_LEVEL", "value": agent.log_level},
+            {"name": "SENTINEL_METRICS_PORT", "value": str(agent.metrics_port)},
+            {"name": "SENTINEL_BPFFS", "value": BPFFS_IN_POD},
+        ],
+        "ports": [{"name": "metrics", "containerPort": agent.metrics_port, "hostPort": agent.metrics_port}],
+        "resources": {"requests": amounts, "limits": {"memory": amounts["memory"]}},
+        "securityContext": {
+            "runAsUser": 0,
+            "privileged": False,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"]},
+        },
+        "livenessProbe": _probe("/healthz", agent.metrics_port, period_s=10, failures=3),
+        "readinessProbe": _probe("/readyz", agent.metrics_port, period_s=2, failures=2),
+        "startupProbe": _probe("/healthz", agent.metrics_port, period_s=1, failures=30),
+        "volumeMounts": [
+            {"name": "bpffs", "mountPath": BPFFS_IN_POD},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one
+        ],
+    }
+
+
+def _probe(path: str, port: int, period_s: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": port},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }

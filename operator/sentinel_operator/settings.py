@@ -1,0 +1,41 @@
+"""How the process runs: its environment, read once at start."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sentinel_api.errors import Invalid
+from sentinel_operator.render.daemonset import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    namespace: str
+    identity: str
+    release: Release
+    health_port: int
+    metrics_port: int
+    json_logs: bool
+
+
+def settings(env: Mapping[str, str] = os.environ) -> Settings:
+    """Raises Invalid for what is missing or malformed."""
+    image = env.get("SENTINEL_AGENT_IMAGE", "")
+    if not image:
+        raise Invalid("SENTINEL_AGENT_IMAGE is not set: name the agent's image of this release")
+    return Settings(
+        namespace=env.get("SENTINEL_NAMESPACE", "sentinel-system"),
+        identity=env.get("SENTINEL_POD_NAME", socket.gethostname()),
+        release=Release(agent_image=image, bpffs=env.get("SENTINEL_BPFFS", "/sys/fs/bpf")),
+        health_port=_port(env, "SENTINEL_HEALTH_PORT", 8081),
+        metrics_port=_port(env, "SENTINEL_METRICS_PORT", 8080),
+        json_logs=env.get("SENTINEL_LOG_FORMAT", "json") == "json",
+    )
+
+
+def _port(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise Invalid(f"{name} is {text!r}: use a port between 1 and 65535")
+    return int(text)

@@ -1,0 +1,137 @@
+"""What the operator would do, as values: no API server needed to know it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentinel_api.names import CLUSTER_LABEL, FINALIZER
+from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_operator.decide.plan import DETACH_PATIENCE_S, Relabel, plan, report_seconds
+from sentinel_operator.objects import Key
+from sentinel_operator.render import configmap
+from support.worlds import buffer_node, carried_out, cluster, node, report, world
+
+THREE = tuple(node(f"n{i}") for i in range(3))
+
+
+def kinds(todo):
+    return sorted(manifest["kind"] for manifest in todo.apply)
+
+
+def orders(todo):
+    return {m["metadata"]["name"]: m["spec"]["desiredState"] for m in todo.apply if m["kind"] == "BufferNode"}
+
+
+def test_a_new_cluster_gets_its_objects_and_orders_for_each_node():
+    todo = plan(world(nodes=THREE))
+    shared = ["ClusterRoleBinding", "RoleBinding", "ServiceAccount"]
+    assert kinds(todo) == sorted(["BufferNode"] * 3 + ["ConfigMap", "DaemonSet", "Service"] + shared)
+    assert todo.relabel == tuple(Relabel(n.name, "default.front") for n in THREE)
+    assert not todo.delete
+
+
+def test_a_cluster_without_finalizer_gets_it_first():
+    fresh = cluster()
+    bare = fresh.model_copy(update={"metadata": fresh.metadata.model_copy(update={"finalizers": ()})})
+    assert plan(world(of=bare)).finalizer == "add"
+
+
+@given(
+    roles=st.lists(st.sampled_from(["buffer", "edge", ""]), max_size=6),
+    classes=st.lists(st.sampled_from(["chat", "orders", "logs"]), unique=True, max_size=3),
+)
+def test_a_plan_carried_out_plans_nothing_more(roles, classes):
+    nodes = [node(f"n{i}", role) for i, role in enumerate(roles)]
+    mine = cluster(trafficClasses=[{"name": name, "match": [{"port": 1}]} for name in classes])
+    after, _ = carried_out(world(of=mine, nodes=nodes))
+    assert plan(after).empty
+
+
+def test_a_changed_spec_makes_a_new_configuration_and_keeps_the_one_in_use():
+    settled, _ = carried_out(world(nodes=THREE))
+    running = settled.buffer_nodes[0].spec.config_digest
+    changed = cluster(pool={"maxBytes": 20_000_000})
+    reports = [b.model_copy(update={"status": status(b)}) for b in settled.buffer_nodes]
+    later = world(of=changed, nodes=settled.nodes, buffer_nodes=reports, owned=settled.owned)
+    after, todo = carried_out(later)
+    assert kinds(todo) == ["BufferNode"] * 3 + ["ConfigMap"]
+    old = Key("v1", "ConfigMap", "default", configmap.name(later.owner, running))
+    assert old not in todo.delete, "agents still run it"
+    moved = [b.model_copy(update={"status": status(b)}) for b in after.buffer_nodes]
+    end = world(of=changed, nodes=after.nodes, buffer_nodes=moved, owned=after.owned)
+    assert plan(end).delete == (old,)
+
+
+def status(b: BufferNode):
+    return buffer_node(b.metadata.name, cluster(), report(config_digest=b.spec.config_digest)).status
+
+
+def test_a_node_that_lost_its_role_is_detached_before_it_is_let_go():
+    mine = cluster()
+    leaver = node("n0", role="", **{CLUSTER_LABEL: "default.front"})
+    active = world(of=mine, nodes=[leaver], buffer_nodes=[buffer_node("n0", mine, report())])
+    todo = plan(active)
+    assert orders(todo) == {"n0": "Detached"}
+    assert not todo.relabel, "without its label the agent would be gone before it handed back"
+    done = world(of=mine, nodes=[leaver], buffer_nodes=[buffer_node("n0", mine, report(state="Detached"))])
+    assert plan(done).relabel == (Relabel("n0", None),)
+    assert Key("sentinel.io/v1alpha1", "BufferNode", "", "n0") in plan(done).delete
+
+
+def test_a_node_whose_agent_is_dead_is_let_go_at_once():
+    mine = cluster()
+    silent = buffer_node("n0", mine, report(seconds_ago=91))
+    todo = plan(world(of=mine, nodes=[node("n0", role="", **{CLUSTER_LABEL: "default.front"})], buffer_nodes=[silent]))
+    assert todo.relabel == (Relabel("n0", None),)
+
+
+def test_deletion_detaches_first_and_lets_go_when_all_have_handed_back():
+    dying = cluster(deleted_seconds_ago=1)
+    busy = plan(world(of=dying, nodes=THREE, buffer_nodes=[buffer_node("n0", dying, report())]))
+    assert (busy.finalizer, busy.blocked, orders(busy)) == ("keep", "Detaching", {"n0": "Detached"})
+    done = plan(world(of=dying, nodes=THREE, buffer_nodes=[buffer_node("n0", dying, report(state="Detached"))]))
+    assert done.finalizer == "release"
+
+
+def test_deletion_is_bounded_in_time_even_when_agents_never_answer():
+    dying = cluster(deleted_seconds_ago=DETACH_PATIENCE_S + 1)
+    stuck = world(of=dying, nodes=THREE, buffer_nodes=[buffer_node("n0", dying, report())])
+    assert plan(stuck).finalizer == "release"
+
+
+def test_orphaning_leaves_the_nodes_as_they_are():
+    dying = cluster(deleted_seconds_ago=1, deletionPolicy="Orphan")
+    todo = plan(world(of=dying, nodes=THREE, buffer_nodes=[buffer_node("n0", dying, report())]))
+    assert todo.finalizer == "release"
+    assert not orders(todo)
+
+
+def test_the_last_cluster_of_a_namespace_takes_the_shared_account_along():
+    dying = cluster(deleted_seconds_ago=1)
+    account = Key("v1", "ServiceAccount", "default", "sentinel-agent")
+    assert account in plan(world(of=dying)).delete
+    assert account not in plan(world(of=dying, rivals=[cluster("other")])).delete
+
+
+def test_a_released_cluster_is_nobodys_business():
+    gone = cluster(deleted_seconds_ago=1)
+    bare = gone.model_copy(update={"metadata": gone.metadata.model_copy(update={"finalizers": ()})})
+    assert plan(world(of=bare, nodes=THREE)).empty
+    assert FINALIZER not in bare.metadata.finalizers
+
+
+def test_paused_changes_nothing():
+    todo = plan(world(of=cluster(paused=True), nodes=THREE))
+    assert todo.empty
+    assert todo.blocked == "Paused"
+
+
+def test_an_object_of_ours_that_nobody_wants_is_deleted():
+    relic = Key("v1", "Service", "default", "front-old")
+    assert plan(world(owned={relic: "x"})).delete == (relic,)
+
+
+@given(nodes=st.integers(0, 5000), writes=st.integers(1, 1000))
+def test_all_reports_together_stay_within_the_write_budget(nodes, writes):
+    pace = report_seconds(nodes, writes)
+    assert pace >= 10
+    assert nodes / pace <= writes
