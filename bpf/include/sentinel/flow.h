@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the data plane remembers of a flow, of a source, and of the biggest flows. */
 #ifndef SENTINEL_FLOW_H
 #define SENTINEL_FLOW_H
@@ -16,12 +16,13 @@ struct sn_flow_key {
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct sn_flow_key) == 40, "a map key has no hidden padding");
 
-/* sn_flow.tcp_state */
-#define SN_TCP_SYN_SEEN 1
-#define SN_TCP_FIN_SEEN 2
-#define SN_TCP_RST_SEEN 4
-#define SN_TCP_ESTABLISHED 8	/* an ACK without SYN came after */
-#define SN_TCP_MIDSTREAM 16	/* first seen without SYN: older than the entry, or evicted before */
+enum sn_tcp_state {
+	SN_TCP_SYN_SEEN = 1,
+	SN_TCP_FIN_SEEN = 2,
+	SN_TCP_RST_SEEN = 4,
+	SN_TCP_ESTABLISHED = 8, /* an ACK came after the SYN */
+	SN_TCP_MIDSTREAM = 16, /* first seen without SYN: older than the entry, or evicted before */
+};
 
 /*
  * Plain stores, no atomics: a flow stays on one CPU (RSS), and where it moves, a lost increment of its own counters
@@ -32,31 +33,33 @@ struct sn_flow {
 	__u64 packets;
 	__u64 bytes;
 	__u32 rules_generation;
-	__u8 class;
+	__u8 class_id;
 	__u8 dscp;
-	__u8 tcp_state;
+	__u8 tcp_state; /* enum sn_tcp_state */
 	__u8 ip_version;
-	__u64 window_ns;		/* start of the running window */
+	__u64 window_ns; /* start of the running pane of the sliding window, which has two */
 	__u64 window_bytes;
-	__u64 previous_bytes;		/* of the window before: the sliding rate lies between the two */
-	__u64 throughput_bytes_per_s;	/* over the last whole window */
-	__u64 reported_packets;		/* of which the source's rate already knows */
-	__u32 timestamp_seen;		/* last TCP timestamp value of this direction */
-	__u32 echo_value;		/* what the peer sent, whose echo is awaited here; with echo_ns */
-	__u64 echo_ns;
-	__u64 syn_ns;			/* zero: none, or sent again, so that its round trip is ambiguous */
-	__u64 asked_ns;			/* last time the other direction was told to await an echo */
-	__u64 first_ns;
-	__u64 bdp_bytes;
-	__u64 optimal_bytes;		/* BDP × 1.5 × 1.2 */
-	__u32 rtt_us;			/* smoothed; zero while unknown */
+	__u64 previous_ns;
+	__u64 previous_bytes;
+	__u32 timestamp; /* last TCP timestamp value of this direction */
+	__u32 unreported_packets; /* of which the source's rate does not know yet */
+	__u64 asked_ns; /* last time the other direction was told to await an echo */
+	__u64 echo_ns; /* when the peer was sent echo_value, whose echo is awaited; zero: none is */
+	__u64 syn_ns; /* zero: none, or sent again, so that its round trip is ambiguous */
+	__u32 echo_value;
+	__u32 rtt_us; /* smoothed; zero while unknown */
 	__u32 rtt_min_us;
+	__u32 _pad;
+	__u64 first_ns;
+	__u64 throughput_Bps; /* over the sliding window */
+	__u64 bdp_bytes;
+	__u64 optimal_bytes; /* BDP × 1.5 × 1.2 */
 };
-_Static_assert(sizeof(struct sn_flow) == 136, "read by user space");
+_Static_assert(sizeof(struct sn_flow) == 144, "read by user space");
 
 /* Counted only; the rates hold over the window that ended last. */
 struct sn_source {
-	__u64 window_ns;
+	__u64 window_ns; /* start of the running window */
 	__u64 packets;
 	__u64 syns;
 	__u64 window_packets;
@@ -66,14 +69,16 @@ struct sn_source {
 };
 _Static_assert(sizeof(struct sn_source) == 56, "read by user space");
 
-#define SN_TOP_SLOTS 64
+enum sn_top_const {
+	SN_TOP_SLOTS = 64,
+};
 
 /* Index: cpu × SN_TOP_SLOTS + slot of the flow. A bigger or a fresher flow takes the slot. */
 struct sn_top_flow {
 	struct sn_flow_key key;
-	__u64 throughput_bytes_per_s;
+	__u64 throughput_Bps;
 	__u64 seen_ns;
-	__u32 class;
+	__u32 class_id;
 	__u32 _pad;
 };
 _Static_assert(sizeof(struct sn_top_flow) == 64, "read by user space");

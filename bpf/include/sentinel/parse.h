@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From bytes to facts: one bounded pass over Ethernet, VLAN, IP and transport headers; it changes nothing. */
 #ifndef SENTINEL_PARSE_H
 #define SENTINEL_PARSE_H
@@ -19,41 +19,43 @@
 #define SN_MAX_VLANS 2
 #define SN_MAX_EXTENSIONS 6
 #define SN_MAX_TCP_OPTIONS 8
-#define SN_MAX_OFFSET 1023	/* deeper headers than this are no traffic we know; the verifier wants a bound */
+#define SN_MAX_OFFSET 1023 /* deeper headers than this are no traffic we know; the verifier wants a bound */
 
 enum sn_outcome {
-	SN_FOUND = 0,		/* packet is filled */
-	SN_NOT_OURS = 1,	/* well-formed, but nothing we handle; packet.reason says which */
-	SN_MALFORMED = 2,	/* packet.reason says where */
+	SN_FOUND = 0, /* packet is filled */
+	SN_NOT_OURS = 1, /* well-formed, but nothing we handle; packet.reason says which */
+	SN_MALFORMED = 2, /* packet.reason says where */
 };
 
-/* sn_packet.flags */
-#define SN_HAS_PORTS 1
-#define SN_FRAGMENT 2		/* any fragment, the first too: the flow is the address pair */
-#define SN_TIMESTAMPS 4
-#define SN_NEW_FLOW 8
-#define SN_SYN 16		/* SYN without ACK */
-#define SN_DECAPSULATED 32
-#define SN_MIDSTREAM 64
+enum sn_packet_flag {
+	SN_HAS_PORTS = 1,
+	SN_FRAGMENT = 2, /* any fragment, the first too: the flow is the address pair */
+	SN_TIMESTAMPS = 4,
+	SN_NEW_FLOW = 8,
+	SN_SYN = 16, /* SYN without ACK */
+	SN_CLOSES = 32, /* FIN or RST */
+	SN_CLASSIFIED = 64,
+};
 
 struct sn_packet {
 	struct sn_flow_key key;
 	__u64 now_ns;
-	__u32 length;		/* of the frame, Ethernet header included */
-	__u32 timestamp;	/* TCP timestamp value and echo, with SN_TIMESTAMPS */
+	__u32 length; /* of the frame, Ethernet header included */
+	__u32 timestamp; /* TCP timestamp value and echo, with SN_TIMESTAMPS */
 	__u32 echo;
 	__u32 cpu;
 	__u32 reason;
-	__u32 class;
+	__u32 class_id;
+	__u32 generation; /* of the rules that named the class */
 	__u16 l3_offset;
 	__u16 l4_offset;
-	__u16 ip_end;		/* offset where the IP packet ends, saturated */
+	__u16 ip_end; /* offset where the IP packet ends, saturated */
 	__u8 ip_version;
 	__u8 dscp;
 	__u8 ecn;
-	__u8 tcp_flags;		/* byte 13 of the header */
-	__u8 flags;
-	__u8 _pad[5];
+	__u8 tcp_flags; /* byte 13 of the header */
+	__u8 flags; /* enum sn_packet_flag */
+	__u8 _pad;
 };
 _Static_assert(sizeof(struct sn_packet) == 88, "lives on the stack of every stage");
 
@@ -127,16 +129,18 @@ static __always_inline enum sn_outcome sn_parse_tcp(const struct sn_span *span, 
 	__be32 *options;
 
 	if (!tcp || offset + sizeof(*tcp) > packet->ip_end)
-		return sn_malformed(packet, SN_TRANSPORT_SHORT);
+		return sn_malformed(packet, SN_REASON_TRANSPORT_SHORT);
 	header = tcp->doff * 4;
 	if (header < sizeof(*tcp) || offset + header > packet->ip_end)
-		return sn_malformed(packet, SN_TCP_BAD_HEADER);
+		return sn_malformed(packet, SN_REASON_TCP_BAD_HEADER);
 	packet->key.source_port = tcp->source;
 	packet->key.destination_port = tcp->dest;
 	packet->tcp_flags = ((__u8 *)tcp)[13];
 	packet->flags |= SN_HAS_PORTS;
 	if (tcp->syn && !tcp->ack)
 		packet->flags |= SN_SYN;
+	if (tcp->fin || tcp->rst)
+		packet->flags |= SN_CLOSES;
 	if (header == sizeof(*tcp))
 		return SN_FOUND;
 	offset += sizeof(*tcp);
@@ -154,10 +158,10 @@ static __always_inline enum sn_outcome sn_parse_udp(const struct sn_span *span, 
 	__u32 length;
 
 	if (!udp || packet->l4_offset + sizeof(*udp) > packet->ip_end)
-		return sn_malformed(packet, SN_TRANSPORT_SHORT);
+		return sn_malformed(packet, SN_REASON_TRANSPORT_SHORT);
 	length = bpf_ntohs(udp->len);
 	if (length < sizeof(*udp) || packet->l4_offset + length > packet->ip_end)
-		return sn_malformed(packet, SN_UDP_BAD_LENGTH);
+		return sn_malformed(packet, SN_REASON_UDP_BAD_LENGTH);
 	packet->key.source_port = udp->source;
 	packet->key.destination_port = udp->dest;
 	packet->flags |= SN_HAS_PORTS;
@@ -176,7 +180,7 @@ static __always_inline enum sn_outcome sn_parse_transport(const struct sn_span *
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		if (!sn_at(span, packet->l4_offset, 8) || packet->l4_offset + 8 > packet->ip_end)
-			return sn_malformed(packet, SN_TRANSPORT_SHORT);
+			return sn_malformed(packet, SN_REASON_TRANSPORT_SHORT);
 		return SN_FOUND;
 	default:
 		return SN_FOUND;
@@ -206,13 +210,13 @@ static __always_inline enum sn_outcome sn_parse_ip4(const struct sn_span *span, 
 	__u32 header, total;
 
 	if (!ip)
-		return sn_malformed(packet, SN_IP4_SHORT);
+		return sn_malformed(packet, SN_REASON_IP4_SHORT);
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip))
-		return sn_malformed(packet, SN_IP4_BAD_HEADER);
+		return sn_malformed(packet, SN_REASON_IP4_BAD_HEADER);
 	if (total < header || offset + total > span->length)
-		return sn_malformed(packet, SN_IP4_BAD_LENGTH);
+		return sn_malformed(packet, SN_REASON_IP4_BAD_LENGTH);
 	packet->ip_version = 4;
 	packet->dscp = ip->tos >> 2;
 	packet->ecn = ip->tos & 3;
@@ -246,7 +250,7 @@ static __always_inline enum sn_outcome sn_skip_extensions(const struct sn_span *
 			break;
 		extension = sn_at(span, offset, 8);
 		if (!extension || offset + 8 > packet->ip_end)
-			return sn_malformed(packet, SN_IP6_EXTENSION_SHORT);
+			return sn_malformed(packet, SN_REASON_IP6_EXTENSION_SHORT);
 		packet->key.protocol = extension[0];
 		size = 8;
 		if (protocol == IPPROTO_AH)
@@ -255,7 +259,7 @@ static __always_inline enum sn_outcome sn_skip_extensions(const struct sn_span *
 			size = (extension[1] + 1) * 8;
 		offset += size;
 		if (offset > packet->ip_end)
-			return sn_malformed(packet, SN_IP6_EXTENSION_SHORT);
+			return sn_malformed(packet, SN_REASON_IP6_EXTENSION_SHORT);
 		packet->l4_offset = offset;
 		if (protocol == IPPROTO_FRAGMENT && (*(__be16 *)(extension + 2) & bpf_htons(0xfff9))) {
 			packet->flags |= SN_FRAGMENT;
@@ -263,7 +267,7 @@ static __always_inline enum sn_outcome sn_skip_extensions(const struct sn_span *
 		}
 	}
 	if (sn_is_extension(packet->key.protocol))
-		return sn_malformed(packet, SN_IP6_EXTENSION_DEEP);
+		return sn_malformed(packet, SN_REASON_IP6_EXTENSION_DEEP);
 	return SN_FOUND;
 }
 
@@ -275,12 +279,12 @@ static __always_inline enum sn_outcome sn_parse_ip6(const struct sn_span *span, 
 	enum sn_outcome outcome;
 
 	if (!ip)
-		return sn_malformed(packet, SN_IP6_SHORT);
+		return sn_malformed(packet, SN_REASON_IP6_SHORT);
 	if (ip->version != 6)
-		return sn_malformed(packet, SN_IP6_BAD_HEADER);
+		return sn_malformed(packet, SN_REASON_IP6_BAD_HEADER);
 	total = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (offset + total > span->length)
-		return sn_malformed(packet, SN_IP6_BAD_LENGTH);
+		return sn_malformed(packet, SN_REASON_IP6_BAD_LENGTH);
 	first = bpf_ntohl(*(__be32 *)ip);
 	packet->ip_version = 6;
 	packet->dscp = (first >> 22) & 0x3f;
@@ -310,14 +314,14 @@ static __always_inline enum sn_outcome sn_parse_span(const struct sn_span *span,
 	__be16 protocol;
 
 	if (!ethernet)
-		return sn_malformed(packet, SN_ETHERNET_SHORT);
+		return sn_malformed(packet, SN_REASON_ETHERNET_SHORT);
 	packet->length = span->length;
 	protocol = ethernet->h_proto;
 	for (int i = 0; i < SN_MAX_VLANS && sn_is_vlan(protocol); i++) {
 		struct sn_vlan *vlan = sn_at(span, offset, sizeof(*vlan));
 
 		if (!vlan)
-			return sn_malformed(packet, SN_VLAN_SHORT);
+			return sn_malformed(packet, SN_REASON_VLAN_SHORT);
 		protocol = vlan->protocol;
 		offset += sizeof(*vlan);
 	}
@@ -326,7 +330,7 @@ static __always_inline enum sn_outcome sn_parse_span(const struct sn_span *span,
 		return sn_parse_ip4(span, packet);
 	if (protocol == bpf_htons(ETH_P_IPV6))
 		return sn_parse_ip6(span, packet);
-	packet->reason = sn_is_vlan(protocol) ? SN_VLAN_DEEP : SN_NOT_IP;
+	packet->reason = sn_is_vlan(protocol) ? SN_REASON_VLAN_DEEP : SN_REASON_NOT_IP;
 	return SN_NOT_OURS;
 }
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The stages of the agent's data plane. Each is a global function (verified by itself) in a file of its own, with its
+ * own maps and its own load-time switch; an entry program calls them in order. A packet of NULL is the verifier's idea.
+ */
+#ifndef SENTINEL_STAGE_H
+#define SENTINEL_STAGE_H
+
+#include <linux/bpf.h>
+
+#include "abi.h"
+#include "parse.h"
+
+/* What a stage wants done; CONTINUE hands the packet to the next one. */
+enum sn_wish {
+	SN_CONTINUE = 0,
+	SN_PASS = 1,
+	SN_DROP = 2,
+	SN_REFLECT = 3,
+};
+
+/* parse.bpf.c: enum sn_outcome, the packet filled as far as it was understood. */
+int sn_parse_xdp(struct xdp_md *ctx, struct sn_packet *packet);
+int sn_parse_skb(struct __sk_buff *skb, struct sn_packet *packet);
+
+/* rules.bpf.c: the class of a packet by the ordered rules; the generation that said so is left in packet->generation. */
+int sn_class_of(struct sn_packet *packet);
+int sn_generation(void);
+
+/* flow.bpf.c: remembers the flow, and names the packet's class from its entry or from the rules. */
+int sn_track(struct sn_packet *packet);
+int sn_sent(struct sn_packet *packet);
+
+/* source.bpf.c: packet and SYN rate of a source. */
+int sn_blame(struct sn_packet *packet, __u32 packets);
+
+/* count.bpf.c: the packet's reason, and its class where it has one; the last stage of every packet. */
+int sn_conclude(struct sn_packet *packet, __u32 wish);
+
+/* police.bpf.c: enum sn_wish of the class's virtual queue. */
+int sn_police(struct xdp_md *ctx, struct sn_packet *packet);
+
+/* tunnel.bpf.c and probe.bpf.c: enum sn_wish; SN_CONTINUE after the tunnel's header is off, and packet is new. */
+int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet);
+int sn_answer(struct xdp_md *ctx, struct sn_packet *packet);
+int sn_may_probe(struct sn_packet *packet, __u64 gap_ns);
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The flow table: who talks how fast, over which round trip, in which class. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <sentinel/stage.h>
+
+const volatile __u64 sn_pane_ns = 50000000;
+const volatile __u64 sn_ask_ns = 100000000;
+const volatile __u32 sn_sources_on = 1;
+const volatile __u32 sn_top_on = 1;
+
+#define NS_PER_S 1000000000ull
+#define MAX_RTT_NS (60 * NS_PER_S)
+#define MAX_THROUGHPUT (1ull << 38) /* times MAX_RTT in microseconds stays within 64 bits */
+#define PANE_BYTES_MAX (1ull << 34) /* times NS_PER_S stays within 64 bits */
+#define ECHO_LOST_NS NS_PER_S
+#define ACK 0x10
+#define SYN 0x02
+#define FIN 0x01
+#define RST 0x04
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct sn_flow_key);
+	__type(value, struct sn_flow);
+} sn_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_TOP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct sn_top_flow);
+} sn_top SEC(".maps");
+
+static __always_inline void note_rtt(struct sn_flow *flow, __u64 sample_ns)
+{
+	__u32 sample_us = (sample_ns > MAX_RTT_NS ? MAX_RTT_NS : sample_ns) / 1000;
+
+	if (!sample_us)
+		sample_us = 1;
+	if (!flow->rtt_min_us || sample_us < flow->rtt_min_us)
+		flow->rtt_min_us = sample_us;
+	flow->rtt_us = flow->rtt_us ? flow->rtt_us - flow->rtt_us / 8 + sample_us / 8 : sample_us;
+}
+
+static __always_inline void reverse(struct sn_flow_key *to, const struct sn_flow_key *from)
+{
+	*to = *from;
+	__builtin_memcpy(to->source, from->destination, sizeof(to->source));
+	__builtin_memcpy(to->destination, from->source, sizeof(to->destination));
+	to->source_port = from->destination_port;
+	to->destination_port = from->source_port;
+}
+
+/* The other direction will carry this packet's timestamp back; its entry measures how long that takes. */
+static __always_inline void await_echo(const struct sn_packet *packet)
+{
+	struct sn_flow_key other;
+	struct sn_flow *flow;
+
+	reverse(&other, &packet->key);
+	flow = bpf_map_lookup_elem(&sn_flows, &other);
+	if (!flow || (flow->echo_ns && packet->now_ns - flow->echo_ns < ECHO_LOST_NS))
+		return;
+	flow->echo_value = packet->timestamp;
+	flow->echo_ns = packet->now_ns;
+}
+
+static __always_inline void follow_timestamps(struct sn_flow *flow, const struct sn_packet *packet)
+{
+	__u64 now = packet->now_ns;
+
+	if (flow->echo_ns && (packet->tcp_flags & ACK) && (__s32)(packet->echo - flow->echo_value) >= 0) {
+		note_rtt(flow, now - flow->echo_ns);
+		flow->echo_ns = 0;
+	}
+	/* Only the first packet with a value: the peer echoes a value once for all that carried it. */
+	if (packet->timestamp == flow->timestamp)
+		return;
+	flow->timestamp = packet->timestamp;
+	if (now - flow->asked_ns < sn_ask_ns)
+		return;
+	flow->asked_ns = now;
+	await_echo(packet);
+}
+
+/*
+ *   SYN ──► SYN_SEEN ──ACK──► ESTABLISHED ──FIN or RST──► FIN_SEEN / RST_SEEN ──SYN──► SYN_SEEN
+ *   no SYN ─► MIDSTREAM ─────────────────────────┘
+ */
+static __always_inline void follow_state(struct sn_flow *flow, const struct sn_packet *packet)
+{
+	__u8 flags = packet->tcp_flags;
+
+	if (flags & SYN) {
+		int again = flow->tcp_state == SN_TCP_SYN_SEEN;
+
+		flow->tcp_state = SN_TCP_SYN_SEEN;
+		flow->syn_ns = again ? 0 : packet->now_ns;
+		return;
+	}
+	if (!(flow->tcp_state & (SN_TCP_SYN_SEEN | SN_TCP_MIDSTREAM)))
+		flow->tcp_state |= SN_TCP_MIDSTREAM;
+	if ((flags & ACK) && (flow->tcp_state & SN_TCP_SYN_SEEN) && !(flow->tcp_state & SN_TCP_ESTABLISHED)) {
+		flow->tcp_state |= SN_TCP_ESTABLISHED;
+		if (flow->syn_ns)
+			note_rtt(flow, packet->now_ns - flow->syn_ns);
+	}
+	if (flags & FIN)
+		flow->tcp_state |= SN_TCP_FIN_SEEN;
+	if (flags & RST)
+		flow->tcp_state |= SN_TCP_RST_SEEN;
+}
+
+static __always_inline __u32 slot_of(const struct sn_flow_key *key)
+{
+	const __u64 *words = (const __u64 *)key;
+	__u64 mixed = (words[0] ^ words[2]) * 3 + (words[1] ^ (words[3] << 1)) + words[4];
+
+	return (mixed * 0x9e3779b97f4a7c15ull) >> 58;
+}
+
+static __always_inline int same(const struct sn_flow_key *one, const struct sn_flow_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
+}
+
+/* A slot belongs to the biggest flow that hashes to it, until that falls silent. */
+static __always_inline void enter_top(const struct sn_flow *flow, const struct sn_packet *packet)
+{
+	__u32 index = packet->cpu * SN_TOP_SLOTS + slot_of(&packet->key);
+	struct sn_top_flow *top = bpf_map_lookup_elem(&sn_top, &index);
+
+	if (!top)
+		return;
+	if (flow->throughput_Bps < top->throughput_Bps && packet->now_ns - top->seen_ns < NS_PER_S &&
+	    !same(&top->key, &packet->key))
+		return;
+	top->key = packet->key;
+	top->throughput_Bps = flow->throughput_Bps;
+	top->seen_ns = packet->now_ns;
+	top->class_id = flow->class_id;
+}
+
+static __always_inline __u64 capped(__u64 value, __u64 most)
+{
+	return value > most ? most : value;
+}
+
+/* A pane is over: reckon the throughput over it and the one before, and what follows from that. */
+static __always_inline void turn_pane(struct sn_flow *flow, struct sn_packet *packet)
+{
+	__u64 now = packet->now_ns;
+	__u64 bytes = capped(flow->previous_bytes + flow->window_bytes, PANE_BYTES_MAX);
+
+	flow->throughput_Bps = capped(bytes * NS_PER_S / (now - flow->previous_ns), MAX_THROUGHPUT);
+	flow->previous_ns = flow->window_ns;
+	flow->previous_bytes = flow->window_bytes;
+	flow->window_ns = now;
+	flow->window_bytes = 0;
+	flow->bdp_bytes = flow->throughput_Bps * flow->rtt_us / 1000000;
+	flow->optimal_bytes = flow->bdp_bytes * 9 / 5;
+	if (sn_top_on)
+		enter_top(flow, packet);
+	if (sn_sources_on) {
+		sn_blame(packet, flow->unreported_packets);
+		flow->unreported_packets = 0;
+	}
+}
+
+static __always_inline void update(struct sn_flow *flow, struct sn_packet *packet)
+{
+	flow->last_ns = packet->now_ns;
+	flow->packets++;
+	flow->bytes += packet->length;
+	flow->unreported_packets++;
+	if (packet->key.protocol == IPPROTO_TCP && (packet->flags & SN_HAS_PORTS)) {
+		if ((packet->tcp_flags & (SYN | FIN | RST)) ||
+		    !(flow->tcp_state & (SN_TCP_ESTABLISHED | SN_TCP_MIDSTREAM)))
+			follow_state(flow, packet);
+		if (packet->flags & SN_TIMESTAMPS)
+			follow_timestamps(flow, packet);
+	}
+	if (packet->now_ns - flow->window_ns >= sn_pane_ns && packet->now_ns > flow->window_ns)
+		turn_pane(flow, packet);
+	flow->window_bytes += packet->length;
+	if ((packet->flags & SN_SYN) && sn_sources_on) {
+		sn_blame(packet, flow->unreported_packets);
+		flow->unreported_packets = 0;
+	}
+}
+
+static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet *packet)
+{
+	if (flow->rules_generation != (__u32)sn_generation() || flow->dscp != packet->dscp) {
+		flow->class_id = sn_class_of(packet);
+		flow->rules_generation = packet->generation;
+		flow->dscp = packet->dscp;
+	}
+	return flow->class_id;
+}
+
+static __always_inline int begin(struct sn_packet *packet)
+{
+	struct sn_flow flow = {};
+	__u64 now = packet->now_ns;
+
+	flow.class_id = sn_class_of(packet);
+	flow.rules_generation = packet->generation;
+	flow.dscp = packet->dscp;
+	flow.ip_version = packet->ip_version;
+	flow.first_ns = now;
+	flow.window_ns = now;
+	flow.previous_ns = now;
+	packet->flags |= SN_NEW_FLOW;
+	update(&flow, packet);
+	bpf_map_update_elem(&sn_flows, &packet->key, &flow, BPF_NOEXIST);
+	if (sn_sources_on && !(packet->flags & SN_SYN))
+		sn_blame(packet, 1);
+	return flow.class_id;
+}
+
+int sn_track(struct sn_packet *packet)
+{
+	struct sn_flow *flow;
+
+	if (!packet)
+		return SN_UNMATCHED;
+	flow = bpf_map_lookup_elem(&sn_flows, &packet->key);
+	if (!flow)
+		return begin(packet);
+	update(flow, packet);
+	return class_by_cache(flow, packet);
+}
+
+/* The host's own answer, seen on its way out: what comes back for it will tell the round trip to the client. */
+int sn_sent(struct sn_packet *packet)
+{
+	if (packet && (packet->flags & SN_TIMESTAMPS))
+		await_echo(packet);
+	return 0;
+}

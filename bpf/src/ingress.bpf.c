@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The agent's XDP entry: parse, walk the stages, return one verdict, and count why. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <sentinel/stage.h>
+
+const volatile __u32 sn_tunnels_on = 0;
+const volatile __u32 sn_probes_on = 0;
+const volatile __u32 sn_flows_on = 1;
+const volatile __u32 sn_police_on = 1;
+const volatile __u32 sn_meta_on = 1;
+
+/* Where the driver leaves no room for metadata the packet goes on as unmatched. */
+static __always_inline void hand_on(struct xdp_md *ctx, const struct sn_packet *packet)
+{
+	struct sn_meta *meta;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*meta)))
+		return;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > (void *)(long)ctx->data)
+		return;
+	meta->magic = SN_META_MAGIC;
+	meta->class_id = packet->class_id;
+}
+
+static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	int wish = SN_PASS;
+
+	if (sn_parse_xdp(ctx, packet) != SN_FOUND)
+		return SN_PASS;
+	if (sn_tunnels_on) {
+		wish = sn_decapsulate(ctx, packet);
+		if (wish != SN_CONTINUE)
+			return wish;
+	}
+	if (sn_probes_on) {
+		wish = sn_answer(ctx, packet);
+		if (wish != SN_CONTINUE)
+			return wish;
+	}
+	packet->class_id = sn_flows_on ? sn_track(packet) : sn_class_of(packet);
+	packet->flags |= SN_CLASSIFIED;
+	wish = sn_police_on ? sn_police(ctx, packet) : SN_PASS;
+	if (wish == SN_PASS && sn_meta_on)
+		hand_on(ctx, packet);
+	return wish;
+}
+
+SEC("xdp.frags")
+int sn_ingress(struct xdp_md *ctx)
+{
+	struct sn_packet packet = {};
+	int wish;
+
+	packet.now_ns = bpf_ktime_get_ns();
+	packet.cpu = bpf_get_smp_processor_id();
+	wish = handle(ctx, &packet);
+	sn_conclude(&packet, wish);
+	switch (wish) {
+	case SN_DROP:
+		return XDP_DROP;
+	case SN_REFLECT:
+		return XDP_TX;
+	default:
+		return XDP_PASS;
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Our balancers' tunnels end here: IPIP, IP6IP6 or UDP, from outer sources that are allowed, and from no one else.
+ *
+ *   | Ethernet, VLANs | outer IP | (UDP) | inner IP …     ──►     | Ethernet, VLANs | inner IP …
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <sentinel/ecn.h>
+#include <sentinel/peer.h>
+#include <sentinel/stage.h>
+
+const volatile __u16 sn_tunnel_port = SN_TUNNEL_PORT;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct sn_prefix);
+	__type(value, struct sn_peer);
+} sn_peers SEC(".maps");
+
+static __always_inline struct sn_peer *peer_of(const struct sn_packet *packet)
+{
+	struct sn_prefix whole = {.length = 128};
+
+	__builtin_memcpy(whole.address, packet->key.source, sizeof(whole.address));
+	return bpf_map_lookup_elem(&sn_peers, &whole);
+}
+
+/* A bucket of SN_PROBE_BURST probes that refills one each gap; one a prefix, and good to a packet a CPU. */
+int sn_may_probe(struct sn_packet *packet, __u64 gap_ns)
+{
+	struct sn_peer *peer;
+	__u64 next;
+
+	if (!packet)
+		return SN_PROBE_REFUSED;
+	peer = peer_of(packet);
+	if (!peer || !(peer->rights & SN_MAY_PROBE))
+		return SN_PROBE_REFUSED;
+	next = peer->next_probe_ns > packet->now_ns ? peer->next_probe_ns : packet->now_ns;
+	if (next - packet->now_ns >= gap_ns * SN_PROBE_BURST)
+		return SN_PROBE_TOO_FAST;
+	peer->next_probe_ns = next + gap_ns;
+	return SN_PROBE_GRANTED;
+}
+
+/* Where the inner header begins, or 0 when the packet is no tunnel of ours. */
+static __always_inline __u32 inner_offset(const struct sn_packet *packet)
+{
+	if (packet->flags & SN_FRAGMENT)
+		return 0;
+	if (packet->key.protocol == IPPROTO_IPIP || packet->key.protocol == IPPROTO_IPV6)
+		return packet->l4_offset;
+	if (packet->key.protocol == IPPROTO_UDP && packet->key.destination_port == bpf_htons(sn_tunnel_port))
+		return packet->l4_offset + sizeof(struct udphdr);
+	return 0;
+}
+
+/* The Ethernet type that says what is inside; 0 when it is no IP. */
+static __always_inline __be16 inner_type(struct xdp_md *ctx, __u32 offset)
+{
+	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
+	__u8 *first = sn_at(&span, offset, 1);
+
+	if (!first)
+		return 0;
+	switch (*first >> 4) {
+	case 4:
+		return bpf_htons(ETH_P_IP);
+	case 6:
+		return bpf_htons(ETH_P_IPV6);
+	default:
+		return 0;
+	}
+}
+
+/* `head` is a constant in every call: the copies are a few moves. */
+static __always_inline int move_head(struct xdp_md *ctx, __u32 head, __u32 strip, __be16 type)
+{
+	__u8 saved[ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan)];
+	void *data = (void *)(long)ctx->data;
+
+	if (data + head > (void *)(long)ctx->data_end)
+		return -1;
+	__builtin_memcpy(saved, data, head);
+	if (bpf_xdp_adjust_head(ctx, strip))
+		return -1;
+	data = (void *)(long)ctx->data;
+	if (data + head > (void *)(long)ctx->data_end)
+		return -1;
+	__builtin_memcpy(data, saved, head);
+	*(__be16 *)(data + head - sizeof(type)) = type;
+	return 0;
+}
+
+static __always_inline int strip_outer(struct xdp_md *ctx, const struct sn_packet *packet, __u32 strip, __be16 type)
+{
+	switch (packet->l3_offset) {
+	case ETH_HLEN:
+		return move_head(ctx, ETH_HLEN, strip, type);
+	case ETH_HLEN + sizeof(struct sn_vlan):
+		return move_head(ctx, ETH_HLEN + sizeof(struct sn_vlan), strip, type);
+	default:
+		return move_head(ctx, ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan), strip, type);
+	}
+}
+
+static __always_inline int refused(struct sn_packet *packet, enum sn_reason reason, enum sn_wish wish)
+{
+	packet->reason = reason;
+	return wish;
+}
+
+/* The outer header's mark belongs to the inner packet, which is dropped if it cannot carry it. */
+static __always_inline int keep_mark(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	if (packet->ecn == SN_ECN_NONE)
+		return refused(packet, SN_REASON_TUNNEL_CONGESTED, SN_DROP);
+	if (packet->ecn != SN_ECN_CE)
+		sn_mark_ce((void *)(long)ctx->data, (void *)(long)ctx->data_end, packet);
+	packet->ecn = SN_ECN_CE;
+	return SN_CONTINUE;
+}
+
+int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	struct sn_packet inner = {};
+	struct sn_peer *peer;
+	__u32 offset;
+	__be16 type;
+
+	if (!packet)
+		return SN_PASS;
+	offset = inner_offset(packet);
+	if (!offset)
+		return SN_CONTINUE;
+	peer = peer_of(packet);
+	if (!peer || !(peer->rights & SN_MAY_TUNNEL))
+		return refused(packet, SN_REASON_TUNNEL_FOREIGN, SN_PASS);
+	type = inner_type(ctx, offset);
+	if (!type || offset >= packet->ip_end)
+		return refused(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
+	if (strip_outer(ctx, packet, offset - packet->l3_offset, type))
+		return refused(packet, SN_REASON_HELPER_FAILED, SN_DROP);
+	inner.now_ns = packet->now_ns;
+	inner.cpu = packet->cpu;
+	if (sn_parse_xdp(ctx, &inner) != SN_FOUND)
+		return refused(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
+	offset = packet->ecn == SN_ECN_CE;
+	*packet = inner;
+	return offset ? keep_mark(ctx, packet) : SN_CONTINUE;
+}
