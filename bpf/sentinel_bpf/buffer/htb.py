@@ -1,0 +1,197 @@
+"""Tier B: an HTB class with a bfifo leaf for each traffic class, behind a leased redirect where traffic comes in.
+
+ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ HTB ─ bfifo ─→ stack
+                                         └─ lease over: ──────────────────────────→ stack
+egress    stack ─ HTB ─ bfifo ─→ device        (lease over: the last limit stays)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentinel_api.errors import Invalid, Transient
+from sentinel_bpf.buffer import wire
+from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.port import CLASSES, UNMATCHED, Direction, Interface, QueueClass, Reading, Tier, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sentinel_bpf.buffer.programs import QueuePrograms
+
+DRAIN_BYTES_PER_S = 10**11  # a rate that holds nothing back
+DRAIN_PATIENCE_S = 2.0
+U32 = 0xFFFFFFFF
+
+
+class HtbBuffer:
+    """Lives in the network namespace of the thread that makes it, and takes over what an earlier process left."""
+
+    def __init__(self, interface: Interface, programs: QueuePrograms) -> None:
+        self._interface = interface
+        self._programs = programs
+        self._wire = wire.Rtnl()
+        self._limits: dict[int, int] = {}
+        self._queue_index = 0
+        self._drops: dict[int, tuple[int, int]] = {}  # class → (last raw 32-bit count, running total)
+
+    def probe(self) -> Verdict:
+        with Plumbing(self._programs.major) as plumbing:
+            obstacle = self._obstacle(plumbing)
+        if obstacle:
+            return Verdict(Tier.OBSERVE, obstacle)
+        return Verdict(Tier.HTB, f"HTB and bfifo on {self._interface.name} {self._interface.direction.value.lower()}")
+
+    def _obstacle(self, plumbing: Plumbing) -> str:
+        name = self._interface.name
+        index = plumbing.index(name)
+        if index is None:
+            return f"there is no interface {name} on this node"
+        if self._interface.rate_bytes_per_s <= 0:
+            return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
+        if self._interface.direction is Direction.EGRESS:
+            kind, major = plumbing.root(index)
+            return "" if major in (0, self._programs.major) else f"{name} has a foreign root qdisc {kind} {major:x}:"
+        if plumbing.has_qdisc(index, "ingress"):
+            return f"{name} has a foreign ingress qdisc"
+        return self._foreign_queue(plumbing, _ifb(index))
+
+    def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
+        queue = plumbing.index(name)
+        if queue is None:
+            return ""
+        if not plumbing.is_ifb(queue):
+            return f"{name} is not an ifb device"
+        return "" if plumbing.root(queue)[1] in (0, self._programs.major) else f"{name} has a foreign root qdisc"
+
+    def configure(self, classes: Sequence[QueueClass]) -> None:
+        """A class that goes away loses what stands in it; unmatched priorities land in class 0."""
+        self._check(classes)
+        with Plumbing(self._programs.major) as plumbing:
+            obstacle = self._obstacle(plumbing)
+            if obstacle:
+                raise Invalid(f"cannot queue: {obstacle}")
+            device = plumbing.index(self._interface.name)
+            assert device is not None
+            ingress = self._interface.direction is Direction.INGRESS
+            self._queue_index = plumbing.ensure_ifb(_ifb(device)) if ingress else device
+            plumbing.ensure_root(self._queue_index, self._minor(UNMATCHED))
+            plumbing.ensure_trunk(self._queue_index, self._interface.rate_bytes_per_s)
+            self._lay_out(plumbing, classes)
+            self._programs.watch(self._queue_index, Path("/proc/thread-self/ns/net").stat().st_ino)
+            if ingress:
+                plumbing.redirect(device, self._programs.classify_fd, self._queue_index)
+
+    def _lay_out(self, plumbing: Plumbing, classes: Sequence[QueueClass]) -> None:
+        queue = self._queue_index
+        gone = plumbing.minors(queue) - {self._minor(each.id) for each in classes}
+        for each in classes:
+            plumbing.ensure_class(queue, self._minor(each.id), each)
+        standing = plumbing.leaf_limits(queue)
+        for each in classes:
+            if self._minor(each.id) not in standing:
+                plumbing.add_leaf(queue, self._minor(each.id), self._leaf(each.id), each.limit_bytes)
+        for minor in sorted(gone):
+            plumbing.remove_class(queue, minor)
+        found = plumbing.leaf_limits(queue)
+        self._limits = {each.id: found.get(self._minor(each.id), -1) for each in classes}
+        self.resize({each.id: each.limit_bytes for each in classes})
+
+    def _check(self, classes: Sequence[QueueClass]) -> None:
+        ids = [each.id for each in classes]
+        if UNMATCHED not in ids:
+            raise Invalid("class 0 (unmatched traffic) is missing; every queue needs it")
+        if len(set(ids)) != len(ids) or not all(0 <= each < CLASSES for each in ids):
+            raise Invalid(f"class ids must be different and between 0 and {CLASSES - 1}")
+        if any(each.limit_bytes < 1 or each.limit_bytes > U32 for each in classes):
+            raise Invalid(f"a class's limit must be between 1 and {U32} bytes")
+        if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
+            raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
+
+    def resize(self, limits: Mapping[int, int]) -> None:
+        unknown = limits.keys() - self._limits.keys()
+        if unknown:
+            raise Invalid(f"class {min(unknown)} is not configured")
+        if not all(1 <= each <= U32 for each in limits.values()):
+            raise Invalid(f"a class's limit must be between 1 and {U32} bytes")
+        changed = {each: limit for each, limit in limits.items() if limit != self._limits[each]}
+        if not changed:
+            return
+        echoed = self._wire.change(
+            [
+                wire.fifo_limit(self._queue_index, self._handle(each), self._leaf(each), limit)
+                for each, limit in changed.items()
+            ]
+        )
+        for each, limit in changed.items():
+            answer = echoed.get(self._handle(each))
+            has = int.from_bytes(answer.attributes.get(wire.TCA_OPTIONS, b"")[:4], "little") if answer else -1
+            if has != limit:
+                raise Transient(f"class {each} was to hold {limit} bytes, the kernel says {has}")
+            self._limits[each] = limit
+
+    def read(self) -> Mapping[int, Reading]:
+        stats = {each.handle: each for each in self._wire.classes(self._queue_index)} if self._limits else {}
+        sojourn = self._programs.sojourn()
+        readings = {}
+        for each, limit in self._limits.items():
+            found = stats.get(self._handle(each))
+            if found is None:
+                raise Transient(f"class {each} is gone from the queue; somebody removed it")
+            readings[each] = Reading(
+                backlog_bytes=found.backlog_bytes,
+                backlog_packets=found.backlog_packets,
+                limit_bytes=limit,
+                sent_bytes=found.sent_bytes,
+                sent_packets=found.sent_packets,
+                drops=self._total_drops(each, found.drops_low32),
+                sojourn=sojourn[each],
+            )
+        return readings
+
+    def _total_drops(self, each: int, raw: int) -> int:
+        last, total = self._drops.get(each, (0, 0))
+        total += (raw - last) & U32
+        self._drops[each] = (raw, total)
+        return total
+
+    def detach(self) -> None:
+        with Plumbing(self._programs.major) as plumbing:
+            device = plumbing.index(self._interface.name)
+            ingress = self._interface.direction is Direction.INGRESS
+            queue = plumbing.index(_ifb(device)) if ingress and device is not None else device
+            if device is None or queue is None or plumbing.root(queue)[1] != self._programs.major:
+                return
+            if ingress:
+                plumbing.stop_redirect(device, queue)
+            self._drain(plumbing, queue)
+            if ingress:
+                plumbing.remove_link(queue)
+            else:
+                plumbing.remove_root(queue)
+        self._limits = {}
+
+    def _drain(self, plumbing: Plumbing, queue: int) -> None:
+        plumbing.ensure_trunk(queue, DRAIN_BYTES_PER_S)
+        for minor in plumbing.minors(queue):
+            plumbing.open_class(queue, minor, DRAIN_BYTES_PER_S)
+        deadline = time.monotonic() + DRAIN_PATIENCE_S
+        while time.monotonic() < deadline and any(each.backlog_packets for each in self._wire.classes(queue)):
+            os.sched_yield()
+
+    def _minor(self, class_id: int) -> int:
+        return self._programs.minor + class_id
+
+    def _handle(self, class_id: int) -> int:
+        return self._programs.major << 16 | self._minor(class_id)
+
+    def _leaf(self, class_id: int) -> int:
+        return (self._programs.major + 1 + class_id) << 16
+
+
+def _ifb(device_index: int) -> str:
+    """By index, since a name may be as long as a device name can be."""
+    return f"sn-ifb{device_index}"

@@ -1,0 +1,206 @@
+"""Devices, qdiscs, classes and the filter of tier B, set up through pyroute2; never touches what is not ours."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.tcmsg import plugins, sched_pfifo
+from pyroute2.protocols import ETH_P_ALL
+
+from sentinel_api.errors import Invalid, Transient, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sentinel_bpf.buffer.port import QueueClass
+
+# pyroute2 0.9.7 knows no bfifo: without this it targets ROOT and drops `limit`, both silently.
+plugins["bfifo"] = sched_pfifo
+
+MTU_BYTES = 1600
+TRUNK_MINOR = 1  # the class all others borrow from
+LEAF_MAJOR_STEP = 1  # leaf qdisc of class c: major + step + c
+CLSACT_INGRESS = 0xFFFFFFF2
+FILTER_PRIORITY = 49_500  # after everybody else's filters, and never 1
+FILTER_HANDLE = 1
+FILTER_NAME = "sn_classify"
+ALIAS = "sentinel buffer"
+ALIAS_CLSACT = "sentinel buffer, clsact made by it"
+
+
+class Plumbing:
+    """Netlink in the network namespace of the thread that opens it. `major` is the handle that marks our qdiscs."""
+
+    def __init__(self, major: int) -> None:
+        self._major = major
+        self._route = IPRoute()
+
+    def close(self) -> None:
+        self._route.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- devices ----
+
+    def index(self, name: str) -> int | None:
+        found = self._route.link_lookup(ifname=name)
+        return int(found[0]) if found else None
+
+    def is_ifb(self, index: int) -> bool:
+        link = self._link(index)
+        info = link.get_attr("IFLA_LINKINFO")
+        return bool(info) and info.get_attr("IFLA_INFO_KIND") == "ifb"
+
+    def ensure_ifb(self, name: str) -> int:
+        index = self.index(name)
+        with _said(f"creating {name}"):
+            if index is None:
+                self._route.link("add", ifname=name, kind="ifb")
+                index = self.index(name)
+                assert index is not None
+                self._route.link("set", index=index, ifalias=ALIAS)
+            self._route.link("set", index=index, state="up")
+        return index
+
+    def remove_link(self, index: int) -> None:
+        with _said("removing the queue's device"):
+            self._route.link("del", index=index)
+
+    def _link(self, index: int) -> Any:
+        return self._route.get_links(index)[0]
+
+    # ---- queue ----
+
+    def root(self, index: int) -> tuple[str, int]:
+        """Kind and major of the root qdisc; major 0 is the kernel's own default, which may be replaced."""
+        for qdisc in self._qdiscs(index):
+            if qdisc["parent"] == 0xFFFFFFFF:
+                return str(qdisc.get_attr("TCA_KIND")), qdisc["handle"] >> 16
+        return "noqueue", 0
+
+    def ensure_root(self, index: int, default_minor: int) -> None:
+        if self.root(index)[1] == self._major:
+            return
+        with _said("adding the HTB root"):
+            self._route.tc("add", "htb", index, self._major << 16, default=default_minor)
+
+    def ensure_trunk(self, index: int, rate: int) -> None:
+        with _said("setting the link's rate"):
+            self._class(index, TRUNK_MINOR, self._major << 16, rate, rate, 0)
+
+    def ensure_class(self, index: int, minor: int, wanted: QueueClass) -> None:
+        guaranteed = max(1, wanted.guaranteed_bytes_per_s)
+        with _said(f"setting class {wanted.id}"):
+            parent = self._major << 16 | TRUNK_MINOR
+            self._class(index, minor, parent, guaranteed, wanted.ceiling_bytes_per_s, wanted.priority)
+
+    def open_class(self, index: int, minor: int, rate: int) -> None:
+        """Let a class send as fast as the device takes it, so that what waits is gone at once."""
+        with _said("draining the queue"):
+            self._class(index, minor, self._major << 16 | TRUNK_MINOR, rate, rate, 0)
+
+    def _class(self, index: int, minor: int, parent: int, rate: int, ceil: int, priority: int) -> None:
+        two_ms = ceil // 500
+        self._route.tc(
+            "replace-class",
+            "htb",
+            index,
+            self._major << 16 | minor,
+            parent=parent,
+            rate=rate,
+            ceil=ceil,
+            burst=max(2 * MTU_BYTES, rate // 500),
+            cburst=max(2 * MTU_BYTES, two_ms),
+            quantum=min(60_000, max(MTU_BYTES, rate // 1000)),
+            prio=priority,
+        )
+
+    def remove_class(self, index: int, minor: int) -> None:
+        with _said("removing a class"):
+            self._route.tc("del-class", index=index, handle=self._major << 16 | minor)
+
+    def minors(self, index: int) -> set[int]:
+        if self.root(index)[1] != self._major:
+            return set()
+        return {each["handle"] & 0xFFFF for each in self._route.get_classes(index)} - {TRUNK_MINOR}
+
+    def leaf_limits(self, index: int) -> dict[int, int]:
+        """Limit in bytes of each bfifo, by the minor of its class: what the kernel has, not what was sent."""
+        return {
+            each["parent"] & 0xFFFF: each.get_attr("TCA_OPTIONS")["limit"]
+            for each in self._qdiscs(index)
+            if each.get_attr("TCA_KIND") == "bfifo" and each["parent"] >> 16 == self._major
+        }
+
+    def add_leaf(self, index: int, minor: int, handle: int, limit_bytes: int) -> None:
+        with _said("adding a bfifo"):
+            parent = self._major << 16 | minor
+            self._route.tc("add", "bfifo", index, handle, parent=parent, limit=limit_bytes)
+
+    def remove_root(self, index: int) -> None:
+        with _said("removing the HTB root"):
+            self._route.tc("del", index=index, handle=self._major << 16, parent=0xFFFFFFFF)
+
+    # ---- redirect ----
+
+    def has_qdisc(self, index: int, kind: str) -> bool:
+        return any(each.get_attr("TCA_KIND") == kind for each in self._qdiscs(index))
+
+    def redirect(self, index: int, program_fd: int, queue_index: int) -> None:
+        """Send what the classifier matches to the queue device; replaces an older classifier without a gap."""
+        with _said("redirecting ingress to the queue"):
+            if not self.has_qdisc(index, "clsact"):
+                self._route.tc("add", "clsact", index)
+                self._route.link("set", index=queue_index, ifalias=ALIAS_CLSACT)
+            self._route.tc(
+                "replace-filter",
+                "bpf",
+                index,
+                FILTER_HANDLE,
+                parent=CLSACT_INGRESS,
+                prio=FILTER_PRIORITY,
+                protocol=ETH_P_ALL,
+                fd=program_fd,
+                name=FILTER_NAME,
+                action={"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": queue_index},
+            )
+
+    def stop_redirect(self, index: int, queue_index: int) -> None:
+        ours = [each for each in self._filters(index) if each["info"] >> 16 == FILTER_PRIORITY]
+        with _said("ending the redirect"):
+            if ours:
+                self._route.tc(
+                    "del-filter", "bpf", index, FILTER_HANDLE,
+                    parent=CLSACT_INGRESS, prio=FILTER_PRIORITY, protocol=ETH_P_ALL,
+                )  # fmt: skip
+            made_by_us = self._link(queue_index).get_attr("IFLA_IFALIAS") == ALIAS_CLSACT
+            if made_by_us and not self._filters(index):
+                self._route.tc("del", "clsact", index)
+
+    def _filters(self, index: int) -> list[Any]:
+        return list(self._route.get_filters(index=index, parent=CLSACT_INGRESS))
+
+    def _qdiscs(self, index: int) -> list[Any]:
+        return list(self._route.get_qdiscs(index=index))
+
+
+@contextmanager
+def _said(doing: str) -> Iterator[None]:
+    """Foreign errors become ours here and nowhere else."""
+    try:
+        yield
+    except NetlinkError as cause:
+        said = f"{doing}: {cause.args[1] if len(cause.args) > 1 else cause}"
+        if cause.code in {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP}:
+            raise Unsupported(said) from cause
+        if cause.code == errno.EINVAL:
+            raise Invalid(said) from cause
+        raise Transient(said) from cause

@@ -1,0 +1,54 @@
+"""The kernel programs of tier B: who belongs where, and how long packets stood in the queue."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from sentinel_api.errors import Unsupported
+from sentinel_bpf import libbpf
+from sentinel_bpf.maps import cpus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sentinel_bpf.object import Object
+
+PROGRAMS: Final = frozenset({"sn_classify", "sn_dequeued"})
+BPF_TRACE_RAW_TP: Final = 23  # enum bpf_attach_type, part of the kernel's frozen ABI
+
+
+def map_sizes(classes: int) -> dict[str, int]:
+    """For the loader's options: one cell for each CPU and class."""
+    return {"sn_sojourn": cpus() * classes}
+
+
+class QueuePrograms:
+    """Needs a loaded agent object with PROGRAMS and `map_sizes`; measures as long as it is open."""
+
+    def __init__(self, agent: Object) -> None:
+        self._place = agent.map("sn_queue_place")
+        handles = agent.types.enum("sn_queue_const")
+        self.major: Final = handles["SN_QUEUE_MAJOR"]
+        self.minor: Final = handles["SN_QUEUE_MINOR"]
+        self._classes = agent.types.enum("sn_const")["SN_CLASSES"]
+        self._sojourn: NDArray[Any] = agent.map("sn_sojourn").view()
+        self.classify_fd: Final = agent.program("sn_classify").descriptor
+        try:
+            self._link = libbpf.lib().bpf_link_create(
+                agent.program("sn_dequeued").descriptor, 0, BPF_TRACE_RAW_TP, None
+            )
+        except OSError as refused:
+            raise Unsupported(f"the queue's dequeue cannot be traced here ({refused.strerror})") from refused
+
+    def watch(self, ifindex: int, netns: int) -> None:
+        """Measure the queue of this device; `netns` is the inode of its network namespace."""
+        self._place.put(0, ifindex=ifindex, netns=netns)
+
+    def sojourn(self) -> list[tuple[int, ...]]:
+        """Histogram of each class, summed over the CPUs; only ever grows."""
+        cells = self._sojourn["bucket"].reshape(-1, self._classes, self._sojourn["bucket"].shape[-1])
+        return [tuple(each) for each in cells.sum(axis=0).tolist()]
+
+    def close(self) -> None:
+        os.close(self._link)

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * From XDP's class to a place in the queue (tier B, ingress), and how long packets stand there.
+ *
+ * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
+ * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
+ * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb, which tc programs
+ * may write and neither mirred, HTB nor bfifo uses.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include <sentinel/abi.h>
+
+#define NO_MATCH 0
+#define MATCH 0xffffffff /* cls_bpf: the filter's own class, and its actions */
+#define BULK_MAX 64 /* packets that one dequeue may hand on at once */
+
+/* Upper half of skb->priority, and the queue's own handle: HTB finds the class by it. Never a foreign qdisc's. */
+enum sn_queue_const {
+	SN_QUEUE_MAJOR = 0x5e17,
+	SN_QUEUE_MINOR = 0x10, /* class c is minor SN_QUEUE_MINOR + c */
+};
+const volatile enum sn_queue_const sn_queue_consts = SN_QUEUE_MAJOR;
+
+/* The queue device whose packets sn_dequeued counts; an ifindex means something only in its namespace. */
+struct sn_queue_place {
+	__u32 ifindex;
+	__u32 netns;
+};
+SN_SIZE(struct sn_queue_place, 8);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_queue_place);
+} sn_queue_place SEC(".maps");
+
+/* Also defined, alike, by the stage that polices; the linker keeps one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_CLASSES);
+	__type(key, __u32);
+	__type(value, struct sn_order);
+} sn_order SEC(".maps") __weak;
+
+/* Index cpu x SN_CLASSES + class; sized at load for the CPUs there are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_CLASSES);
+	__type(key, __u32);
+	__type(value, struct sn_sojourn);
+} sn_sojourn SEC(".maps");
+
+struct stamp {
+	__u32 magic;
+	__u32 class_id;
+	__u32 arrived_low;
+	__u32 arrived_high;
+};
+
+static __always_inline __u32 class_of(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data;
+	struct sn_meta *meta = (void *)(long)skb->data_meta;
+
+	if ((void *)(meta + 1) > data || meta->magic != SN_META_MAGIC)
+		return SN_UNMATCHED;
+	return meta->class_id < SN_CLASSES ? meta->class_id : SN_UNMATCHED;
+}
+
+SEC("tc")
+int sn_classify(struct __sk_buff *skb)
+{
+	__u32 class_id = class_of(skb);
+	struct sn_order *order = bpf_map_lookup_elem(&sn_order, &class_id);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!order || !(order->flags & SN_ORDER_QUEUE) || now >= order->valid_until_ns)
+		return NO_MATCH;
+	skb->priority = SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + class_id);
+	skb->cb[0] = SN_META_MAGIC;
+	skb->cb[1] = class_id;
+	skb->cb[2] = (__u32)now;
+	skb->cb[3] = now >> 32;
+	return MATCH;
+}
+
+/* Only the fields that are read; their places come from the running kernel's BTF. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct ns_common {
+	unsigned int inum;
+};
+struct net {
+	struct ns_common ns;
+};
+typedef struct {
+	struct net *net;
+} possible_net_t;
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+};
+struct netdev_queue {
+	struct net_device *dev;
+};
+struct Qdisc {
+	struct netdev_queue *dev_queue;
+};
+struct qdisc_skb_cb {
+	unsigned char data[20];
+};
+struct sk_buff {
+	struct sk_buff *next;
+	char cb[48];
+};
+#pragma clang attribute pop
+
+/* Four buckets an octave of microseconds (abi.h). */
+static __always_inline __u32 sojourn_bucket(__u64 spent_ns)
+{
+	__u64 us = spent_ns / 1000;
+	__u32 octave = 0, bucket;
+
+	if (us < 1)
+		us = 1;
+	if (us >> 32)
+		return SN_SOJOURN_BUCKETS - 1;
+#pragma unroll
+	for (int step = 16; step; step >>= 1)
+		if (us >> (octave + step))
+			octave += step;
+	bucket = octave * 4 + ((us * 4 >> octave) & 3);
+	return bucket < SN_SOJOURN_BUCKETS ? bucket : SN_SOJOURN_BUCKETS - 1;
+}
+
+static __always_inline void count(const struct sk_buff *skb, __u64 now)
+{
+	struct stamp stamp;
+	struct sn_sojourn *cell;
+	__u32 index;
+	__u64 arrived;
+
+	bpf_probe_read_kernel(&stamp, sizeof(stamp), ((const struct qdisc_skb_cb *)skb->cb)->data);
+	if (stamp.magic != SN_META_MAGIC || stamp.class_id >= SN_CLASSES)
+		return;
+	arrived = (__u64)stamp.arrived_high << 32 | stamp.arrived_low;
+	index = bpf_get_smp_processor_id() * SN_CLASSES + stamp.class_id;
+	cell = bpf_map_lookup_elem(&sn_sojourn, &index);
+	if (!cell || now < arrived)
+		return;
+	index = sojourn_bucket(now - arrived);
+	if (index < SN_SOJOURN_BUCKETS)
+		cell->bucket[index]++;
+}
+
+SEC("tp_btf/qdisc_dequeue")
+int BPF_PROG(sn_dequeued, struct Qdisc *queue, const struct netdev_queue *transmit, int packets, struct sk_buff *skb)
+{
+	struct net_device *device = queue->dev_queue->dev;
+	__u64 now = bpf_ktime_get_ns();
+	__u32 only = 0;
+	struct sn_queue_place *place = bpf_map_lookup_elem(&sn_queue_place, &only);
+
+	if (!place || device->ifindex != place->ifindex || device->nd_net.net->ns.inum != place->netns)
+		return 0;
+	for (int each = 0; each < BULK_MAX && skb && each < packets; each++) {
+		count(skb, now);
+		skb = skb->next;
+	}
+	return 0;
+}

@@ -1,0 +1,95 @@
+"""Network namespaces that a crash cannot leave behind for good: each one is named after the process that made it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentinel_api.errors import Transient, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = Path("/run/netns")
+PATTERN = re.compile(r"^sn-(?P<pid>\d+)-(?P<role>[a-z0-9]+)$")
+CLONE_NEWNET = 0x40000000
+COMMAND_SECONDS = 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    role: str
+    owner: int
+
+    @property
+    def name(self) -> str:
+        return f"sn-{self.owner}-{self.role}"
+
+    def create(self) -> None:
+        run("ip", "netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def remove(self) -> None:
+        if (NAMES / self.name).exists():
+            run("ip", "netns", "del", self.name)
+
+    def ip(self, *arguments: str) -> str:
+        return run("ip", "-n", self.name, *arguments)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This thread works in the namespace; sockets opened meanwhile stay there."""
+        with Path("/proc/thread-self/ns/net").open("rb") as home, (NAMES / self.name).open("rb") as there:
+            _setns(there.fileno())
+            try:
+                yield
+            finally:
+                _setns(home.fileno())
+
+
+def enter_for_good(name: str) -> None:
+    """For a process that lives in one namespace; call before it has threads."""
+    with (NAMES / name).open("rb") as there:
+        _setns(there.fileno())
+
+
+def remove_leftovers() -> list[str]:
+    """Namespaces whose maker is gone; what they removed."""
+    if not NAMES.is_dir():
+        return []
+    gone = []
+    for each in sorted(NAMES.iterdir()):
+        match = PATTERN.match(each.name)
+        if match and not Path("/proc", match["pid"]).exists():
+            Namespace(match["role"], int(match["pid"])).remove()
+            gone.append(each.name)
+    return gone
+
+
+def require_root() -> None:
+    if os.geteuid() != 0:
+        raise Unsupported("this needs root: network namespaces, XDP and queues; try again with sudo")
+
+
+def run(*command: str) -> str:
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+    except FileNotFoundError as cause:
+        raise Unsupported(f"{command[0]} is not installed; install iproute2") from cause
+    except subprocess.CalledProcessError as cause:
+        raise Transient(f"{' '.join(command)}: {cause.stderr.strip()}") from cause
+    return done.stdout
+
+
+def _setns(descriptor: int) -> None:
+    if _libc.setns(descriptor, CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise Unsupported(f"entering a network namespace: {os.strerror(number)}")

@@ -1,0 +1,54 @@
+"""What the two traffic processes are told and what they answer, as JSON on their standard input and output."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Stream(BaseModel):
+    """One flow of packets to one port, which is also how the node knows its class."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int
+    pattern: str
+    packet_bytes: int
+    seed: int = 0
+    scale: float = 1.0
+
+
+class SendOrder(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    namespace: str
+    address: str
+    start_ns: int  # CLOCK_MONOTONIC: both ends and the plots share it
+    seconds: float
+    streams: tuple[Stream, ...]
+
+
+class StreamSent(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    port: int
+    sent: int
+    due: int
+    lag_us_p50: float
+    lag_us_p99: float
+    bursts: tuple[tuple[float, float], ...]
+
+
+class ReceiveOrder(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    namespace: str
+    ports: tuple[int, ...]
+    stop_ns: int
+    output: str  # .npy with one record a packet
+
+
+class Received(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    packets: int
+    overflowed: int  # lost in the receiver's own socket: makes the sample dirty

@@ -1,0 +1,137 @@
+"""When packets are due: each pattern is a schedule of arrival times, and the bursts in it that are the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentinel_api.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Times = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of constant rate; `burst` marks what a forecast should have foreseen."""
+
+    start_s: float
+    end_s: float
+    packets_per_s: float
+    burst: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    times_s: Times
+    bursts: tuple[tuple[float, float], ...]
+
+
+CALM_PPS = 1_000.0
+BURST_PPS = 10_000.0
+
+
+def periodic(seconds: float, _random: np.random.Generator) -> Iterator[Span]:
+    """Ten times the calm rate, two seconds in every ten, first after four."""
+    yield from _calm_with_bursts(seconds, [(start, 2.0) for start in np.arange(4.0, seconds, 10.0)])
+
+
+def microburst(seconds: float, random: np.random.Generator) -> Iterator[Span]:
+    """10 to 100 ms of the burst rate, about once a second."""
+    starts = np.cumsum(random.uniform(0.5, 1.5, size=int(seconds * 2) + 1))
+    lengths = random.uniform(0.01, 0.1, size=starts.size)
+    yield from _calm_with_bursts(seconds, list(zip(starts.tolist(), lengths.tolist(), strict=True)))
+
+
+def random_bursts(seconds: float, random: np.random.Generator) -> Iterator[Span]:
+    """Bursts of two seconds at memoryless times, ten seconds apart on average: nothing can foresee them."""
+    starts = np.cumsum(2.0 + random.exponential(8.0, size=int(seconds / 2) + 1))
+    yield from _calm_with_bursts(seconds, [(start, 2.0) for start in starts.tolist()])
+
+
+def precursor(seconds: float, _random: np.random.Generator) -> Iterator[Span]:
+    """A ramp of five seconds up to double the calm rate, then two seconds of burst, every twelve seconds."""
+    start = 0.0
+    while start < seconds:
+        yield Span(start, start + 5, CALM_PPS)
+        for step in range(50):
+            at = start + 5 + step * 0.1
+            yield Span(at, at + 0.1, CALM_PPS * (1 + step / 50))
+        yield Span(start + 10, start + 12, BURST_PPS, burst=True)
+        start += 12
+
+
+def flash(seconds: float, _random: np.random.Generator) -> Iterator[Span]:
+    """One crowd: sudden, then decaying over half the run."""
+    onset = seconds / 4
+    yield Span(0, onset, CALM_PPS)
+    for step in range(20):
+        at = onset + step * seconds / 40
+        rate = CALM_PPS + (BURST_PPS - CALM_PPS) * 0.8**step
+        yield Span(at, at + seconds / 40, rate, burst=rate > 3 * CALM_PPS)
+    yield Span(onset + seconds / 2, seconds, CALM_PPS)
+
+
+def steady(seconds: float, _random: np.random.Generator) -> Iterator[Span]:
+    yield Span(0, seconds, CALM_PPS)
+
+
+PATTERNS: dict[str, Callable[[float, np.random.Generator], Iterator[Span]]] = {
+    "flash": flash,
+    "microburst": microburst,
+    "periodic": periodic,
+    "precursor": precursor,
+    "random": random_bursts,
+    "steady": steady,
+}
+
+
+def schedule(pattern: str, seconds: float, seed: int = 0, scale: float = 1.0) -> Schedule:
+    """Arrival times within `seconds`; the same seed gives the same schedule."""
+    if pattern not in PATTERNS:
+        raise Invalid(f"there is no pattern {pattern!r}; choose one of {', '.join(sorted(PATTERNS))}")
+    if seconds <= 0 or scale <= 0:
+        raise Invalid("the run's length and the rate must be greater than zero")
+    spans = [_cut(span, seconds) for span in PATTERNS[pattern](seconds, np.random.default_rng(seed))]
+    spans = [span for span in spans if span.end_s > span.start_s]
+    times = np.concatenate([_evenly(span, scale) for span in spans])
+    return Schedule(times, tuple(_merged([(s.start_s, s.end_s) for s in spans if s.burst])))
+
+
+def _calm_with_bursts(seconds: float, bursts: list[tuple[Any, float]]) -> Iterator[Span]:
+    at = 0.0
+    for start, length in bursts:
+        if start >= seconds:
+            break
+        begin = max(at, float(start))
+        yield Span(at, begin, CALM_PPS)
+        yield Span(begin, begin + length, BURST_PPS, burst=True)
+        at = begin + length
+    yield Span(at, seconds, CALM_PPS)
+
+
+def _cut(span: Span, seconds: float) -> Span:
+    return Span(span.start_s, min(span.end_s, seconds), span.packets_per_s, span.burst)
+
+
+def _evenly(span: Span, scale: float) -> Times:
+    count = round((span.end_s - span.start_s) * span.packets_per_s * scale)
+    return np.linspace(span.start_s, span.end_s, count, endpoint=False, dtype=np.float64)
+
+
+def _merged(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    current: tuple[float, float] | None = None
+    for start, end in sorted(spans):
+        if current and start <= current[1] + 1e-9:
+            current = (current[0], max(current[1], end))
+            continue
+        if current:
+            yield current
+        current = (start, end)
+    if current:
+        yield current
