@@ -39,14 +39,13 @@ class _Type(NamedTuple):
 
 
 class Types:
-    """One BTF. Who borrows a `struct btf *` keeps its owner alive meanwhile."""
+    """One BTF, freed with this."""
 
-    def __init__(self, btf: int, source: str, *, owned: bool) -> None:
+    def __init__(self, btf: int, source: str) -> None:
         self._btf = btf
         self._source = source
         self._dtypes: dict[int, Dtype] = {}
-        if owned:
-            weakref.finalize(self, libbpf.lib().btf__free, btf)
+        weakref.finalize(self, libbpf.lib().btf__free, btf)
 
     def has(self, kind: int, name: str) -> bool:
         return bool(libbpf.lib().btf__find_by_name_kind(self._btf, name.encode(), kind) > 0)
@@ -135,7 +134,7 @@ class Types:
             name = (libbpf.lib().btf__name_by_offset(self._btf, name_off) or b"").decode()
             bits, bit_offset = (packed >> 24, packed & 0xFFFFFF) if found.bitfields else (0, packed)
             if bits or bit_offset % 8:
-                raise Invalid(f"{self._source}: {found.name}.{name} is a bit field; shared layouts have none.")
+                raise Invalid(f"{self._source}: {found.name}.{name} is a bit field, which no record can hold.")
             offset = base + bit_offset // 8
             if name:
                 yield name, self.dtype(type_id), offset
@@ -149,7 +148,7 @@ def _parsed(path: Path, _modified_ns: int, _size: int) -> Types:
         btf = libbpf.lib().btf__parse(str(path).encode(), None)
     except OSError as failed:
         raise Invalid(f"{path.name} carries no readable type information; rebuild it with `make -C bpf`.") from failed
-    return Types(btf, path.name, owned=True)
+    return Types(btf, path.name)
 
 
 def types(path: Path) -> Types:

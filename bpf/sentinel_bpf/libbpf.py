@@ -57,10 +57,49 @@ class XdpQueryOptions(ctypes.Structure):
     )
 
 
+class MapInfo(ctypes.Structure):
+    """The kernel's `struct bpf_map_info`, as far as it is used; the kernel fills what fits. So for those below."""
+
+    _fields_ = (
+        ("type", c_uint32),
+        ("id", c_uint32),
+        ("key_size", c_uint32),
+        ("value_size", c_uint32),
+        ("max_entries", c_uint32),
+        ("map_flags", c_uint32),
+    )
+
+
+class LinkInfo(ctypes.Structure):
+    _fields_ = (
+        ("type", c_uint32),
+        ("id", c_uint32),
+        ("prog_id", c_uint32),
+        ("_pad", c_uint32),
+        ("ifindex", c_uint32),  # of XDP and tcx links; zero once the interface is gone
+        ("attach_type", c_uint32),  # of tcx links
+        ("_rest", c_uint64 * 2),
+    )
+
+
+class ProgInfo(ctypes.Structure):
+    _fields_ = (
+        ("type", c_uint32),
+        ("id", c_uint32),
+        ("_tag_to_map_ids", ctypes.c_uint8 * 56),
+        ("name", ctypes.c_char * 16),
+        ("_ifindex_to_line_info", ctypes.c_uint8 * 112),
+        ("run_time_ns", c_uint64),
+        ("run_cnt", c_uint64),
+        ("recursion_misses", c_uint64),
+        ("verified_insns", c_uint32),
+        ("_rest", c_uint32 * 3),
+    )
+
+
 # What a result means: OK (negative is an error), OBJECT (NULL is one), or a plain value.
 _OK, _OBJECT = "ok", "object"
 _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
-    "bpf_btf_get_next_id": (_OK, (c_uint32, POINTER(c_uint32))),
     "bpf_link_create": (_OK, (c_int, c_int, c_int, c_void_p)),
     "bpf_link_detach": (_OK, (c_int,)),
     "bpf_link_update": (_OK, (c_int, c_int, c_void_p)),
@@ -74,7 +113,6 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_map__max_entries": (c_uint32, (c_void_p,)),
     "bpf_map__name": (c_char_p, (c_void_p,)),
     "bpf_map__reuse_fd": (_OK, (c_void_p, c_int)),
-    "bpf_map__set_autocreate": (_OK, (c_void_p, c_bool)),
     "bpf_map__set_max_entries": (_OK, (c_void_p, c_uint32)),
     "bpf_map__type": (c_uint32, (c_void_p,)),
     "bpf_map__value_size": (c_uint32, (c_void_p,)),
@@ -87,13 +125,13 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_obj_get": (_OK, (c_char_p,)),
     "bpf_obj_get_info_by_fd": (_OK, (c_int, c_void_p, POINTER(c_uint32))),
     "bpf_obj_pin": (_OK, (c_int, c_char_p)),
-    "bpf_object__btf": (c_void_p, (c_void_p,)),
     "bpf_object__close": (None, (c_void_p,)),
     "bpf_object__load": (_OK, (c_void_p,)),
     "bpf_object__next_map": (c_void_p, (c_void_p, c_void_p)),
     "bpf_object__next_program": (c_void_p, (c_void_p, c_void_p)),
     "bpf_object__open": (_OBJECT, (c_char_p,)),
     "bpf_prog_get_fd_by_id": (_OK, (c_uint32,)),
+    "bpf_raw_tracepoint_open": (_OK, (c_char_p, c_int)),
     "bpf_prog_test_run_opts": (_OK, (c_int, c_void_p)),
     "bpf_program__fd": (_OK, (c_void_p,)),
     "bpf_program__name": (c_char_p, (c_void_p,)),
@@ -105,7 +143,6 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "btf__name_by_offset": (c_char_p, (c_void_p, c_uint32)),
     "btf__parse": (_OBJECT, (c_char_p, c_void_p)),
     "btf__type_by_id": (c_void_p, (c_void_p, c_uint32)),
-    "btf__type_cnt": (c_uint32, (c_void_p,)),
     "libbpf_major_version": (c_uint32, ()),
     "libbpf_minor_version": (c_uint32, ()),
     "libbpf_num_possible_cpus": (_OK, ()),
@@ -188,3 +225,10 @@ def words() -> Iterator[list[str]]:
 def sized(options: Any, **fields: Any) -> Any:
     """An options structure of libbpf, with the size that tells it how much its caller knows."""
     return options(sz=ctypes.sizeof(options), **fields)
+
+
+def info(kind: Any, descriptor: int) -> Any:
+    """What the kernel says of an open map, program or link."""
+    answer = kind()
+    lib().bpf_obj_get_info_by_fd(descriptor, ctypes.byref(answer), ctypes.byref(c_uint32(ctypes.sizeof(kind))))
+    return answer
