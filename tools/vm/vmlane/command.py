@@ -1,0 +1,81 @@
+"""What `tools/vm/run` does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vmlane import catalogue, guest, lane, store
+
+DEFAULT_TIMEOUT_S = 300  # an emulated guest on a busy machine; a hang is told apart long after any real run has ended
+
+
+def main(arguments: list[str]) -> int:
+    """0: everything passed on every kernel. 1: something did not. 2: the lane could not run, and says why."""
+    try:
+        return _main(_parser().parse_args(arguments))
+    except catalogue.LaneError as error:
+        _say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tools/vm/run", description="Run tests inside other kernels, under QEMU.")
+    parser.add_argument("tests", nargs="*", metavar="TEST", help="file, name or pytest node in tests/vm/inside; all")
+    parser.add_argument("--kernel", default=catalogue.ALL, help="a kernel of tools/vm/kernels.toml, or all (default)")
+    parser.add_argument("--list", action="store_true", help="list kernels and tests, run nothing")
+    parser.add_argument("--fetch", action="store_true", help="only bring the kernels into the cache")
+    parser.add_argument(
+        "--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S", help="seconds a guest may take"
+    )
+    parser.add_argument("--catalogue", type=Path, default=lane.CATALOGUE, help=argparse.SUPPRESS)
+    parser.add_argument("--inside", type=Path, default=lane.INSIDE, help=argparse.SUPPRESS)
+    return parser
+
+
+def _main(asked: argparse.Namespace) -> int:
+    known = catalogue.kernels(asked.catalogue)
+    if asked.list:
+        _say("kernels:")
+        for row in known.values():
+            _say(f"  {row.name:6} {row.suite:18} {', '.join(row.features)}")
+        _say("tests:")
+        for test in catalogue.known_tests(asked.inside):
+            _say(f"  {test}")
+        return 0
+    kernels = catalogue.chosen_kernels(known, asked.kernel)
+    tests = catalogue.chosen_tests(asked.inside, asked.tests)
+    options = lane.Options(timeout_s=asked.timeout, cache=store.cache_root(), inside=asked.inside)
+    if asked.fetch:
+        for kernel in kernels:
+            store.ensure(kernel, options.cache, _say)
+        return 0
+    runs = []
+    for kernel in kernels:
+        _say(f"=== kernel {kernel.name}")
+        runs.append(lane.run(kernel, tests, options, _say, _write))
+        if runs[-1].failure:
+            _say(f"--- kernel {kernel.name}: {runs[-1].failure}; the end of its console:")
+            _say(guest.console_tail(runs[-1].console))
+    for run in runs:
+        _say(_summary(run))
+    return 0 if all(run.good for run in runs) else 1
+
+
+def _summary(run: lane.Run) -> str:
+    counts = {outcome: sum(r.outcome == outcome for r in run.results) for outcome in ("passed", "failed", "skipped")}
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "no test ran"
+    trouble = f"; {run.failure}" if run.failure else ""
+    return f"kernel {run.kernel}: {told}{trouble} ({run.seconds:.1f} s)"
+
+
+def _write(piece: bytes) -> None:
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+def _say(line: str) -> None:
+    _write(f"{line}\n".encode())
