@@ -1,0 +1,244 @@
+"""etcd and kube-apiserver (controller-manager and scheduler when asked) as plain processes, ready in seconds."""
+
+import base64
+import contextlib
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+import yaml
+
+from support.cluster import pki
+from support.cluster.binaries import binary
+from support.cluster.identities import Identities
+from support.cluster.processes import Process, wait_until
+
+Part = Literal["etcd", "apiserver", "controller-manager", "scheduler"]
+BARE: tuple[Part, ...] = ("etcd", "apiserver")
+WHOLE: tuple[Part, ...] = (*BARE, "controller-manager", "scheduler")
+
+SERVICE_CIDR = "10.96.0.0/16"
+ISSUER = "https://kubernetes.default.svc"
+READY_S = 60.0
+REQUEST_S = 60.0
+
+
+def free_ports(address: str, count: int) -> list[int]:
+    """All are held at once, so that none is given twice."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server((address, 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
+class ControlPlane:
+    """A real Kubernetes API without a node; `close` leaves nothing but the caller's folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        parts: Sequence[Part] = BARE,
+        address: str = "127.0.0.1",
+        service_cidr: str = SERVICE_CIDR,
+        tied: bool = True,
+    ) -> None:
+        """`address`: where the API server listens, and is told to the nodes. `tied`: dies with this process."""
+        self.folder = folder
+        self.address = address
+        self.kubeconfig = folder / "kubeconfig"
+        self.token = secrets.token_hex(16)
+        self._service_cidr = service_cidr
+        self._tied = tied
+        first = service_cidr.partition("/")[0].rpartition(".")[0] + ".1"
+        names = ["localhost", "127.0.0.1", address, first, "kubernetes", "kubernetes.default.svc"]
+        self.pki = pki.create(folder / "pki", names)
+        self._etcd_port, self._peer_port = free_ports("127.0.0.1", 2)
+        (self._port,) = free_ports(address, 1)
+        self.url = f"https://{address}:{self._port}"
+        self._processes = {part: self._process(part) for part in parts}
+        self._session = requests.Session()
+        self._session.verify = str(self.pki.root)
+        self._session.trust_env = False  # a proxy of the machine must not come between
+        self._identities = Identities() if tied else None
+        self._write_files()
+
+    def up(self) -> None:
+        """Start every part; the controllers need an API server that answers."""
+        for part in self._processes:
+            self.start(part)
+
+    def start(self, part: Part) -> None:
+        self._processes[part].start()
+        if part == "apiserver":
+            self.wait_ready()
+
+    def stop(self, part: Part) -> None:
+        self._processes[part].stop()
+
+    def kill(self, part: Part) -> None:
+        self._processes[part].kill()
+
+    def close(self) -> None:
+        for process in reversed(self._processes.values()):
+            process.stop()
+        self._session.close()
+        if self._identities is not None:
+            self._identities.close()
+
+    def wait_ready(self) -> None:
+        wait_until(f"the API server at {self.url}", self._ready, READY_S)
+
+    def _ready(self) -> bool:
+        self._processes["apiserver"].check()
+        try:
+            return self._session.get(f"{self.url}/readyz", headers=self._headers(), timeout=REQUEST_S).ok
+        except requests.ConnectionError:
+            return False
+
+    def _headers(self, token: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token if token is None else token}"}
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | Sequence[Any] | str | bytes | None = None,
+        token: str | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, dict[str, Any]]:
+        """One call of the API as `token` (the administrator without one). A text is sent as it is (YAML for apply)."""
+        raw = isinstance(body, str | bytes)
+        answer = self._session.request(
+            method,
+            self.url + path,
+            data=body if raw else None,
+            json=None if raw or body is None else body,
+            headers=self._headers(token) | {"Content-Type": content_type},
+            timeout=REQUEST_S,
+        )
+        try:
+            content = answer.json()
+        except requests.JSONDecodeError:
+            content = {"message": answer.text}
+        return answer.status_code, content
+
+    def token_for(self, user: str, groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] | None = None) -> str:
+        """A token of a user that the API server has never heard of; what it may do is up to RBAC."""
+        if self._identities is None:
+            raise RuntimeError(
+                "A control plane that outlives this process knows no users of it: use service_account_token."
+            )
+        return self._identities.token_for(user, groups, extra)
+
+    def service_account_token(self, namespace: str, name: str, pod: str | None = None) -> str:
+        """By TokenRequest; bound to `pod`, it carries the claim of that pod's node."""
+        spec: dict[str, Any] = {"expirationSeconds": 3600}
+        if pod is not None:
+            status, found = self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
+            assert status == 200, found
+            uid = found["metadata"]["uid"]
+            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        status, answer = self.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", body)
+        assert status == 201, answer
+        return str(answer["status"]["token"])
+
+    def kubectl(self, *args: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [str(binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *args]
+        return subprocess.run(command, check=check, capture_output=True, text=True, input=stdin)
+
+    def kubeconfig_for(self, token: str, path: Path) -> Path:
+        """A kubeconfig of another identity, for a client that reads nothing else."""
+        authority = base64.b64encode(self.pki.root.read_bytes()).decode()
+        cluster = {"server": self.url, "certificate-authority-data": authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        }
+        path.touch(mode=0o600)
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def _write_files(self) -> None:
+        (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
+        self.kubeconfig_for(self.token, self.kubeconfig)
+        if self._identities is not None:
+            self._identities.write_config(self.folder / "identities.yaml")
+
+    def _process(self, part: Part) -> Process:
+        arguments = {
+            "etcd": self._etcd,
+            "apiserver": self._apiserver,
+            "controller-manager": self._controller_manager,
+            "scheduler": self._scheduler,
+        }
+        program = part if part == "etcd" else f"kube-{part}"
+        return Process(part, [binary(program), *arguments[part]()], self.folder, tied=self._tied)
+
+    def _etcd(self) -> list[str]:
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._peer_port))
+        return [
+            f"--data-dir={self.folder / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",  # a test's data need not survive the machine
+        ]
+
+    def _apiserver(self) -> list[str]:
+        alone = self.address.startswith("127.")  # no node will look for it, and a loopback is no endpoint
+        users = [f"--authentication-token-webhook-config-file={self.folder / 'identities.yaml'}"]
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
+            f"--secure-port={self._port}",
+            f"--endpoint-reconciler-type={'none' if alone else 'lease'}",
+            f"--service-cluster-ip-range={self._service_cidr}",
+            f"--tls-cert-file={self.pki.serving}",
+            f"--tls-private-key-file={self.pki.serving_key}",
+            f"--service-account-issuer={ISSUER}",
+            f"--service-account-key-file={self.pki.accounts}",
+            f"--service-account-signing-key-file={self.pki.accounts_key}",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            *(users if self._tied else []),
+            "--authentication-token-webhook-version=v1",
+            "--authorization-mode=Node,RBAC",
+            "--allow-privileged=true",
+            "--kubelet-preferred-address-types=InternalIP",  # `exec` and `logs` would look node names up in DNS
+            "--shutdown-delay-duration=0s",
+        ]
+
+    def _controller_manager(self) -> list[str]:
+        return [
+            f"--kubeconfig={self.kubeconfig}",
+            f"--service-account-private-key-file={self.pki.accounts_key}",
+            f"--root-ca-file={self.pki.root}",
+            "--use-service-account-credentials",
+            "--leader-elect=false",
+            "--secure-port=0",
+        ]
+
+    def _scheduler(self) -> list[str]:
+        return [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, parts: Sequence[Part] = BARE) -> Iterator[ControlPlane]:
+    """A control plane for the length of a `with`."""
+    plane = ControlPlane(folder, parts=parts)
+    try:
+        plane.up()
+        yield plane
+    finally:
+        plane.close()
