@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include <sentinel/abi.h>
+#include <sentinel/stage.h>
 
 #define NO_MATCH 0
 #define MATCH 0xffffffff /* cls_bpf: the filter's own class, and its actions */
@@ -38,15 +39,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sn_queue_place);
 } sn_queue_place SEC(".maps");
-
-/* Also defined, alike, by the stage that polices; the linker keeps one. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SN_CLASSES);
-	__type(key, __u32);
-	__type(value, struct sn_order);
-} sn_order SEC(".maps") __weak;
 
 /* Index cpu x SN_CLASSES + class; sized at load for the CPUs there are. */
 struct {
@@ -78,10 +70,9 @@ SEC("tc")
 int sn_classify(struct __sk_buff *skb)
 {
 	__u32 class_id = class_of(skb);
-	struct sn_order *order = bpf_map_lookup_elem(&sn_order, &class_id);
 	__u64 now = bpf_ktime_get_ns();
 
-	if (!order || !(order->flags & SN_ORDER_QUEUE) || now >= order->valid_until_ns)
+	if (!(sn_live_flags(class_id, now) & SN_ORDER_QUEUE))
 		return NO_MATCH;
 	skb->priority = SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + class_id);
 	skb->cb[0] = SN_META_MAGIC;

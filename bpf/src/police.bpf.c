@@ -7,6 +7,7 @@
 #include <sentinel/stage.h>
 #include <sentinel/vqueue.h>
 
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -95,4 +96,11 @@ int sn_police(struct xdp_md *ctx, struct sn_packet *packet)
 	if (packet->now_ns >= order->valid_until_ns)
 		return decided(packet, SN_REASON_LEASE_OVER, SN_PASS);
 	return through_queue(ctx, packet, queue, order);
+}
+
+int sn_live_flags(__u32 class_id, __u64 now_ns)
+{
+	struct sn_order *order = bpf_map_lookup_elem(&sn_order, &class_id);
+
+	return order && now_ns < order->valid_until_ns ? order->flags : 0;
 }

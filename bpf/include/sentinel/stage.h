@@ -39,6 +39,8 @@ int sn_conclude(struct sn_packet *packet, __u32 wish);
 
 /* police.bpf.c: enum sn_wish of the class's virtual queue. */
 int sn_police(struct xdp_md *ctx, struct sn_packet *packet);
+/* enum sn_order_flag of the class's order, or 0 once its lease is over. */
+int sn_live_flags(__u32 class_id, __u64 now_ns);
 
 /* tunnel.bpf.c and probe.bpf.c: enum sn_wish; SN_CONTINUE after the tunnel's header is off, and packet is new. */
 int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet);
