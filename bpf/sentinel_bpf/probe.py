@@ -68,7 +68,10 @@ class Features:
             (not self.bpf_links, f"Kernel {self.kernel} has no BPF links for XDP; 5.9 or newer is needed."),
             (not self.tcx, f"Kernel {self.kernel} has no tcx (6.6 or newer has); cls_bpf is used instead."),
             (bool(absent), f"The kernel lacks {', '.join(absent)}; load the modules or boot a kernel that has them."),
-            (not self.bpffs, f"No bpffs at {BPFFS}; mount one (mount -t bpf bpf {BPFFS})."),
+            (
+                not self.bpffs and "SYS_ADMIN" not in self.capabilities,
+                f"No bpffs at {BPFFS}; mount one (mount -t bpf bpf {BPFFS}).",
+            ),
             (
                 self.version < (5, 11) and self.memlock_bytes is not None,
                 "The limit of locked memory counts for BPF maps here; lift it (ulimit -l unlimited).",
