@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from sentinel_api.errors import Unsupported
-from sentinel_bpf import libbpf
+from sentinel_bpf import attach, layout
 from sentinel_bpf.maps import cpus
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from sentinel_bpf.object import Object
 
 PROGRAMS: Final = frozenset({"sn_classify", "sn_dequeued"})
-BPF_TRACE_RAW_TP: Final = 23  # enum bpf_attach_type, part of the kernel's frozen ABI
 
 
 def map_sizes(classes: int) -> dict[str, int]:
@@ -28,18 +26,13 @@ class QueuePrograms:
 
     def __init__(self, agent: Object) -> None:
         self._place = agent.map("sn_queue_place")
-        handles = agent.types.enum("sn_queue_const")
-        self.major: Final = handles["SN_QUEUE_MAJOR"]
-        self.minor: Final = handles["SN_QUEUE_MINOR"]
-        self._classes = agent.types.enum("sn_const")["SN_CLASSES"]
+        handles = layout.constants(agent.path, "sn_queue_const")
+        self.major: Final[int] = handles["SN_QUEUE_MAJOR"]
+        self.minor: Final[int] = handles["SN_QUEUE_MINOR"]
+        self._classes = layout.constants(agent.path, "sn_const")["SN_CLASSES"]
         self._sojourn: NDArray[Any] = agent.map("sn_sojourn").view()
         self.classify_fd: Final = agent.program("sn_classify").descriptor
-        try:
-            self._link = libbpf.lib().bpf_link_create(
-                agent.program("sn_dequeued").descriptor, 0, BPF_TRACE_RAW_TP, None
-            )
-        except OSError as refused:
-            raise Unsupported(f"the queue's dequeue cannot be traced here ({refused.strerror})") from refused
+        self._link = attach.trace(agent.program("sn_dequeued"))
 
     def watch(self, ifindex: int, netns: int) -> None:
         """Measure the queue of this device; `netns` is the inode of its network namespace."""
