@@ -110,7 +110,7 @@ def _kernel(features: probe.Features, tier: probe.Tier) -> Iterator[Check]:
 
 def _command_apart(sentence: str) -> tuple[str, str]:
     """Sentences carry their command in brackets at the end; the table shows it below, to be copied."""
-    found = re.fullmatch(r"(?P<says>.*) \((?P<command>[a-z]+ [^()]+)\)\.", sentence)
+    found = re.fullmatch(r"(?P<says>.*) \((?P<command>[a-z-]+ [^()]+)\)\.", sentence)
     return (f"{found['says']}.", found["command"]) if found else (sentence, "")
 
 
