@@ -14,7 +14,7 @@ import numpy as np
 from sentinel_api.errors import Invalid, Transient, Unsupported
 
 from . import layout, libbpf, pins
-from .maps import Map, Shape, record
+from .maps import Map, Shape, cpus, record
 
 ABI_VERSION: Final = 1  # of the layouts that this Python was written for: SN_ABI_VERSION in abi.h
 _ABI_VARIABLE: Final = "sn_abi_version"
@@ -27,6 +27,7 @@ class Options:
 
     rodata: Mapping[str, Any] = field(default_factory=dict)
     max_entries: Mapping[str, int] = field(default_factory=dict)
+    sharded: frozenset[str] = frozenset()  # arrays with one CPU's cells declared, of which every CPU gets as many
     programs: frozenset[str] | None = None  # None: all
     pins: Path | None = None  # a bpffs folder: maps found there are taken over, the others are pinned there
     replace_pins: bool = False  # a pinned map of another shape is replaced (and its content lost) instead of refused
@@ -119,9 +120,7 @@ class _Opened:
         try:
             self.handle: int = libbpf.lib().bpf_object__open(str(path).encode())
         except OSError as failed:
-            raise Invalid(
-                f"{path.name} is no BPF object ({failed.strerror}); rebuild it with `make -C bpf`."
-            ) from failed
+            raise Invalid(f"{path.name} is no BPF object that links; rebuild it with `make -C bpf`.") from failed
         self.types = layout.types(path)
         self.maps = {_map_name(each): each for each in _walk(self.handle, "bpf_object__next_map")}
         self.programs = {
@@ -135,6 +134,9 @@ class _Opened:
             self._set_constant(name, value)
         for name, entries in options.max_entries.items():
             libbpf.lib().bpf_map__set_max_entries(self._map(name), entries)
+        for name in options.sharded:
+            declared = libbpf.lib().bpf_map__max_entries(self._map(name))
+            libbpf.lib().bpf_map__set_max_entries(self._map(name), declared * cpus())
         if options.programs is not None:
             unknown = options.programs - self.programs.keys()
             if unknown:

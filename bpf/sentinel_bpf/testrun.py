@@ -98,7 +98,7 @@ def _asked(program: Program, options: Any) -> None:
     try:
         libbpf.lib().bpf_prog_test_run_opts(program.descriptor, ctypes.byref(options))
     except OSError as failed:
-        if failed.errno == errno.EINVAL:
+        if failed.errno in (errno.EINVAL, errno.ENODEV):
             raise Invalid(
                 f"{program.name} cannot be tried on this frame: at least 14 bytes, metadata in steps of 4, "
                 "an interface index that exists, no context field that the kernel keeps to itself."
