@@ -1,0 +1,378 @@
+"""The FSU: what must hold for every state of the world, and what each rule does in a plain case."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentinel_api.errors import Invalid
+from sentinel_core.allocate import FORECAST_MAX_AGE_NS, Held, Limits, Outlook, Seen, Why, allocate, start
+from sentinel_core.forecast import checked
+from sentinel_core.sample import PERIOD_NS
+
+NOW = 10**12
+S = 10**9
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Worlds:
+    """Random worlds by seed: hypothesis would spend its time drawing sixteen numbers for every array."""
+
+    def __init__(self, seed):
+        self.random = np.random.default_rng(seed)
+
+    def sizes(self):
+        """Small and large numbers side by side, so that pools are short as often as they are ample."""
+        scale = self.random.choice([1, 64, MIB, 2**34], size=16)
+        return self.random.integers(0, scale)
+
+    def size(self):
+        return int(self.random.choice(self.sizes())) * int(self.random.choice([1, 1, 16]))
+
+    def rates(self):
+        return self.random.random(16) * self.random.choice([0, 1e3, 1e6, 1e9], size=16)
+
+    def limits(self):
+        return Limits(
+            pool_bytes=self.size(),
+            lend_bytes=self.size(),
+            floor_bytes=self.sizes(),
+            max_delay_us=self.random.integers(0, 1_000_000, 16),
+            priority=self.random.integers(0, self.random.integers(1, 8), 16),
+            weight=self.random.integers(1, 1000, 16),
+            drop_cost=self.random.choice([1, 5, 20, 21, 100, 1000], size=16),
+            grow_step_bytes=self.size(),
+            shrink_step_bytes=self.size(),
+        )
+
+    def seen(self):
+        return Seen(
+            now_ns=NOW,
+            arrivals=self.rates(),
+            drain=self.rates(),
+            backlog_bytes=self.sizes(),
+            flow_floor_bytes=self.random.integers(0, 64 * KIB, 16),
+            measured=self.random.random(16) < 0.8,
+        )
+
+    def forecast(self):
+        hazard = self.random.random((16, 10)) * self.random.choice([0, 0.02, 1], size=(16, 10))
+        magnitude = self.random.random((16, 3)) * self.random.choice([0, 1e3, 1e6, 1e9], size=(16, 1))
+        return checked(NOW, "model", hazard, magnitude, np.zeros((16, 4, 3)))
+
+    def outlook(self):
+        return Outlook(self.forecast(), self.random.choice([0, 0.5, 1], size=16, p=[0.1, 0.2, 0.7]))
+
+    def held(self):
+        limit = self.sizes()
+        return Held(limit, limit // self.random.integers(1, 4), NOW - self.random.integers(0, 4 * S, 16), self.rates())
+
+    def world(self):
+        """Arguments of `allocate`."""
+        return self.limits(), self.seen(), self.outlook() if self.random.random() < 0.9 else None, self.held()
+
+
+SEEDS = st.integers(0, 2**32)
+WORLDS = SEEDS.map(lambda seed: Worlds(seed).world())
+FORESEEN = SEEDS.map(Worlds).map(lambda worlds: (worlds.limits(), worlds.seen(), worlds.outlook(), worlds.held()))
+many = settings(max_examples=300)
+
+
+def permuted(value, order):
+    """The same world with its classes renumbered."""
+    changes = {}
+    for name in value.__dataclass_fields__:
+        column = getattr(value, name)
+        if isinstance(column, np.ndarray):
+            changes[name] = column[order]
+        elif hasattr(column, "__dataclass_fields__"):
+            changes[name] = permuted(column, order)
+    return replace(value, **changes)
+
+
+@many
+@given(WORLDS)
+def test_never_above_the_pool_nor_above_the_cap_whatever_the_floors(world):
+    made = allocate(*world)
+    assert (made.limit_bytes >= 0).all()
+    assert made.limit_bytes.sum() <= world[0].pool_bytes
+    assert (made.limit_bytes <= made.cap_bytes).all()
+    assert (made.cap_bytes <= world[0].max_delay_us * world[1].drain / 1e6).all()
+
+
+@many
+@given(WORLDS)
+def test_room_never_grows_into_memory_that_is_full_of_queued_bytes(world):
+    limits, seen, *_ = world
+    made = allocate(*world)
+    floors_and_queues = np.maximum(made.static_bytes, seen.backlog_bytes).sum()
+    assert np.maximum(made.limit_bytes, seen.backlog_bytes).sum() <= max(limits.pool_bytes, floors_and_queues)
+
+
+@many
+@given(WORLDS)
+def test_never_below_the_floor_unless_the_cap_or_the_pool_forbid_it(world):
+    limits, seen, *_ = world
+    made = allocate(*world)
+    floors = np.minimum(np.maximum(limits.floor_bytes, seen.flow_floor_bytes), made.cap_bytes)
+    assert (made.limit_bytes >= made.static_bytes).all()
+    if floors.sum() <= limits.pool_bytes:
+        assert (made.limit_bytes >= floors).all()
+
+
+@many
+@given(WORLDS, st.permutations(range(16)))
+def test_the_order_of_classes_is_irrelevant(world, order):
+    made = allocate(*world)
+    moved = allocate(*[None if part is None else permuted(part, np.array(order)) for part in world])
+    for name in ("limit_bytes", "why", "burst", "draining", "reactive_bytes", "lent_bytes"):
+        assert (getattr(moved, name) == getattr(made, name)[order]).all(), name
+
+
+@many
+@given(FORESEEN, st.integers(0, 15), st.floats(0, 1), st.one_of(st.floats(0, 1e4), st.floats(0, 1e9)))
+def test_more_forecast_for_a_class_never_means_less_room_for_it(world, index, likelier, larger):
+    limits, seen, outlook, held = world
+    hazard, magnitude = outlook.forecast.hazard.copy(), outlook.forecast.magnitude_bytes.copy()
+    hazard[index] = np.maximum(hazard[index], likelier)
+    magnitude[index] += larger
+    more = replace(outlook, forecast=checked(NOW, "model", hazard, magnitude, np.zeros((16, 4, 3))))
+    before, after = allocate(limits, seen, outlook, held), allocate(limits, seen, more, held)
+    assert after.limit_bytes[index] >= before.limit_bytes[index]
+
+
+@many
+@given(FORESEEN)
+def test_a_forecast_never_takes_what_the_reactive_rule_would_have_had_but_from_those_that_give_way(world):
+    limits, seen, outlook, held = world
+    made, without = allocate(limits, seen, outlook, held), allocate(limits, seen, None, held)
+    assert (made.limit_bytes >= without.reactive_bytes)[~made.draining].all()
+    assert not made.draining[limits.drop_cost > 20].any()
+    assert not without.draining.any()
+
+
+@many
+@given(FORESEEN)
+def test_who_gives_way_gives_no_more_than_the_likely_bursts_of_earlier_priorities_get(world):
+    limits, seen, outlook, held = world
+    made = allocate(limits, seen, outlook, held)
+    if made.draining.any():
+        gainers = (made.forecast_bytes > made.reactive_bytes) | made.burst
+        assert limits.priority[gainers].min() < limits.priority[made.draining].min()
+
+
+@many
+@given(FORESEEN)
+def test_growth_in_a_tick_is_bounded_where_nothing_present_needs_it(world):
+    limits, seen, outlook, held = world
+    made = allocate(limits, seen, outlook, held)
+    present = np.maximum(made.reactive_bytes, np.where(seen.measured, 0, held.limit_bytes))
+    assert (made.limit_bytes <= np.maximum(held.limit_bytes + limits.grow_step_bytes, present)).all()
+
+
+@many
+@given(FORESEEN)
+def test_room_that_nobody_else_needs_shrinks_by_steps_and_only_after_the_refractory(world):
+    limits, seen, _, held = world
+    ample = replace(limits, pool_bytes=2**40)
+    made = allocate(ample, seen, None, held)
+    rested = seen.now_ns - held.needed_ns >= limits.refractory_ns
+    least = held.kept_bytes - np.where(rested, limits.shrink_step_bytes, 0)
+    assert (made.limit_bytes >= np.minimum(least, made.cap_bytes)).all()
+
+
+@given(FORESEEN, st.sampled_from([-1, FORECAST_MAX_AGE_NS + 1, 100 * S]))
+def test_an_expired_forecast_or_one_from_the_future_means_the_reactive_rule(world, age_ns):
+    limits, seen, outlook, held = world
+    old = replace(outlook, forecast=replace(outlook.forecast, made_ns=NOW - age_ns))
+    made, without = allocate(limits, seen, old, held), allocate(limits, seen, None, held)
+    assert (made.limit_bytes == without.limit_bytes).all()
+
+
+@given(FORESEEN)
+def test_a_forecast_that_is_not_trusted_means_the_reactive_rule(world):
+    limits, seen, outlook, held = world
+    made = allocate(limits, seen, Outlook(outlook.forecast, np.zeros(16)), held)
+    assert (made.limit_bytes == allocate(limits, seen, None, held).limit_bytes).all()
+
+
+@given(SEEDS)
+def test_the_bounds_hold_from_tick_to_tick(seed):
+    worlds = Worlds(seed)
+    limits, held = worlds.limits(), start(NOW)
+    for _ in range(6):
+        made = allocate(limits, worlds.seen(), worlds.outlook(), held)
+        assert made.limit_bytes.sum() <= limits.pool_bytes
+        assert (made.held.kept_bytes <= made.limit_bytes).all()
+        held = made.held
+
+
+# --- plain cases: class 1 is a database, class 2 telemetry, the others are not configured ------------------------
+
+
+def classes(one, two, kind=np.int64):
+    return np.array([0, one, two] + [0] * 13, kind)
+
+
+def limits(**changes):
+    base = Limits(
+        pool_bytes=MIB,
+        lend_bytes=0,
+        floor_bytes=classes(32 * KIB, 8 * KIB),
+        max_delay_us=classes(10_000, 500_000),
+        priority=classes(0, 3),
+        weight=np.maximum(classes(30, 5), 1),
+        drop_cost=np.maximum(classes(100, 5), 1),
+    )
+    return replace(base, **changes)
+
+
+def seen(arrivals=(1e6, 1e6), drain=(1e8, 1e8), backlog=(0, 0), now_ns=NOW):
+    return Seen(
+        now_ns=now_ns,
+        arrivals=classes(*arrivals, np.float64),
+        drain=classes(*drain, np.float64),
+        backlog_bytes=classes(*backlog),
+        flow_floor_bytes=np.zeros(16, np.int64),
+        measured=np.ones(16, np.bool_),
+    )
+
+
+def burst_for(index, chance=0.99, magnitude_bytes=600 * KIB, second=1):
+    hazard, magnitude = np.zeros((16, 10)), np.zeros((16, 3))
+    hazard[index, second] = chance
+    magnitude[index] = magnitude_bytes
+    return Outlook(checked(NOW, "model", hazard, magnitude, np.zeros((16, 4, 3))), np.ones(16))
+
+
+def ordered(made):
+    return made.limit_bytes[1:3].tolist()
+
+
+def why(made):
+    return [Why(int(each)) for each in made.why[1:3]]
+
+
+def test_a_calm_node_holds_its_floors():
+    made = allocate(limits(), seen(), None, start(NOW))
+    assert ordered(made) == [32 * KIB, 8 * KIB]
+    assert why(made) == [Why.FLOOR, Why.FLOOR]
+    assert "floor" in made.reason(1)
+
+
+def test_pressure_gets_room_at_once_without_any_forecast():
+    made = allocate(limits(), seen(arrivals=(1.01e8, 1e6), backlog=(40_000, 0)), None, start(NOW))
+    assert ordered(made) == [40_000 + 200_000, 8 * KIB]
+    assert why(made)[0] is Why.REACTIVE
+    assert made.burst[1]
+
+
+def test_a_forecast_makes_room_before_the_burst():
+    made = allocate(limits(), seen(), burst_for(1), start(NOW))
+    assert ordered(made) == [600 * KIB, 8 * KIB]
+    assert why(made)[0] is Why.FORECAST
+    assert made.reactive_bytes[1] == 32 * KIB
+    assert made.burst[1]
+
+
+def test_a_burst_beyond_the_lead_time_gets_no_room_yet():
+    assert ordered(allocate(limits(), seen(), burst_for(1, second=2), start(NOW))) == [32 * KIB, 8 * KIB]
+
+
+def test_a_class_never_waits_longer_than_it_may():
+    made = allocate(limits(), seen(drain=(1e7, 1e8)), burst_for(1), start(NOW))
+    assert ordered(made)[0] == 100_000
+    assert why(made)[0] is Why.CAPPED
+
+
+def test_before_a_likely_burst_the_standing_queue_of_a_cheap_class_gives_way():
+    full = seen(backlog=(0, 900 * KIB))
+    reacting, foreseeing = (allocate(limits(), full, outlook, start(NOW)) for outlook in (None, burst_for(1)))
+    assert ordered(reacting) == [32 * KIB, 900 * KIB]
+    assert foreseeing.forecast_bytes[1:3].tolist() == [600 * KIB, MIB - 600 * KIB]
+    assert why(foreseeing)[1] is Why.PRE_DRAIN
+    assert foreseeing.draining[2]
+    # Its bytes still fill the memory: room for the burst comes as they leave.
+    assert ordered(foreseeing) == [MIB - 900 * KIB, MIB - 600 * KIB]
+
+
+def test_an_unlikely_burst_drains_nobody():
+    made = allocate(limits(), seen(backlog=(0, 900 * KIB)), burst_for(1, chance=0.4), start(NOW))
+    assert not made.draining.any()
+    assert ordered(made)[1] == 900 * KIB
+
+
+def test_no_class_gives_way_below_its_floor():
+    full = seen(drain=(2e8, 1e8), backlog=(0, 900 * KIB))
+    made = allocate(limits(), full, burst_for(1, magnitude_bytes=10 * MIB), start(NOW))
+    assert made.forecast_bytes[2] == 8 * KIB
+
+
+def test_dear_classes_give_way_to_nobody():
+    dear = limits(drop_cost=np.maximum(classes(100, 21), 1))
+    made = allocate(dear, seen(backlog=(0, 900 * KIB)), burst_for(1), start(NOW))
+    assert not made.draining.any()
+
+
+def test_when_the_pool_is_short_the_earlier_priority_is_served_first():
+    made = allocate(limits(), seen(arrivals=(1.02e8, 2e8), backlog=(500_000, 500_000)), None, start(NOW))
+    assert ordered(made)[0] == 500_000 + min(400_000, MIB - 1_000_000)
+    assert why(made)[1] is Why.SHORT
+
+
+def test_room_is_kept_for_the_refractory_and_given_back_in_steps():
+    made = allocate(limits(), seen(), burst_for(1), start(NOW))
+    sizes = []
+    for tick in range(1, 30):
+        made = allocate(limits(), seen(now_ns=NOW + tick * PERIOD_NS), None, made.held)
+        sizes.append(ordered(made)[0])
+    assert sizes[:19] == [600 * KIB] * 19
+    assert sizes[19:23] == [344 * KIB, 88 * KIB, 32 * KIB, 32 * KIB]
+
+
+def test_idle_room_is_lent_evenly_up_to_the_calm_size_and_recalled_on_demand():
+    lending = limits(lend_bytes=140 * KIB)
+    made = allocate(lending, seen(), None, start(NOW))
+    assert ordered(made) == [82 * KIB, 58 * KIB]
+    assert made.lent_bytes[1:3].tolist() == [50 * KIB] * 2
+    assert why(made) == [Why.LENT, Why.LENT]
+    burst = seen(arrivals=(1.2e8, 1e6), backlog=(32 * KIB, 0))
+    recalled = allocate(replace(lending, pool_bytes=140 * KIB), burst, None, made.held)
+    assert ordered(recalled) == [132 * KIB, 8 * KIB]
+
+
+def test_a_class_that_was_not_measured_stays_as_it_was():
+    made = allocate(limits(), seen(), burst_for(1), start(NOW))
+    blind = replace(seen(now_ns=NOW + 10 * S), measured=np.zeros(16, np.bool_))
+    later = allocate(limits(), blind, None, made.held)
+    assert ordered(later) == ordered(made)
+    assert why(later)[0] is Why.UNMEASURED
+
+
+def test_the_first_tick_takes_no_slope_from_nothing():
+    assert allocate(limits(), seen(arrivals=(9e7, 0)), None, start(NOW)).limit_bytes[1] == 32 * KIB
+
+
+def test_rates_that_are_no_numbers_count_as_none():
+    odd = seen(arrivals=(np.nan, np.inf), drain=(np.nan, 1e8))
+    assert allocate(limits(), odd, None, start(NOW)).limit_bytes.sum() <= MIB
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pool_bytes": -1},
+        {"pool_bytes": 2**41},
+        {"lend_bytes": -1},
+        {"weight": np.zeros(16, np.int64)},
+        {"drop_cost": np.zeros(16, np.int64)},
+        {"floor_bytes": np.full(16, -1)},
+        {"max_delay_us": np.full(16, -1)},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(changes):
+    with pytest.raises(Invalid, match=":"):
+        limits(**changes)
