@@ -39,7 +39,7 @@ def schema_of(resource: type[Resource]) -> Schema:
 def checked(schema: Schema, path: str) -> None:
     """Raises Invalid at the first place that the API server would refuse, or where a rule's cost would be unknown."""
     kind = schema.get("type")
-    if kind not in _CARRIED:
+    if not isinstance(kind, str) or kind not in _CARRIED:
         raise Invalid(f"{path}: give the field one type that a CRD knows; {sorted(schema)} has none")
     if foreign := set(schema) - _COMMON - _CARRIED[kind]:
         raise Invalid(f"{path}: a CRD cannot carry {', '.join(sorted(foreign))}; say it in CEL or another type")

@@ -6,9 +6,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from sentinel_api.v1alpha1.conditions import NodeCondition, Reason
 from sentinel_api.v1alpha1.kinds import Column, Kind, Resource
-from sentinel_api.v1alpha1.model import Count, Digest, Flag, Int, Label, Model, Name, Percent, Time, cel
+from sentinel_api.v1alpha1.model import Digest, Flag, Int, Label, Model, Percent, Time, cel
 
-VersionText = Annotated[str, StringConstraints(max_length=48)]
+# Bounds that keep the whole object below 2 KiB; the amounts are beyond what a node can carry.
+VersionText = Annotated[str, StringConstraints(max_length=36)]
+ShortReason = Annotated[Reason, Field(max_length=28)]
+Tally = Annotated[Int, Field(ge=0, le=999_999_999)]
+Amount = Annotated[Int, Field(ge=0, le=999_999_999_999)]
 
 # The horizons that the model answers for; the operator reads the one its lead time asks for.
 HORIZONS_SECONDS = (30, 60, 120, 300)
@@ -18,7 +22,7 @@ class ClusterRef(Model):
     """The BufferCluster that a node belongs to."""
 
     namespace: Label = Field(description="Namespace of the BufferCluster.")
-    name: Name = Field(description="Name of the BufferCluster.")
+    name: Annotated[Label, Field(max_length=40)] = Field(description="Name of the BufferCluster.")
 
 
 class BufferNodeSpec(Model):
@@ -52,50 +56,50 @@ class Versions(Model):
 
     agent: VersionText = Field("", description="Version of the agent.")
     kernel: VersionText = Field("", description="Release of the kernel.")
-    abi: Count = Field(0, description="Version of the layouts shared with the kernel programs.")
+    abi: Tally = Field(0, description="Version of the layouts shared with the kernel programs.")
 
 
 class DataPlaneStatus(Model):
     """How the node enforces."""
 
     tier: Literal["A", "B", "C"] = Field(description="A: BPF qdisc; B: HTB classes; C: it only observes.")
-    reason: Reason = Field(description="Why this tier, as one word.")
+    reason: ShortReason = Field(description="Why this tier, as one word.")
 
 
 class ForecastPoint(Model):
     """Traffic of the node some time ahead, in bytes per second."""
 
     horizon_seconds: Int = Field(ge=1, le=3_600, description="How far ahead.")
-    p50: Count = Field(description="As likely exceeded as not, in bytes per second.")
-    p95: Count = Field(description="Exceeded one time in twenty, in bytes per second.")
+    p50: Amount = Field(description="As likely exceeded as not, in bytes per second.")
+    p95: Amount = Field(description="Exceeded one time in twenty, in bytes per second.")
 
 
 class NodeForecast(Model):
     """Demand of the node now and later."""
 
-    seq: Count = Field(description="Number of this forecast; grows while the agent lives.")
+    seq: Tally = Field(description="Number of this forecast; grows while the agent lives.")
     observed_at: Time = Field(description="When the newest sample in it was taken.")
-    demand_bytes_per_second: Count = Field(description="Traffic now.")
+    demand_bytes_per_second: Amount = Field(description="Traffic now.")
     points: tuple[ForecastPoint, ...] = Field((), max_length=4, description="Traffic later, nearest first.")
 
 
 class BufferState(Model):
     """Memory of the node's buffers."""
 
-    pool_bytes: Count = Field(description="Size of the pool now.")
-    granted_bytes: Count = Field(description="Sum of all classes' limits.")
-    held_bytes: Count = Field(description="Bytes waiting in the queues.")
-    dropped_packets: Count = Field(0, description="Packets dropped since the agent's programs were loaded.")
+    pool_bytes: Amount = Field(description="Size of the pool now.")
+    granted_bytes: Amount = Field(description="Sum of all classes' limits.")
+    held_bytes: Amount = Field(description="Bytes waiting in the queues.")
+    dropped_packets: Amount = Field(0, description="Packets dropped since the agent's programs were loaded.")
 
 
 class Scores(Model):
     """How good the forecasts have been lately."""
 
-    hits: Count = Field(0, description="Bursts that came as foretold.")
-    misses: Count = Field(0, description="Bursts that nobody foretold.")
-    false_alarms: Count = Field(0, description="Alarms that no burst followed.")
+    hits: Tally = Field(0, description="Bursts that came as foretold.")
+    misses: Tally = Field(0, description="Bursts that nobody foretold.")
+    false_alarms: Tally = Field(0, description="Alarms that no burst followed.")
     precision_percent: Percent = Field(0, description="Share of alarms that were right.")
-    lead_time_millis: Count = Field(0, description="Median time between alarm and burst.")
+    lead_time_millis: Tally = Field(0, description="Median time between alarm and burst.")
     brier_permille: Int = Field(0, ge=0, le=1_000, description="Brier score of the burst probability, in thousandths.")
     trusted: Flag = Field(False, description="Whether the agent acts on its forecasts.")
 
@@ -103,7 +107,7 @@ class Scores(Model):
 class BufferNodeStatus(Model):
     """The agent's report; written on change and as a heartbeat."""
 
-    observed_generation: Count = Field(0, description="Generation of the spec that the agent has seen.")
+    observed_generation: Tally = Field(0, description="Generation of the spec that the agent has seen.")
     config_digest: Digest | None = Field(None, description="Configuration that the agent runs.")
     state: Literal["Starting", "Active", "Draining", "Detached"] = Field("Starting", description="What the node does.")
     versions: Versions = Field(Versions(), description="What runs on the node.")
@@ -111,7 +115,9 @@ class BufferNodeStatus(Model):
     forecast: NodeForecast | None = Field(None, description="Demand now and later.")
     buffer: BufferState | None = Field(None, description="Memory of the buffers.")
     scores: Scores = Field(Scores(), description="How good the forecasts have been.")
-    conditions: tuple[NodeCondition, ...] = Field((), max_length=4, description="What is true of the node now.")
+    conditions: tuple[NodeCondition, ...] = Field(
+        (), max_length=3, description="What is true of the node now: Ready, DataPlaneReady, ForecastReady."
+    )
 
 
 class BufferNode(Resource):

@@ -5,11 +5,12 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StringConstraints
 
-from sentinel_api.v1alpha1.model import Count, Model, Time
+from sentinel_api.v1alpha1.model import Int, Model, Time
 
 Status = Literal["True", "False", "Unknown"]
 ConditionType = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=32)]
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=40)]
+Generation = Annotated[Int, Field(ge=0, le=999_999_999)]
 
 
 class Condition(Model):
@@ -21,14 +22,16 @@ class Condition(Model):
     message: Annotated[str, StringConstraints(max_length=1024)] = Field(
         "", description="Why, as a sentence a person can act on."
     )
-    observed_generation: Count = Field(0, description="The generation of the spec that this speaks of.")
+    observed_generation: Generation = Field(0, description="The generation of the spec that this speaks of.")
     last_transition_time: Time = Field(description="When status last changed.")
 
 
 class NodeCondition(Condition):
-    """A condition of one node; its message is short, because thousands of nodes report."""
+    """A condition of one node; it is short, because thousands of nodes report."""
 
-    message: Annotated[str, StringConstraints(max_length=80)] = Field(
+    type: Annotated[ConditionType, Field(max_length=16)] = Field(description="What is observed, in CamelCase.")
+    reason: Annotated[Reason, Field(max_length=28)] = Field(description="Why, as one CamelCase word for machines.")
+    message: Annotated[str, StringConstraints(max_length=64)] = Field(
         "", description="Why, as a short sentence a person can act on."
     )
 
