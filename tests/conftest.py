@@ -2,5 +2,10 @@
 
 pytest_plugins = [
     "support.cluster.fixture",
+    "support.data_plane.fixture",
     "support.ladder",
+    "support.properties",
 ]
+
+# These run in the guests of the VM lane, started by the tests in vm/.
+collect_ignore = ["vm/inside"]
