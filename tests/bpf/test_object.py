@@ -17,7 +17,7 @@ PAGE = os.sysconf("SC_PAGESIZE")
 
 
 def test_a_refused_program_keeps_the_verifiers_words(load):
-    with pytest.raises(LoadRefused, match="refuses refused.bpf.o: R1 offset is outside of the packet") as refused:
+    with pytest.raises(LoadRefused, match=r"refuses refused\.bpf\.o: R1 offset is outside of the packet") as refused:
         load("test/refused")
     assert isinstance(refused.value, Unsupported)
     assert "invalid access to packet" in refused.value.log
@@ -25,19 +25,19 @@ def test_a_refused_program_keeps_the_verifiers_words(load):
 
 
 def test_a_stale_object_is_an_error_and_no_wrong_number(load):
-    with pytest.raises(Invalid, match=r"stale.bpf.o has ABI version \d+, but 1 is needed; rebuild it"):
+    with pytest.raises(Invalid, match=r"stale\.bpf\.o has ABI version \d+, but 1 is needed; rebuild it"):
         load("test/stale")
 
 
 def test_an_object_that_was_never_built_says_how(load):
-    with pytest.raises(Invalid, match="nix.bpf.o is not built; run `make -C bpf`"):
+    with pytest.raises(Invalid, match=r"nix\.bpf\.o is not built; run `make -C bpf`"):
         load("nix")
 
 
 def test_a_file_that_is_no_object_says_so(tmp_path):
     broken = tmp_path / "agent.bpf.o"
     broken.write_bytes(b"\x7fELF, but not really")
-    with pytest.raises(Invalid, match="agent.bpf.o is no BPF object that links"):
+    with pytest.raises(Invalid, match=r"agent\.bpf\.o is no BPF object that links"):
         bpf_object.load(broken)
 
 
@@ -144,7 +144,7 @@ def test_two_hundred_loads_leave_nothing_behind(built):
             with pytest.raises(LoadRefused):
                 bpf_object.load(built / "test" / "refused.bpf.o")
         gc.collect()
-        return len(os.listdir("/proc/self/fd")), int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+        return len(list(Path("/proc/self/fd").iterdir())), int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
     descriptors, resident = cycle(20)
     descriptors_after, resident_after = cycle(200)
