@@ -12,6 +12,10 @@
 #define READ_ONCE(place) (*(const volatile typeof(place) *)&(place))
 #define ATTEMPTS 2
 
+/* The compiler describes an enumeration in BTF only when something has its type; user space reads both. */
+const volatile enum sn_rules_const sn_rules_types = SN_RULES;
+const volatile enum sn_rule_check sn_rules_checks = SN_RULE_PROTOCOL;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

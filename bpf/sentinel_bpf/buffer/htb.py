@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 from sentinel_api.errors import Invalid, Transient
 from sentinel_bpf.buffer import wire
 from sentinel_bpf.buffer.plumbing import Plumbing
-from sentinel_bpf.buffer.port import CLASSES, UNMATCHED, Direction, Interface, QueueClass, Reading, Tier, Verdict
+from sentinel_bpf.buffer.port import (
+    UNMATCHED,
+    Direction,
+    Interface,
+    QueueClass,
+    Reading,
+    Tier,
+    Verdict,
+    check_classes,
+    check_limits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +43,7 @@ class HtbBuffer:
     def __init__(self, interface: Interface, programs: QueuePrograms) -> None:
         self._interface = interface
         self._programs = programs
+        self._ingress = interface.direction is Direction.INGRESS  # where sn_classify stamps what enters the queue
         self._wire = wire.Rtnl()
         self._limits: dict[int, int] = {}
         self._queue_index = 0
@@ -52,7 +63,7 @@ class HtbBuffer:
             return f"there is no interface {name} on this node"
         if self._interface.rate_bytes_per_s <= 0:
             return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
-        if self._interface.direction is Direction.EGRESS:
+        if not self._ingress:
             kind, major = plumbing.root(index)
             return "" if major in (0, self._programs.major) else f"{name} has a foreign root qdisc {kind} {major:x}:"
         if plumbing.has_qdisc(index, "ingress"):
@@ -76,13 +87,12 @@ class HtbBuffer:
                 raise Invalid(f"cannot queue: {obstacle}")
             device = plumbing.index(self._interface.name)
             assert device is not None
-            ingress = self._interface.direction is Direction.INGRESS
-            self._queue_index = plumbing.ensure_ifb(_ifb(device)) if ingress else device
+            self._queue_index = plumbing.ensure_ifb(_ifb(device)) if self._ingress else device
             plumbing.ensure_root(self._queue_index, self._minor(UNMATCHED))
             plumbing.ensure_trunk(self._queue_index, self._interface.rate_bytes_per_s)
             self._lay_out(plumbing, classes)
             self._programs.watch(self._queue_index, Path("/proc/thread-self/ns/net").stat().st_ino)
-            if ingress:
+            if self._ingress:
                 plumbing.redirect(device, self._programs.classify_fd, self._queue_index)
 
     def _lay_out(self, plumbing: Plumbing, classes: Sequence[QueueClass]) -> None:
@@ -101,22 +111,12 @@ class HtbBuffer:
         self.resize({each.id: each.limit_bytes for each in classes})
 
     def _check(self, classes: Sequence[QueueClass]) -> None:
-        ids = [each.id for each in classes]
-        if UNMATCHED not in ids:
-            raise Invalid("class 0 (unmatched traffic) is missing; every queue needs it")
-        if len(set(ids)) != len(ids) or not all(0 <= each < CLASSES for each in ids):
-            raise Invalid(f"class ids must be different and between 0 and {CLASSES - 1}")
-        if any(each.limit_bytes < 1 or each.limit_bytes > U32 for each in classes):
-            raise Invalid(f"a class's limit must be between 1 and {U32} bytes")
+        check_classes(classes)
         if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
             raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
 
     def resize(self, limits: Mapping[int, int]) -> None:
-        unknown = limits.keys() - self._limits.keys()
-        if unknown:
-            raise Invalid(f"class {min(unknown)} is not configured")
-        if not all(1 <= each <= U32 for each in limits.values()):
-            raise Invalid(f"a class's limit must be between 1 and {U32} bytes")
+        check_limits(limits, self._limits)
         changed = {each: limit for each, limit in limits.items() if limit != self._limits[each]}
         if not changed:
             return
@@ -148,7 +148,7 @@ class HtbBuffer:
                 sent_bytes=found.sent_bytes,
                 sent_packets=found.sent_packets,
                 drops=self._total_drops(each, found.drops_low32),
-                sojourn=sojourn[each],
+                sojourn=sojourn[each] if self._ingress else (),
             )
         return readings
 
@@ -161,14 +161,13 @@ class HtbBuffer:
     def detach(self) -> None:
         with Plumbing(self._programs.major) as plumbing:
             device = plumbing.index(self._interface.name)
-            ingress = self._interface.direction is Direction.INGRESS
-            queue = plumbing.index(_ifb(device)) if ingress and device is not None else device
+            queue = plumbing.index(_ifb(device)) if self._ingress and device is not None else device
             if device is None or queue is None or plumbing.root(queue)[1] != self._programs.major:
                 return
-            if ingress:
+            if self._ingress:
                 plumbing.stop_redirect(device, queue)
             self._drain(plumbing, queue)
-            if ingress:
+            if self._ingress:
                 plumbing.remove_link(queue)
             else:
                 plumbing.remove_root(queue)

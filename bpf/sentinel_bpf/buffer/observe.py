@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sentinel_bpf.buffer.port import Reading, Tier, Verdict
+from sentinel_bpf.buffer.port import Reading, Tier, Verdict, check_classes, check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +23,12 @@ class ObserveBuffer:
         return Verdict(Tier.OBSERVE, self._why)
 
     def configure(self, classes: Sequence[QueueClass]) -> None:
+        check_classes(classes)
         self._limits = {each.id: each.limit_bytes for each in classes}
 
     def resize(self, limits: Mapping[int, int]) -> None:
-        self._limits.update({each: limit for each, limit in limits.items() if each in self._limits})
+        check_limits(limits, self._limits)
+        self._limits.update(limits)
 
     def read(self) -> Mapping[int, Reading]:
         return {each: Reading(0, 0, limit, 0, 0, 0) for each, limit in self._limits.items()}

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from sentinel_api.errors import Invalid
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 CLASSES = 16
 UNMATCHED = 0
+LARGEST_LIMIT_BYTES = 0xFFFFFFFF
 
 
 class Tier(Enum):
@@ -92,6 +95,24 @@ class Buffer(Protocol):
 
     def detach(self) -> None:
         """Hand the interface back as it was, after what still waits has been sent."""
+
+
+def check_classes(classes: Sequence[QueueClass]) -> None:
+    """Invalid unless every tier could take them; each tier asks before it changes anything."""
+    ids = [each.id for each in classes]
+    if UNMATCHED not in ids:
+        raise Invalid("class 0 (unmatched traffic) is missing; every queue needs it")
+    if len(set(ids)) != len(ids) or not all(0 <= each < CLASSES for each in ids):
+        raise Invalid(f"class ids must be different and between 0 and {CLASSES - 1}")
+    check_limits({each.id: each.limit_bytes for each in classes}, ids)
+
+
+def check_limits(limits: Mapping[int, int], known: Iterable[int]) -> None:
+    unknown = limits.keys() - set(known)
+    if unknown:
+        raise Invalid(f"class {min(unknown)} is not configured")
+    if not all(1 <= each <= LARGEST_LIMIT_BYTES for each in limits.values()):
+        raise Invalid(f"a class's limit must be between 1 and {LARGEST_LIMIT_BYTES} bytes")
 
 
 def sojourn_bounds_us(buckets: int) -> tuple[float, ...]:

@@ -10,8 +10,9 @@ import errno
 import os
 import socket
 import struct
+import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from sentinel_api.errors import Transient, Unsupported
 
@@ -96,15 +97,7 @@ class Rtnl:
         self._socket.bind((0, 0))
         self._socket.settimeout(PATIENCE_S)
         self._sequence = 0
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        weakref.finalize(self, self._socket.close)
 
     def change(self, bodies: Sequence[bytes]) -> dict[int, Message]:
         """Send all bodies as RTM_NEWQDISC in one write; what the kernel then has, by parent.

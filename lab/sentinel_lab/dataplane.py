@@ -1,0 +1,84 @@
+"""The product's own data plane on one device of a lab node: XDP, rules, orders and the queue."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentinel_bpf import attach, layout, pins
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, QueueClass
+from sentinel_bpf.buffer.programs import PROGRAMS, QueuePrograms
+from sentinel_bpf.maps import cpus
+from sentinel_bpf.probe import BPFFS
+from sentinel_bpf.ruleset import RuleSet
+from sentinel_core import orders
+from sentinel_core.rules import PROTOCOLS, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OBJECT = Path(__file__).parents[2] / "bpf" / "build" / "agent.bpf.o"
+LEASE_NS = 500_000_000
+PER_CPU_MAPS = ("sn_cells", "sn_shapes", "sn_sojourn")
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlane:
+    """Alive inside `attached`, in the namespace of the thread that made it."""
+
+    agent: bpf_object.Object
+    buffer: HtbBuffer
+    programs: QueuePrograms
+
+    def renew(self, limits: Mapping[int, int], rate_bytes_per_s: int, lease_ns: int = LEASE_NS) -> None:
+        """Orders for these classes: through the queue, no policing in front of it, until the lease ends."""
+        bits = layout.constants(self.agent.path, "sn_order_flag")
+        until = time.monotonic_ns() + lease_ns
+        table = self.agent.map("sn_order")
+        for each, limit in limits.items():
+            order = orders.Order(limit, rate_bytes_per_s, target_us=20_000, police=False, mark=False)
+            table.put(each, orders.words(order, until, 0, bits))
+
+    def arrived(self) -> list[tuple[int, int]]:
+        """Packets and bytes that XDP counted, by class."""
+        cells = self.agent.map("sn_cells").view().reshape(-1, CLASSES)
+        packets, octets = cells["packets"].sum(axis=0), cells["bytes"].sum(axis=0)
+        return list(zip(packets.tolist(), octets.tolist(), strict=True))
+
+
+@contextmanager
+def attached(device: str, rate_bytes_per_s: int, ports: Mapping[int, int]) -> Iterator[DataPlane]:
+    """XDP on `device` and its ingress queue; `ports` tells the class of a UDP destination port."""
+    pins.mount()
+    where = pins.folder(BPFFS, f"lab-{os.getpid()}", bpf_object.ABI_VERSION)
+    sizes = {name: cpus() * CLASSES for name in PER_CPU_MAPS}
+    options = bpf_object.Options(max_entries=sizes, programs=PROGRAMS | {"sn_ingress"})
+    with bpf_object.load(OBJECT, options) as agent:
+        RuleSet(agent).replace([_to_port(port, class_id) for port, class_id in ports.items()])
+        programs = QueuePrograms(agent)
+        buffer = HtbBuffer(Interface(device, Direction.INGRESS, rate_bytes_per_s), programs)
+        pin = pins.link_path(where, "xdp", device)
+        attach.attach(agent.program("sn_ingress"), device, attach.Hook.XDP, pin)
+        try:
+            yield DataPlane(agent, buffer, programs)
+        finally:
+            buffer.detach()
+            attach.detach(pin)
+            programs.close()
+
+
+def queue_classes(limits: Mapping[int, int], shares: Mapping[int, float], rate_bytes_per_s: int) -> list[QueueClass]:
+    return [
+        QueueClass(each, int(shares[each] * rate_bytes_per_s), rate_bytes_per_s, limit)
+        for each, limit in limits.items()
+    ]
+
+
+def _to_port(port: int, class_id: int) -> Rule:
+    return Rule(class_id, destination_ports=(port, port), protocol=PROTOCOLS["UDP"])

@@ -1,0 +1,185 @@
+"""What the queue does to packets: kept while growing and shrinking, let go when the lease ends, given back whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_bpf.buffer.port import Direction, Interface, QueueClass, Tier, sojourn_quantile_us
+from sentinel_lab.namespaces import run
+from sentinel_lab.topology import NODE, NODE_DEVICE
+from support.netns import Bottleneck, bottleneck, data_plane, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sentinel_lab.dataplane import DataPlane
+
+PORT, OTHER_PORT = 9001, 9002
+BURSTY, OTHER = 1, 2
+PORTS = {PORT: BURSTY, OTHER_PORT: OTHER}
+RATE = 500_000  # bytes a second: 100 packets of 1000 bytes stand for about 0.2 s
+HOUR_NS = 3600 * 10**9
+ROOM = 10_000_000
+FRAME = 1042  # a 1000-byte datagram with its UDP, IP and Ethernet headers
+
+
+@pytest.fixture
+def wires() -> Iterator[Bottleneck]:
+    with bottleneck((PORT, OTHER_PORT)) as made:
+        yield made
+
+
+@pytest.fixture
+def plane(wires) -> Iterator[DataPlane]:
+    with data_plane(RATE, PORTS) as made:
+        yield made
+
+
+def queue(plane: DataPlane, limit: int = ROOM, lease_ns: int = HOUR_NS) -> None:
+    ids = (0, BURSTY, OTHER)
+    plane.buffer.configure([QueueClass(each, RATE // 4, RATE, limit) for each in ids])
+    plane.renew(dict.fromkeys(ids, limit), RATE, lease_ns)
+
+
+def drained(plane: DataPlane) -> bool:
+    return not any(each.backlog_packets for each in plane.buffer.read().values())
+
+
+def test_a_packet_waits_in_the_class_that_xdp_gave_it(wires, plane):
+    queue(plane)
+    wires.send(PORT, 20)
+    wires.send(OTHER_PORT, 30)
+    wait_until(lambda: drained(plane), "an empty queue")
+    found = plane.buffer.read()
+    assert (found[BURSTY].sent_packets, found[OTHER].sent_packets) == (20, 30)
+    assert (wires.received(PORT), wires.received(OTHER_PORT)) == (20, 30)
+
+
+def test_arrivals_beyond_the_limit_are_dropped_and_counted(wires, plane):
+    queue(plane, limit=10 * FRAME)
+    wires.send(PORT, 100)
+    wait_until(lambda: drained(plane), "an empty queue")
+    found = plane.buffer.read()[BURSTY]
+    assert found.drops > 0
+    assert found.sent_packets + found.drops == 100
+    assert wires.received(PORT) == found.sent_packets
+
+
+def test_growing_and_shrinking_under_load_lose_nothing_that_stands_in_the_queue(wires, plane):
+    queue(plane)
+    for limit in (200_000, 400_000, 100_000, 1):
+        wires.send(PORT, 60)
+        plane.buffer.resize({BURSTY: limit})
+    standing = plane.buffer.read()[BURSTY]
+    assert standing.backlog_packets > 10
+    assert standing.limit_bytes == 1
+    refused = standing.drops
+    wait_until(lambda: drained(plane), "an empty queue")
+    found = plane.buffer.read()[BURSTY]
+    assert found.drops == refused, "a packet that already stood in the queue was dropped"
+    assert found.sent_packets == wires.received(PORT) == 240 - refused
+
+
+def test_a_shrunk_class_refuses_arrivals_until_there_is_room_again(wires, plane):
+    queue(plane)
+    wires.send(PORT, 50)
+    plane.buffer.resize({BURSTY: 1})
+    wires.send(PORT, 7)
+    assert plane.buffer.read()[BURSTY].drops == 7
+    plane.buffer.resize({BURSTY: ROOM})
+    wires.send(PORT, 3)
+    wait_until(lambda: drained(plane), "an empty queue")
+    assert wires.received(PORT) == 53
+
+
+def test_sojourn_counts_each_packet_and_grows_with_the_queue(wires, plane):
+    queue(plane)
+    wires.send(PORT, 100)
+    wait_until(lambda: drained(plane), "an empty queue")
+    histogram = plane.buffer.read()[BURSTY].sojourn
+    assert sum(histogram) == 100
+    # The last of 100 packets of 1 kB waits for the ones before it: about 0.2 s at this rate, whatever the machine.
+    assert 120_000 < sojourn_quantile_us(histogram, 1.0) < 1_000_000
+    assert sum(plane.buffer.read()[OTHER].sojourn) == 0
+
+
+def test_past_its_lease_traffic_takes_the_queue_no_more(wires, plane):
+    queue(plane, lease_ns=1)
+    wires.send(PORT, 25)
+    wait_until(lambda: wires.received_in_all(PORT) == 25, "25 packets past the queue")
+    assert plane.buffer.read()[BURSTY].sent_packets == 0
+
+
+def test_a_killed_controller_leaves_a_queue_that_empties_and_is_bypassed_with_nothing_lost(wires, plane):
+    queue(plane)
+    controller = os.fork()
+    while controller == 0:
+        plane.renew({0: ROOM, BURSTY: ROOM, OTHER: ROOM}, RATE)
+        time.sleep(0.05)
+    try:
+        time.sleep(0.1)
+        wires.send(PORT, 200)
+    finally:
+        os.kill(controller, signal.SIGKILL)
+        os.waitpid(controller, 0)
+    sent = 200
+    while not drained(plane) or wires.received_in_all(PORT) < sent:
+        wires.send(PORT, 1)
+        sent += 1
+        time.sleep(0.001)
+        assert sent < 20_000, "the lease never ended"
+    found = plane.buffer.read()[BURSTY]
+    assert found.drops == 0
+    assert 200 <= found.sent_packets < sent, "after the lease packets went past the queue"
+    wait_until(lambda: wires.received_in_all(PORT) == sent, "every packet")
+
+
+def test_detaching_under_load_loses_nothing_and_leaves_the_device_as_it_was(wires, plane):
+    before = run("ip", "netns", "exec", wires.spaces[NODE].name, "tc", "qdisc", "show")
+    queue(plane)
+    wires.send(PORT, 200)
+    plane.buffer.detach()
+    wires.send(PORT, 50)
+    wait_until(lambda: wires.received_in_all(PORT) == 250, "250 packets")
+    assert run("ip", "netns", "exec", wires.spaces[NODE].name, "tc", "qdisc", "show") == before
+
+
+def test_a_restarted_process_takes_over_the_queue_with_what_stands_in_it(wires, plane):
+    queue(plane)
+    wires.send(PORT, 100)
+    again = HtbBuffer(Interface(NODE_DEVICE, Direction.INGRESS, RATE), plane.programs)
+    again.configure([QueueClass(each, RATE // 4, RATE, ROOM) for each in (0, BURSTY, OTHER)])
+    assert again.read()[BURSTY].backlog_packets > 10
+    wait_until(lambda: drained(plane), "an empty queue")
+    assert wires.received(PORT) == 100
+
+
+@pytest.mark.parametrize(
+    ("direction", "foreign"),
+    [
+        pytest.param(Direction.EGRESS, ("root", "handle", "7:", "tbf", "rate", "1gbit", "burst", "9k", "limit", "1m")),
+        pytest.param(Direction.INGRESS, ("handle", "ffff:", "ingress")),
+    ],
+    ids=["a root qdisc", "an ingress qdisc"],
+)
+def test_a_foreign_qdisc_is_told_and_left_alone(wires, plane, direction, foreign):
+    show = ("ip", "netns", "exec", wires.spaces[NODE].name, "tc", "qdisc", "show", "dev", NODE_DEVICE)
+    run(*show[:4], "tc", "qdisc", "add", "dev", NODE_DEVICE, *foreign)
+    before = run(*show)
+    buffer = HtbBuffer(Interface(NODE_DEVICE, direction, RATE), plane.programs)
+    verdict = buffer.probe()
+    assert verdict.tier is Tier.OBSERVE
+    assert "foreign" in verdict.why
+    buffer.detach()
+    assert run(*show) == before
+
+
+def test_an_interface_without_a_rate_is_only_observed(plane):
+    buffer = HtbBuffer(Interface(NODE_DEVICE, Direction.INGRESS, 0), plane.programs)
+    assert buffer.probe().tier is Tier.OBSERVE
