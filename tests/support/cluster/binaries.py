@@ -1,6 +1,7 @@
 """Where the cluster binaries are that `make tools` built; nothing here builds or fetches."""
 
 import functools
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,3 +23,14 @@ def binary(name: str) -> Path:
     if not path.exists():
         raise Unavailable(f"{name} is not built: run `make tools` (or `tools/cluster-tools.sh {name}`) first.")
     return path
+
+
+def kubectl() -> Path:
+    """Ours, of the tested version, or else the machine's."""
+    try:
+        return binary("kubectl")
+    except Unavailable:
+        found = shutil.which("kubectl")
+        if found is None:
+            raise
+        return Path(found)

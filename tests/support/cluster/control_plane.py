@@ -44,13 +44,17 @@ class ControlPlane:
         parts: Sequence[Part] = BARE,
         address: str = "127.0.0.1",
         service_cidr: str = SERVICE_CIDR,
+        users: Mapping[str, str] | None = None,
         tied: bool = True,
     ) -> None:
-        """`address`: where the API server listens, and is told to the nodes. `tied`: dies with this process."""
+        """`address`: where the API server listens, and is told to the nodes. `users`: those with a token from the
+        start, and the group of each. `tied`: dies with this process."""
         self.folder = folder
         self.address = address
         self.kubeconfig = folder / "kubeconfig"
-        self.token = secrets.token_hex(16)
+        self._users = {"admin": "system:masters"} | dict(users or {})
+        self.tokens = {user: secrets.token_hex(16) for user in self._users}
+        self.token = self.tokens["admin"]
         self._service_cidr = service_cidr
         self._tied = tied
         first = service_cidr.partition("/")[0].rpartition(".")[0] + ".1"
@@ -168,7 +172,8 @@ class ControlPlane:
         return path
 
     def _write_files(self) -> None:
-        (self.folder / "tokens.csv").write_text(f"{self.token},admin,admin,system:masters\n")
+        lines = [f"{self.tokens[user]},{user},{user},{group}\n" for user, group in self._users.items()]
+        (self.folder / "tokens.csv").write_text("".join(lines))
         self.kubeconfig_for(self.token, self.kubeconfig)
         if self._identities is not None:
             self._identities.write_config(self.folder / "identities.yaml")

@@ -7,11 +7,10 @@ signalling a stranger that was given the same id.
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,20 +52,25 @@ class Identity:
         return Identity.of(self.pid) == self
 
     def signal_group(self, which: signal.Signals) -> None:
-        if self.alive:
+        if self.group():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, which)
 
+    def group(self) -> list[int]:
+        """Who still runs of the group it leads; nobody where the id now belongs to a stranger."""
+        leader = Identity.of(self.pid)
+        if leader is not None and leader != self:
+            return []
+        return [pid for pid, group in _groups() if group == self.pid]
+
     def wait(self, timeout_s: float) -> bool:
-        """True when it ended in time."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return True
-        try:
-            return not self.alive or bool(select.select([descriptor], [], [], timeout_s)[0])
-        finally:
-            os.close(descriptor)
+        """True when the whole group ended in time."""
+        deadline = time.monotonic() + timeout_s
+        while self.group():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def end(self, grace_s: float = GRACE_S) -> None:
         """Ask, then insist; the whole group."""
@@ -74,6 +78,18 @@ class Identity:
         if not self.wait(grace_s):
             self.signal_group(signal.SIGKILL)
             self.wait(GRACE_S)
+
+
+def _groups() -> Iterator[tuple[int, int]]:
+    """Each living process with its group."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if fields[0] not in "ZX":
+                yield int(folder.name), int(fields[2])
 
 
 class Process:
