@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "support.cluster.fixture",
+    "support.crds",
     "support.data_plane.fixture",
     "support.ladder",
     "support.properties",

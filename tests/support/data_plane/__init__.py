@@ -1,0 +1,1 @@
+"""Shared by the tests that run the agent's BPF programs."""
