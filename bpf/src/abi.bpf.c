@@ -9,7 +9,6 @@
 /* The compiler describes a type in BTF only when something has it; a union costs the bytes of its largest member. */
 union sn_abi_types {
 	enum sn_const constants;
-	enum sn_verdict verdict;
 	enum sn_reason reason;
 	enum sn_order_flag order_flag;
 	enum sn_probe_kind probe_kind;

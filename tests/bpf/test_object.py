@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sentinel_api.errors import Invalid, Unsupported
-from sentinel_bpf import layout, pins
+from sentinel_bpf import attach, layout, pins
 from sentinel_bpf import object as bpf_object
-from sentinel_bpf.object import LoadRefused
+from sentinel_bpf.object import LoadRefused, Options
 
 FRAME = bytes(64)
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -136,11 +136,12 @@ def test_a_file_is_read_once_for_each_of_its_states(built, tmp_path):
     assert layout.types(path) is not first
 
 
-def test_two_hundred_loads_leave_nothing_behind(built):
+def test_two_hundred_loads_leave_nothing_behind(built, bpffs, veth):
     def cycle(times: int) -> tuple[int, int]:
         for _ in range(times):
-            with bpf_object.load(built / "test" / "bank.bpf.o") as loaded:
+            with bpf_object.load(built / "test" / "bank.bpf.o", Options(pins=bpffs / "maps")) as loaded:
                 loaded.map("cells").view()
+                attach.attach(loaded.program("tag"), veth[0], attach.Hook.TCX_EGRESS, bpffs / "link")
             with pytest.raises(LoadRefused):
                 bpf_object.load(built / "test" / "refused.bpf.o")
         gc.collect()

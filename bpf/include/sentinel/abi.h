@@ -27,15 +27,6 @@ enum sn_const {
 	SN_READY_MAX_AGE_MS = 500, /* readiness older than this is no data */
 };
 
-/* What became of a packet; why is told by enum sn_reason (reason.h). */
-enum sn_verdict {
-	SN_VERDICT_PASS = 0,
-	SN_VERDICT_MARK = 1, /* passed, with Congestion Experienced */
-	SN_VERDICT_DROP = 2,
-	SN_VERDICT_REFLECT = 3, /* sent back where it came from */
-	SN_VERDICTS = 4,
-};
-
 /*
  * User space orders, the kernel obeys while now < valid_until_ns. Past it every packet passes untouched.
  * Gains are Q16.16 (65536 is 1.0) and act on (delay - target) / target; the result is a probability.
