@@ -123,6 +123,8 @@ class _Opened:
             raise Invalid(f"{path.name} is no BPF object that links; rebuild it with `make -C bpf`.") from failed
         self.types = layout.types(path)
         self.maps = {_map_name(each): each for each in _walk(self.handle, "bpf_object__next_map")}
+        # Before any map is taken over: from then on libbpf answers with type ids of another object's BTF.
+        self.kinds = {name: self._record_types(each) for name, each in self.maps.items()}
         self.programs = {
             libbpf.lib().bpf_program__name(each).decode(): each
             for each in _walk(self.handle, "bpf_object__next_program")
@@ -233,6 +235,10 @@ class _Opened:
 
     def _loaded(self, name: str, each: int) -> Map:
         library = libbpf.lib()
+        return Map(name, library.bpf_map__fd(each), *self.kinds[name])
+
+    def _record_types(self, each: int) -> tuple[layout.Dtype, layout.Dtype]:
+        library = libbpf.lib()
         sizes = library.bpf_map__key_size(each), library.bpf_map__value_size(each)
         ids = library.bpf_map__btf_key_type_id(each), library.bpf_map__btf_value_type_id(each)
         internal = library.bpf_map__is_internal(each)
@@ -240,7 +246,7 @@ class _Opened:
             self.types.dtype(type_id) if type_id and not internal else _untyped(size)
             for type_id, size in zip(ids, sizes, strict=True)
         )
-        return Map(name, library.bpf_map__fd(each), key, value)
+        return key, value
 
 
 def _wanted(each: int) -> Shape:

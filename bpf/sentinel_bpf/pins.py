@@ -65,6 +65,15 @@ def find(path: Path) -> int | None:
     return found
 
 
+def drop_empty(folder: Path, up_to: Path) -> None:
+    """Remove the folder and those above it that are empty now, at most `up_to` itself."""
+    for each in (folder, *folder.parents):
+        if not each.is_relative_to(up_to):
+            return
+        with contextlib.suppress(OSError):  # not empty, or gone already
+            each.rmdir()
+
+
 def drop(path: Path) -> None:
     """Unpin, and leave no empty folder of ours behind."""
     path.unlink(missing_ok=True)

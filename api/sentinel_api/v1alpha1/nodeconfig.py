@@ -13,6 +13,9 @@ from sentinel_api.v1alpha1.model import Int, Model, cel
 from sentinel_api.v1alpha1.prediction import Prediction
 from sentinel_api.v1alpha1.trafficclass import CLASS_RULES, MAX_CLASSES, TrafficClass, class_ids
 
+CONFIG_FILE = "config.json"  # the one key of the ConfigMap
+_NAME_DIGITS = 12  # of the digest in the ConfigMap's name; the whole digest is checked when it is read
+
 
 class NodeConfig(Model):
     """The parts of a BufferCluster that matter on a node, with the kernel ids settled."""
@@ -53,6 +56,11 @@ class NodeConfig(Model):
 def digest_of(text: str) -> str:
     """Of the text as it stands: a reader can check what a newer writer stored without understanding all of it."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def config_map_name(cluster: str, digest: str) -> str:
+    """Named by its content: operator and agents find the same object without asking each other."""
+    return f"{cluster}-config-{digest.removeprefix('sha256:')[:_NAME_DIGITS]}"
 
 
 def node_config(spec: BufferClusterSpec, ids: Mapping[str, int]) -> NodeConfig:

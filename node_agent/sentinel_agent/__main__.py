@@ -1,0 +1,170 @@
+"""The composition root: where orders come from, who is told, and the node that obeys them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+import yaml
+from prometheus_client import CollectorRegistry
+
+from sentinel_agent import health, interface, report
+from sentinel_agent.follow import Command, Follower
+from sentinel_agent.kube import Access, Api
+from sentinel_agent.metrics import TickCollector
+from sentinel_agent.node import Intent, Node
+from sentinel_agent.plane import Place, open_plane
+from sentinel_agent.settings import Settings, settings
+from sentinel_agent.tell import Teller
+from sentinel_api.errors import Invalid, SentinelError
+from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+from sentinel_bpf import pins
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+log = structlog.get_logger()
+
+
+@click.group(invoke_without_command=True)
+@click.option("--config", "config_path", type=Path, help="Configuration file; without it the API server gives orders.")
+@click.pass_context
+def agent(context: click.Context, config_path: Path | None) -> None:
+    """Make room on this node before bursts arrive.
+
+    \b
+    In a cluster the DaemonSet starts it.       On a machine without one:
+      sentinel-agent                               sentinel-agent --config agent.yaml
+                                                   sentinel-agent --config agent.yaml detach
+    """
+    context.obj = config_path
+    if context.invoked_subcommand is None:
+        run(settings(), config_path)
+
+
+@agent.command()
+@click.pass_obj
+def detach(config_path: Path | None) -> None:
+    """Hand everything back: programs off, queue emptied and gone, pins removed."""
+    chosen = settings()
+    config = _from_file(config_path) if config_path else NodeConfig()
+    place = Place(chosen.object_path, chosen.pins, interface.chosen(config))
+    open_plane(place, config).detach()
+    click.echo(f"{place.interface.name} is as it was.")
+
+
+def run(chosen: Settings, config_path: Path | None) -> None:
+    _logs(chosen)
+    pins.mount(chosen.pins.parent)
+    node = Node(chosen)
+    _obey_signals(node)
+    server = _serve(chosen, node)
+    if config_path is not None:
+        node.obey(Intent(_from_file(config_path)))
+        teller = None
+    else:
+        teller = _join_cluster(chosen, node)
+    try:
+        node.run()
+    finally:
+        if teller is not None:
+            teller.stop()
+        for each in server:
+            each.stop()
+
+
+def _join_cluster(chosen: Settings, node: Node) -> Teller:
+    access = Access.in_cluster(os.environ)
+    if access is None:
+        raise Invalid("this is no pod, so there is no API server to ask: give --config FILE")
+    api = Api(access)
+    teller = Teller(api, chosen.node, node.status)
+
+    def obey(command: Command) -> None:
+        teller.report_seconds = command.spec.report_seconds
+        node.obey(Intent(command.config, command.spec.desired_state == "Detached", command.generation))
+        teller.hurry()
+
+    Follower(api, chosen.node, obey).start()
+    teller.start()
+    return teller
+
+
+def _serve(chosen: Settings, node: Node) -> tuple[health.Server, ...]:
+    """Probes and metrics for the network, the last tick's state for this machine only."""
+    registry = CollectorRegistry()
+    registry.register(TickCollector(lambda: node.loop, lambda: node.last))
+
+    def state() -> dict[str, object]:
+        tick, loop = node.last, node.loop
+        return report.state(tick, loop.plane.verdict) if tick is not None and loop is not None else {}
+
+    servers = (
+        health.Server(
+            (chosen.listen, chosen.metrics_port),
+            {
+                "/metrics": health.metrics(registry),
+                "/healthz": lambda: health.verdict(node.not_alive()),
+                "/readyz": lambda: health.verdict(node.not_ready()),
+            },
+        ),
+        health.Server(("127.0.0.1", chosen.debug_port), {"/debug/state": health.state(state)}),
+    )
+    for server in servers:
+        server.start()
+    return servers
+
+
+def _obey_signals(node: Node) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
+        log.info("told_to_stop", signal=signal.Signals(number).name)
+        node.end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+def _from_file(path: Path) -> NodeConfig:
+    try:
+        read = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise Invalid(f"cannot read {path} ({error.strerror}): name a file that is there") from error
+    except yaml.YAMLError as error:
+        raise Invalid(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(read, dict):
+        raise Invalid(f"{path} must hold a mapping such as `trafficClasses: [...]`")
+    return NodeConfig.parse(read)
+
+
+def _logs(chosen: Settings) -> None:
+    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(chosen.log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def main() -> None:
+    try:
+        agent(standalone_mode=False)
+    except SentinelError as error:
+        click.echo(f"sentinel-agent: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Orders into the kernel's table, each with its lease: what nobody renews lets go by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sentinel_bpf import layout
+from sentinel_core.orders import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sentinel_agent.plane import Plane
+    from sentinel_core.orders import Order
+
+
+class OrderTable:
+    """The mmapped array: a write is a store, no system call."""
+
+    def __init__(self, plane: Plane) -> None:
+        self._table = plane.loaded.map("sn_order").view(writable=True)
+        self._flags = layout.constants(plane.place.object_path, "sn_order_flag")
+        self._seq = 0
+
+    def write(self, orders: Mapping[int, Order], valid_until_ns: int) -> None:
+        """The lease is stored last, so that an order is never in force before it is whole."""
+        self._seq += 1
+        for class_id, order in orders.items():
+            row = self._table[class_id]
+            fields = words(order, valid_until_ns, self._seq, self._flags)
+            for name, value in fields.items():
+                if name != "valid_until_ns":
+                    row[name] = value
+            row["valid_until_ns"] = fields["valid_until_ns"]
+
+    def end(self) -> None:
+        """All leases over at once: every packet passes untouched from now on."""
+        self._table["valid_until_ns"] = 0

@@ -1,0 +1,1 @@
+"""What should be so on this node: values in, values out."""

@@ -1,0 +1,181 @@
+"""The agent's life on one node: waits for orders, opens the plane, runs the tick's thread, hands back when told.
+
+        order            Detached
+waiting ─────→ running ───────────→ detached
+                  ↑        Active      │
+                  └────────────────────┘
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from sentinel_agent import interface
+from sentinel_agent.clock import Metronome
+from sentinel_agent.health import stalled
+from sentinel_agent.loop import Loop, Tick
+from sentinel_agent.plane import Place, Plane, open_plane
+from sentinel_agent.predict.smoothing import Smoothing
+from sentinel_agent.report import status
+from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
+from sentinel_bpf.object import ABI_VERSION
+from sentinel_core.sample import PERIOD_NS
+
+if TYPE_CHECKING:
+    from sentinel_agent.settings import Settings
+    from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+
+PATIENCE_NS: Final = 3_000_000_000  # thirty ticks without one answered: the process is stuck, not the machine busy
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What this node shall do now, by whoever may say so: the operator, a file, a signal."""
+
+    config: NodeConfig
+    detached: bool = False
+    generation: int = 0
+
+
+class Node:
+    """Its methods may be called from any thread, except `run`, which is the main thread's."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._settings = chosen
+        self._intents: queue.SimpleQueue[Intent | None] = queue.SimpleQueue()
+        self._intent: Intent | None = None
+        self._loop: Loop | None = None
+        self._metronome: Metronome | None = None
+        self._thread: threading.Thread | None = None
+        self._began_ns = time.monotonic_ns()
+        self._crash: BaseException | None = None
+        self.last: Tick | None = None
+        self.versions = Versions(
+            agent=version("sentinel-buffers")[:48], kernel=os.uname().release[:48], abi=ABI_VERSION
+        )
+
+    @property
+    def loop(self) -> Loop | None:
+        return self._loop
+
+    def obey(self, intent: Intent) -> None:
+        self._intents.put(intent)
+
+    def end(self) -> None:
+        self._intents.put(None)
+
+    def run(self) -> None:
+        """Until `end`, or until the tick breaks, whose error is raised here: then leases end and a restart follows."""
+        while (intent := self._intents.get()) is not None:
+            self._carry_out(intent)
+        keep = self._intent is None or self._intent.config.data_plane.on_agent_exit == "Keep"
+        self._stop(hand_back=not keep)
+        if self._crash is not None:
+            raise self._crash
+
+    def status(self) -> BufferNodeStatus | None:
+        """None before there is anything to say."""
+        intent, tick, loop = self._intent, self.last, self._loop
+        if intent is None:
+            return None
+        if intent.detached:
+            return BufferNodeStatus(
+                observed_generation=intent.generation, config_digest=intent.config.digest, state="Detached",
+                versions=self.versions,
+            )  # fmt: skip
+        if tick is None or loop is None:
+            return None
+        told = status(tick, loop.plane.verdict, self.versions)
+        return told.model_copy(update={"observed_generation": intent.generation})
+
+    def not_alive(self) -> str:
+        """Why a liveness probe should fail; a node that waits for orders or handed everything back is alive."""
+        loop = self._loop
+        return stalled(loop.last_tick_ns, time.monotonic_ns(), PATIENCE_NS) if loop is not None else ""
+
+    def not_ready(self) -> str:
+        if self._intent is None:
+            return "no orders yet"
+        return "" if self._intent.detached or self.last is not None else "no tick yet"
+
+    def _carry_out(self, intent: Intent) -> None:
+        before, self._intent = self._intent, intent
+        if intent.detached:
+            if self._loop is not None:
+                self._stop(hand_back=True)
+            return
+        if self._loop is None:
+            self._start(intent.config)
+        elif before is not None and _place_moved(before.config, intent.config):
+            self._stop(hand_back=True)
+            self._start(intent.config)
+        else:
+            self._loop.wanted = intent.config
+
+    def _start(self, config: NodeConfig) -> None:
+        place = Place(
+            object_path=self._settings.object_path, pins=self._settings.pins, interface=interface.chosen(config)
+        )
+        spare = Smoothing()
+        self._loop = Loop(
+            plane=open_plane(place, config), forecaster=spare, fallback=spare, publish=self._publish, config=config
+        )
+        self._loop.last_tick_ns = time.monotonic_ns()
+        self._metronome = Metronome(PERIOD_NS, self._loop.tick)
+        self._thread = threading.Thread(target=self._tick_for_ever, name="tick", daemon=True)
+        gc.collect()
+        gc.freeze()  # what lives until the end need not be walked again at every collection
+        self._thread.start()
+        log.info("started", interface=place.interface.name, tier=self._loop.plane.verdict.tier.value)
+
+    def _tick_for_ever(self) -> None:
+        assert self._metronome is not None
+        try:
+            self._metronome.run()
+        except BaseException as error:
+            self._crash = error
+            self.end()
+            raise
+
+    def _publish(self, tick: Tick) -> None:
+        self.last = tick
+        for decision in tick.chosen.decisions:
+            log.debug("decision", sentence=decision.sentence())
+
+    def _stop(self, *, hand_back: bool) -> None:
+        if self._metronome is not None and self._thread is not None:
+            self._metronome.stop()
+            self._thread.join()
+        if self._loop is not None:
+            plane = self._loop.plane
+            if hand_back:
+                _hand_back(plane, self._loop)
+            plane.close()
+        self._loop, self._metronome, self._thread, self.last = None, None, None, None
+        log.info("stopped", handed_back=hand_back)
+
+
+def _hand_back(plane: Plane, loop: Loop) -> None:
+    """Leases end first, so that nothing new enters the queue while it is emptied."""
+    loop.let_go()
+    plane.detach()
+
+
+def _place_moved(before: NodeConfig, after: NodeConfig) -> bool:
+    """What cannot change under a loaded plane: the interface, its rate and the size of the flow table."""
+    return (before.data_plane.interfaces, before.data_plane.max_flows, before.data_plane.mode) != (
+        after.data_plane.interfaces,
+        after.data_plane.max_flows,
+        after.data_plane.mode,
+    )

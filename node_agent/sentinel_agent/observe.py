@@ -1,0 +1,96 @@
+"""The kernel's counters to one frozen sample; the only reader, and it changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentinel_bpf.buffer.port import CLASSES, Reading, Tier, sojourn_quantile_us
+from sentinel_bpf.maps import snapshot as copied
+from sentinel_core.sample import Queues, Sample, Snapshot, Valid, between, no_queues
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sentinel_agent.plane import Plane
+
+BACKLOGGED_BYTES = 1514  # less than a frame waiting says nothing about how fast the queue can empty
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one tick saw: the sample, and how fast each class's queue empties (bytes per second)."""
+
+    sample: Sample
+    drain_bps: NDArray[np.float64]
+
+
+class Observer:
+    """Remembers the last reading, since everything the kernel counts only grows."""
+
+    def __init__(self, plane: Plane, share_bps: NDArray[np.float64]) -> None:
+        self._plane = plane
+        self._cells = plane.loaded.map("sn_cells").view()
+        self._share_bps = share_bps
+        self._drain_bps = share_bps.copy()
+        self._readings: Mapping[int, Reading] = plane.buffer.read()
+        self.latest = self._snapshot(time.monotonic_ns(), self._readings)
+
+    def look(self) -> Seen:
+        now_ns = time.monotonic_ns()
+        readings = self._plane.buffer.read()
+        after = self._snapshot(now_ns, readings)
+        sample = between(self.latest, after, self._queues(readings))
+        self._measure_drain(readings, sample.period_ns)
+        self.latest, self._readings = after, readings
+        return Seen(sample, self._drain_bps.copy())
+
+    def _snapshot(self, now_ns: int, readings: Mapping[int, Reading]) -> Snapshot:
+        cells = copied(self._cells).reshape(-1, CLASSES)
+        drops: NDArray[np.uint64] = cells["drops"].sum(axis=0)
+        for each, reading in readings.items():
+            drops[each] += np.uint64(reading.drops)
+        return Snapshot(
+            t_ns=now_ns,
+            bytes=cells["bytes"].sum(axis=0),
+            packets=cells["packets"].sum(axis=0),
+            new_flows=cells["new_flows"].sum(axis=0),
+            syns=cells["syns"].sum(axis=0),
+            drops=drops,
+        )
+
+    def _queues(self, readings: Mapping[int, Reading]) -> Queues:
+        if self._plane.verdict.tier is Tier.OBSERVE:
+            return no_queues()
+        queues: Any = no_queues()
+        for each, reading in readings.items():
+            queues.backlog_bytes[each] = reading.backlog_bytes
+            queues.limit_bytes[each] = reading.limit_bytes
+            queues.measured[each] = Valid.QUEUE
+            spent = _added(reading.sojourn, self._readings[each].sojourn if each in self._readings else ())
+            if any(spent):
+                queues.measured[each] |= Valid.SOJOURN
+                for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+                    getattr(queues, f"sojourn_us_{name}")[each] = round(sojourn_quantile_us(spent, quantile))
+        return queues  # type: ignore[no-any-return]
+
+    def _measure_drain(self, readings: Mapping[int, Reading], period_ns: int) -> None:
+        """The dequeue rate counts only while something waits; else the class's share of the rate stands."""
+        for each, reading in readings.items():
+            before = self._readings.get(each)
+            if before is None or before.backlog_bytes < BACKLOGGED_BYTES or reading.backlog_bytes < BACKLOGGED_BYTES:
+                self._drain_bps[each] = self._share_bps[each]
+            elif reading.sent_bytes >= before.sent_bytes:
+                self._drain_bps[each] = (reading.sent_bytes - before.sent_bytes) * 1e9 / period_ns
+
+
+def _added(now: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
+    """What a growing histogram gained; all of it when the earlier one is missing or was reset."""
+    if len(now) != len(before) or any(a < b for a, b in zip(now, before, strict=True)):
+        return now
+    return tuple(a - b for a, b in zip(now, before, strict=True))

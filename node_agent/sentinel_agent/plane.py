@@ -1,0 +1,153 @@
+"""Everything of ours in the kernel for one interface: loaded object, attached programs, rules, queue.
+
+It survives this process: maps and links are pinned, so a successor takes over without losing a packet, and orders run
+out by themselves when nobody renews them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sentinel_api.errors import Unsupported
+from sentinel_api.v1alpha1.profiles import PROFILES
+from sentinel_bpf import attach, layout, pins
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.buffer import programs as queue_programs
+from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_bpf.buffer.observe import ObserveBuffer
+from sentinel_bpf.buffer.port import CLASSES, UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
+from sentinel_bpf.maps import cpus
+from sentinel_bpf.ruleset import RuleSet
+from sentinel_core.rules import compiled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+    from sentinel_bpf.object import Object
+
+MIN_LIMIT_BYTES = 2 * 1514  # below two frames a queue is a policer
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the plane stands: the object to load, the folder for its pins, and the interface."""
+
+    object_path: Path
+    pins: Path
+    interface: Interface
+    allow_generic: bool = True
+
+
+class Plane:
+    """Built by `open_plane`. Its counters may be read and its queue moved by the tick's thread only."""
+
+    def __init__(self, place: Place, loaded: Object, verdict: Verdict, buffer: Buffer) -> None:
+        self.place = place
+        self.loaded = loaded
+        self.verdict = verdict
+        self.buffer = buffer
+        self.rules = RuleSet(loaded)
+
+    @property
+    def enforcing(self) -> bool:
+        return self.verdict.tier is not Tier.OBSERVE
+
+    def configure(self, config: NodeConfig) -> None:
+        """Rules and classes of a new configuration, under traffic: classes that stay keep what waits in them."""
+        ids = config.ids
+        self.rules.replace(compiled(config.traffic_classes, ids, "Ingress"))
+        self.buffer.configure(queue_classes(config, self.place.interface.rate_bytes_per_s))
+
+    def detach(self) -> None:
+        """Hand everything back: queue drained and gone, programs off, pins removed."""
+        self.buffer.detach()
+        attach.detach(self._link)
+        for pin in sorted(self._folder.glob("*")):
+            pins.drop(pin)
+        pins.drop_empty(self._folder, self.place.pins)
+
+    def close(self) -> None:
+        """Let go of this process's hold only: what is pinned and attached stays for the successor."""
+        self.loaded.close()
+
+    @property
+    def _folder(self) -> Path:
+        return _folder(self.place)
+
+    @property
+    def _link(self) -> Path:
+        return pins.link_path(self._folder, attach.Hook.XDP.value, self.place.interface.name)
+
+
+def open_plane(place: Place, config: NodeConfig) -> Plane:
+    """Load or take over, attach, and queue as far as this node can; the verdict says how far and why."""
+    loaded = bpf_object.load(place.object_path, _options(place, config))
+    buffer: Buffer
+    try:
+        link = pins.link_path(_folder(place), attach.Hook.XDP.value, place.interface.name)
+        attached = attach.attach(
+            loaded.program("sn_ingress"), place.interface.name, attach.Hook.XDP, link, allow_generic=place.allow_generic
+        )
+        log.info("xdp_attached", interface=attached.interface, mode=attached.mode.value, change=attached.change.value)
+        buffer = _queue(place, loaded, config)
+        verdict = buffer.probe()
+    except Unsupported as reason:
+        verdict = Verdict(Tier.OBSERVE, str(reason))
+        buffer = ObserveBuffer(str(reason))
+    plane = Plane(place, loaded, verdict, buffer)
+    plane.configure(config)
+    log.info("plane_ready", tier=verdict.tier.value, why=verdict.why)
+    return plane
+
+
+def queue_classes(config: NodeConfig, rate_bytes_per_s: int) -> list[QueueClass]:
+    """The classes of the queue at their floors; guaranteed rates are shared by weight."""
+    ids = config.ids
+    profiles = {ids[each.name]: each.resolved for each in config.traffic_classes}
+    profiles.setdefault(UNMATCHED, PROFILES["network"])
+    total = sum(each.weight for each in profiles.values())
+    return [
+        QueueClass(
+            id=number,
+            guaranteed_bytes_per_s=rate_bytes_per_s * each.weight // total,
+            ceiling_bytes_per_s=rate_bytes_per_s,
+            limit_bytes=max(MIN_LIMIT_BYTES, each.floor_bytes),
+            priority=min(7, each.priority),
+        )
+        for number, each in sorted(profiles.items())
+    ]
+
+
+def _queue(place: Place, loaded: Object, config: NodeConfig) -> Buffer:
+    if config.data_plane.mode == "Observe":
+        return ObserveBuffer("spec.dataPlane.mode is Observe")
+    wanted = HtbBuffer(place.interface, queue_programs.QueuePrograms(loaded))
+    found = wanted.probe()
+    return wanted if found.tier is not Tier.OBSERVE else ObserveBuffer(found.why)
+
+
+def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
+    ingress = place.interface.direction is Direction.INGRESS
+    programs = {"sn_ingress", "sn_dequeued"} | ({"sn_classify"} if ingress else set())
+    reasons = layout.constants(place.object_path, "sn_reason")["SN_REASONS"]
+    sizes = {"sn_cells": cpus() * CLASSES, "sn_shapes": cpus() * CLASSES, "sn_reasons": cpus() * reasons}
+    return bpf_object.Options(
+        max_entries={
+            **sizes,
+            **queue_programs.map_sizes(CLASSES),
+            "sn_flows": config.data_plane.max_flows,
+        },
+        programs=frozenset(programs),
+        pins=_folder(place),
+        replace_pins=True,
+    )
+
+
+def _folder(place: Place) -> Path:
+    return pins.folder(place.pins, f"agent_{place.interface.name}", bpf_object.ABI_VERSION)

@@ -1,0 +1,17 @@
+"""What every forecaster is to the loop: one step a tick, its state kept behind the port."""
+
+from typing import Protocol
+
+from sentinel_core.forecast import Forecast
+from sentinel_core.sample import Sample
+
+
+class PredictionFailed(Exception):
+    """Late, NaN, or no model at all: the loop asks the fallback instead."""
+
+
+class Forecaster(Protocol):
+    name: str
+
+    def predict(self, sample: Sample) -> Forecast:
+        """One streaming step. Raises PredictionFailed."""
