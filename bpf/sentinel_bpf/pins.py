@@ -33,7 +33,7 @@ def folder(root: Path, object_name: str, abi: int) -> Path:
 
 def link_path(where: Path, hook: str, interface: str) -> Path:
     """The pin of what is attached to `interface`; VLAN devices have dots in their names, and pins may not."""
-    return where / f"link_{hook}_{interface.replace('.', '%2e')}"
+    return where / f"link_{hook}_{interface.replace('%', '%25').replace('.', '%2e')}"
 
 
 def put(descriptor: int, path: Path) -> None:

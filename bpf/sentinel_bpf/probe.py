@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import re
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,8 +154,8 @@ def _mounted(mountinfo: str, path: Path) -> bool:
 
 
 def _version(release: str) -> tuple[int, int]:
-    major, minor = release.split(".")[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdigit()))
+    major, minor = re.findall(r"\d+", release)[:2]
+    return int(major), int(minor)
 
 
 def _kernel_types() -> layout.Types | None:
