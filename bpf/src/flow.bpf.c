@@ -5,6 +5,10 @@
 
 #include <sentinel/stage.h>
 
+/* The compiler describes an enumeration in BTF only when something has its type. */
+const volatile enum sn_tcp_state sn_flow_states = SN_TCP_SYN_SEEN;
+const volatile enum sn_top_const sn_flow_top = SN_TOP_SLOTS;
+
 const volatile __u64 sn_pane_ns = 50000000;
 const volatile __u64 sn_ask_ns = 100000000;
 const volatile __u32 sn_sources_on = 1;

@@ -11,6 +11,9 @@
 #include <sentinel/peer.h>
 #include <sentinel/stage.h>
 
+/* The compiler describes an enumeration in BTF only when something has its type. */
+const volatile enum sn_right sn_peer_rights = SN_MAY_TUNNEL;
+
 const volatile __u16 sn_tunnel_port = SN_TUNNEL_PORT;
 
 struct {

@@ -1,0 +1,193 @@
+"""The flow table: what it says of a flow is true, also when it is full."""
+
+import time
+
+import pytest
+
+from support.frames import ACK, CLIENT4, FIN, RST, SERVER4, SYN, answer4, syn_options, tcp4, timestamps, udp4, udp6
+
+SYN_SEEN, FIN_SEEN, RST_SEEN, ESTABLISHED, MIDSTREAM = 1, 2, 4, 8, 16
+MS_NS = 1_000_000
+
+
+def test_a_flow_is_its_five_tuple_and_keeps_its_sums(plane):
+    frames = [udp4(), udp4(b"more"), udp4(source_port=41000), udp6(), tcp4()]
+    for frame in frames:
+        plane.run(frame)
+    assert len(plane.flows()) == 4
+    assert plane.cell()["new_flows"] == 4
+    (mine,) = [
+        value
+        for key, value in plane.flows()
+        if key["protocol"] == 17 and key["source_port"] == 40000 and value["ip_version"] == 4
+    ]
+    assert (mine["packets"], mine["bytes"]) == (2, len(frames[0]) + len(frames[1]))
+    assert 0 < mine["first_ns"] < mine["last_ns"]
+
+
+def test_ipv4_addresses_are_mapped(plane):
+    plane.run(udp4())
+    ((key, _),) = plane.flows()
+    mapped = bytes(10) + b"\xff\xff"
+    assert key["source"].tobytes() == mapped + bytes([192, 0, 2, 7])
+    assert key["destination"].tobytes() == mapped + bytes([198, 51, 100, 9])
+    assert (CLIENT4, SERVER4) == ("192.0.2.7", "198.51.100.9")
+
+
+@pytest.mark.parametrize(
+    ("sent", "state"),
+    [
+        pytest.param([SYN], SYN_SEEN, id="a SYN alone"),
+        pytest.param([SYN, SYN], SYN_SEEN, id="a SYN sent again"),
+        pytest.param([SYN, ACK], SYN_SEEN | ESTABLISHED, id="a handshake"),
+        pytest.param([SYN, ACK, FIN | ACK], SYN_SEEN | ESTABLISHED | FIN_SEEN, id="a whole life"),
+        pytest.param([SYN, RST], SYN_SEEN | RST_SEEN, id="refused"),
+        pytest.param([ACK], MIDSTREAM, id="met in the middle"),
+        pytest.param([ACK, RST | ACK], MIDSTREAM | RST_SEEN, id="reset in the middle"),
+        pytest.param([SYN, ACK, FIN | ACK, SYN], SYN_SEEN, id="the same ports again"),
+    ],
+)
+def test_tcp_states(plane, sent, state):
+    for flags in sent:
+        plane.run(tcp4(flags=flags))
+    assert plane.flow()["tcp_state"] == state
+
+
+def test_the_round_trip_is_from_syn_to_first_ack(plane):
+    plane.run(tcp4(flags=SYN))
+    before = time.monotonic_ns()
+    time.sleep(0.02)
+    slept_us = (time.monotonic_ns() - before) // 1000
+    plane.run(tcp4())
+    first = plane.flow()["rtt_us"]
+    assert first >= slept_us
+    time.sleep(0.01)
+    plane.run(tcp4())
+    assert plane.flow()["rtt_us"] == plane.flow()["rtt_min_us"] == first
+
+
+def test_a_syn_sent_again_makes_no_round_trip(plane):
+    for flags in (SYN, SYN, ACK):
+        plane.run(tcp4(flags=flags))
+    assert plane.flow()["rtt_us"] == 0
+
+
+def test_the_round_trip_follows_timestamps_where_both_directions_are_seen(plane):
+    """The server's packet carries 500; the client's echo of it, later, closes the loop of the client's flow."""
+    plane.run(tcp4(options=timestamps(100, 0)))
+    plane.run(answer4(options=timestamps(500, 100)))
+    before = time.monotonic_ns()
+    time.sleep(0.015)
+    slept_us = (time.monotonic_ns() - before) // 1000
+    plane.run(tcp4(options=timestamps(101, 499)))
+    flows = {int(key["source_port"]): value for key, value in plane.flows()}
+    assert flows[40000]["rtt_us"] == 0, "an older echo proves nothing"
+    plane.run(tcp4(options=timestamps(102, 500)))
+    flows = {int(key["source_port"]): value for key, value in plane.flows()}
+    assert flows[40000]["rtt_us"] >= slept_us
+
+
+def test_timestamps_are_found_in_a_syn_too(plane):
+    plane.run(tcp4(flags=SYN, options=syn_options(77)))
+    assert plane.flow()["timestamp"] == 77
+
+
+def fast(plane, frame: bytes, seconds: float, gap_s: float) -> tuple[int, int]:
+    """Bytes sent, and for how long in nanoseconds."""
+    start = time.monotonic_ns()
+    sent = 0
+    while time.monotonic_ns() - start < seconds * 1e9:
+        plane.run(frame)
+        sent += len(frame)
+        time.sleep(gap_s)
+    return sent, time.monotonic_ns() - start
+
+
+def test_throughput_is_that_of_a_window_and_not_of_the_last_gap(plane):
+    """Pairs of packets close together: the last gap would say a thousand times the rate."""
+    frame = udp4(bytes(1000))
+    start = time.monotonic_ns()
+    sent = 0
+    while time.monotonic_ns() - start < 400 * MS_NS:
+        plane.run(frame, repeat=2)
+        sent += 2 * len(frame)
+        time.sleep(0.01)
+    flow = plane.flow()
+    mean = sent * 10**9 / (int(flow["last_ns"]) - int(flow["first_ns"]))
+    assert 0.3 * mean < flow["throughput_Bps"] < 3 * mean
+
+
+def test_bdp_and_the_optimal_buffer_do_not_overflow_32_bits(plane):
+    """A flow that was given 40 Gbit/s and 900 ms: its BDP is 4.5 GB."""
+    plane.run(tcp4(flags=SYN))
+    ((key, flow),) = plane.flows()
+    flow = flow.copy()
+    now = time.monotonic_ns()
+    flow["rtt_us"] = 900_000
+    flow["previous_ns"] = now - 100 * MS_NS
+    flow["window_ns"] = now - 60 * MS_NS
+    flow["window_bytes"] = flow["previous_bytes"] = 250_000_000
+    flow["tcp_state"] = MIDSTREAM
+    plane.object.map("sn_flows").put(key, flow)
+    plane.run(tcp4())
+    flow = plane.flow()
+    assert flow["throughput_Bps"] > 3 * 10**9
+    assert int(flow["bdp_bytes"]) == int(flow["throughput_Bps"]) * 900_000 // 1_000_000 > 1 << 31
+    assert int(flow["optimal_bytes"]) == int(flow["bdp_bytes"]) * 9 // 5
+
+
+def test_a_full_table_evicts_and_gives_nobody_another_flows_bytes(load_plane):
+    plane = load_plane(sizes={"sn_flows": 1024})
+    count = 6000
+    for port in range(count):
+        plane.run(udp4(bytes(port % 400), source_port=port + 1))
+    flows = plane.flows()
+    assert len(flows) <= 1024
+    assert plane.cell()["new_flows"] == count, "each was new once, for none came twice"
+    evicted = count - len(flows)
+    assert evicted >= count - 1024
+    for key, flow in flows:
+        port = int(key["source_port"])
+        assert (flow["packets"], flow["bytes"]) == (1, len(udp4(bytes((port - 1) % 400), source_port=port)))
+    assert plane.cell()["packets"] == count
+
+
+def test_an_evicted_flow_is_new_when_it_speaks_again(load_plane):
+    plane = load_plane(sizes={"sn_flows": 256})
+    for port in range(3000):
+        plane.run(tcp4(source_port=port + 1))
+    plane.run(tcp4(source_port=1))
+    (again,) = [value for key, value in plane.flows() if key["source_port"] == 1]
+    assert (again["packets"], again["tcp_state"]) == (1, MIDSTREAM)
+    assert plane.cell()["new_flows"] == 3001
+
+
+@pytest.mark.slow
+def test_a_million_flows_fit_where_they_were_asked_for(load_plane):
+    plane = load_plane(sizes={"sn_flows": 1 << 20})
+    for low in range(0, 60_000, 6):
+        for high in range(2):
+            plane.run(udp4(source=f"10.{high}.{low >> 8}.{low & 255}", source_port=low + 1))
+    assert plane.cell()["new_flows"] == len(plane.flows()) == 20_000
+
+
+def test_the_biggest_flows_are_named(plane):
+    frames = {port: udp4(bytes(size), source_port=port) for port, size in ((1, 20), (2, 1400), (3, 100))}
+    for _ in range(3):
+        for frame in frames.values():
+            plane.run(frame, repeat=5)
+        time.sleep(0.06)
+    for frame in frames.values():
+        plane.run(frame)
+    top = plane.object.map("sn_top").view()
+    found = sorted(top[top["seen_ns"] > 0], key=lambda each: -int(each["throughput_Bps"]))
+    assert int(found[0]["key"]["source_port"]) == 2
+
+
+def test_a_source_is_known_by_its_packets_and_its_syns(plane):
+    for port in range(10):
+        plane.run(tcp4(flags=SYN, source_port=1000 + port))
+    plane.run(udp4(source_port=5))
+    keys, values = plane.object.map("sn_sources").dump()
+    assert len(keys) == 1
+    assert (values[0]["syns"], values[0]["packets"]) == (10, 11)
