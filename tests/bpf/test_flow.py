@@ -16,11 +16,10 @@ def test_a_flow_is_its_five_tuple_and_keeps_its_sums(plane):
         plane.run(frame)
     assert len(plane.flows()) == 4
     assert plane.cell()["new_flows"] == 4
-    (mine,) = [
-        value
-        for key, value in plane.flows()
-        if key["protocol"] == 17 and key["source_port"] == 40000 and value["ip_version"] == 4
-    ]
+    found = {
+        (int(key["protocol"]), int(key["source_port"]), int(flow["ip_version"])): flow for key, flow in plane.flows()
+    }
+    mine = found[17, 40000, 4]
     assert (mine["packets"], mine["bytes"]) == (2, len(frames[0]) + len(frames[1]))
     assert 0 < mine["first_ns"] < mine["last_ns"]
 
@@ -90,17 +89,6 @@ def test_the_round_trip_follows_timestamps_where_both_directions_are_seen(plane)
 def test_timestamps_are_found_in_a_syn_too(plane):
     plane.run(tcp4(flags=SYN, options=syn_options(77)))
     assert plane.flow()["timestamp"] == 77
-
-
-def fast(plane, frame: bytes, seconds: float, gap_s: float) -> tuple[int, int]:
-    """Bytes sent, and for how long in nanoseconds."""
-    start = time.monotonic_ns()
-    sent = 0
-    while time.monotonic_ns() - start < seconds * 1e9:
-        plane.run(frame)
-        sent += len(frame)
-        time.sleep(gap_s)
-    return sent, time.monotonic_ns() - start
 
 
 def test_throughput_is_that_of_a_window_and_not_of_the_last_gap(plane):
