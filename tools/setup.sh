@@ -58,26 +58,29 @@ check_without_apt() { # another distribution: tell what to install by hand, in i
 }
 
 install_packages() {
-	local wanted=("$@") missing names=() choice name log=out/set-up-apt.log
+	local wanted=("$@") missing names=() choice name log=out/set-up-apt.log hint='free disk space'
 	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || { check_without_apt && return; }
 	mapfile -t missing < <(missing_packages "${wanted[@]}")
 	[ ${#missing[@]} -gt 0 ] || return 0
-	as_root || die "Only root can install ${missing[*]}: run the same command with sudo."
+	choice=${missing[*]}
+	as_root || die "Only root can install ${choice//|/ or }: run the same command with sudo."
 	mkdir -p out
 	say "apt: reading the package lists"
-	apt_get update >"$log" 2>&1 || die "apt-get update failed (see $log): check the network and /etc/apt, then run this again."
+	# One archive of many may be out of order; that matters only if what we need comes from it.
+	apt_get update -o APT::Update::Error-Mode=any >"$log" 2>&1 || hint='the network and /etc/apt'
 	for choice in "${missing[@]}"; do
 		for name in ${choice//|/ }; do
 			if apt-cache show "$name" >/dev/null 2>&1; then
 				names+=("$name") && continue 2
 			fi
 		done
-		die "apt knows no package ${choice//|/ or }: use Debian 12, Debian 13 or Ubuntu 24.04 with its main (and universe) archive."
+		[ "$hint" = 'free disk space' ] || die "apt-get update failed (see $log): check $hint, then run this again."
+		die "apt knows no package ${choice//|/ or }: use Debian 12, Debian 13 or Ubuntu 24.04 (with universe)."
 	done
 	say "apt: installing ${names[*]}"
 	apt_get install --no-install-recommends -o APT::Status-Fd=3 "${names[@]}" 3>&1 >>"$log" 2>&1 | show_progress || true
 	mapfile -t missing < <(missing_packages "${wanted[@]}")
-	[ ${#missing[@]} -eq 0 ] || die "apt could not install ${missing[*]} (see $log): check the network and free disk space, then run this again."
+	[ ${#missing[@]} -eq 0 ] || die "apt could not install ${missing[*]} (see $log): check $hint, then run this again."
 }
 
 apt_get() { # a service that a package starts must not inherit our lock, or the next set-up waits for ever
@@ -122,10 +125,9 @@ install_uv() { # sets UV
 	trap "rm -rf '$venv'" EXIT
 	"$python" -m venv "$venv" ||
 		die "$python cannot make a virtual environment: install the package python3-venv."
-	"$venv/bin/pip" --quiet --disable-pip-version-check --retries 2 install --no-cache-dir --only-binary :all: --require-hashes \
+	PIP_RETRIES=${PIP_RETRIES:-2} "$venv/bin/pip" --quiet --disable-pip-version-check install --no-cache-dir --only-binary :all: --require-hashes \
 		-r tools/uv.txt || die "uv $version could not be fetched: check the network (pip's settings count), then run this again."
 	mv -f "$venv/bin/uv" "$UV"
-	rm -rf "$venv"
 }
 
 venv_digest() { cat uv.lock pyproject.toml tools/uv.txt tools/setup.sh | sha256sum | cut -d' ' -f1; }
