@@ -27,6 +27,10 @@ _LINK_XDP, _LINK_TCX = 6, 11
 _MODE_GENERIC: Final = 2
 
 
+# What a driver answers that has no XDP, or none for this MTU, these offloads or this number of queues.
+_DRIVER_CANNOT: Final = frozenset({errno.EOPNOTSUPP, libbpf.ENOTSUPP, errno.ERANGE, errno.EINVAL, errno.ENOSPC})
+
+
 class Hook(Enum):
     XDP = "xdp"
     TCX_INGRESS = "tcx_ingress"
@@ -167,7 +171,7 @@ def _create_xdp(program: Program, interface: str, index: int, *, allow_generic: 
     try:
         return _link(program, index, _XDP, _FLAG_NATIVE)
     except OSError as failed:
-        if failed.errno in (errno.EOPNOTSUPP, libbpf.ENOTSUPP) and allow_generic:
+        if failed.errno in _DRIVER_CANNOT and allow_generic:
             return _create_generic(program, interface, index)
         raise _refused(failed, interface, allow_generic=allow_generic) from failed
 
@@ -200,13 +204,13 @@ def _refused(failed: OSError, interface: str, *, allow_generic: bool) -> Sentine
         if there is None:
             return Transient(f"{interface} was busy for a moment; try again.")
         return Unsupported(f"{interface} already has {there}, which is not ours and stays; remove it to let us attach.")
-    if failed.errno in (errno.EOPNOTSUPP, libbpf.ENOTSUPP):
+    if failed.errno in _DRIVER_CANNOT:
         way_out = "this interface takes none at all" if allow_generic else "allow the slower generic mode for it"
-        return Unsupported(f"{interface} has no XDP in its driver, or not with its MTU or LRO; {way_out}.")
+        why = "has no XDP in its driver" if failed.errno != errno.ERANGE else "has too large an MTU for this program"
+        return Unsupported(f"{interface} {why}, or not with its settings (MTU, LRO, queues); {way_out}.")
     if failed.errno == errno.EPERM:
         return Unsupported(f"Nothing may be attached to {interface}; CAP_BPF and CAP_NET_ADMIN are needed.")
-    why = os.strerror(failed.errno or 0)
-    return Unsupported(f"The driver of {interface} refuses the program ({why}); check its MTU, LRO and queues.")
+    return Unsupported(f"The driver of {interface} refuses the program ({os.strerror(failed.errno or 0)}).")
 
 
 def _mode(index: int, hook: Hook) -> Mode:

@@ -147,6 +147,15 @@ def test_generic_mode_is_taken_only_when_allowed(counting, namespace, bpffs):
     assert attach.attach(program, "sn2", Hook.XDP, bpffs / "link", allow_generic=True).mode is Mode.GENERIC
 
 
+def test_jumbo_frames_need_a_program_that_takes_fragments(counting, load_ingress, veth, bpffs):
+    for end in veth:
+        subprocess.run(["ip", "link", "set", end, "mtu", "9000"], check=True)
+    with pytest.raises(Unsupported, match=r"sn1 .*MTU.*allow the slower generic mode"):
+        attach.attach(counting.object.program("count"), veth[1], Hook.XDP, bpffs / "link")
+    ingress = load_ingress().object.program("sn_ingress")
+    assert attach.attach(ingress, veth[1], Hook.XDP, bpffs / "link").mode is Mode.NATIVE
+
+
 def test_a_pin_whose_interface_is_gone_is_replaced(counting, veth, bpffs):
     program, pin = counting.object.program("count"), bpffs / "link"
     attach.attach(program, veth[1], Hook.XDP, pin)

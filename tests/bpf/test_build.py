@@ -1,0 +1,104 @@
+"""The build of the BPF objects: does nothing twice, forgets deleted stages, and names the tool that is missing."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BPF = Path(__file__).parents[2] / "bpf"
+STAGE = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("xdp") int NAME(struct xdp_md *context) { return XDP_PASS; }
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The Makefile with one small stage beside the shared types."""
+    shutil.copy(BPF / "Makefile", tmp_path)
+    shutil.copytree(BPF / "include", tmp_path / "include")
+    (tmp_path / "src").mkdir()
+    shutil.copy(BPF / "src" / "abi.bpf.c", tmp_path / "src")
+    add_stage(tmp_path, "first")
+    return tmp_path
+
+
+def add_stage(tree: Path, name: str) -> None:
+    (tree / "src" / f"{name}.bpf.c").write_text(STAGE.replace("NAME", name))
+
+
+def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", "-C", str(tree), *arguments], capture_output=True, text=True, check=False)
+
+
+def programs(tree: Path, built: str) -> set[str]:
+    listed = subprocess.run(
+        ["readelf", "-sW", str(tree / "build" / f"{built}.bpf.o")], capture_output=True, text=True, check=True
+    )
+    return {words[7] for line in listed.stdout.splitlines() if len(words := line.split()) == 8 and words[3] == "FUNC"}
+
+
+def test_a_new_stage_is_a_new_file_and_a_deleted_one_is_gone(tree):
+    assert make(tree).returncode == 0
+    assert programs(tree, "agent") == {"first"}
+    add_stage(tree, "second")
+    assert make(tree).returncode == 0
+    assert programs(tree, "agent") == {"first", "second"}
+    (tree / "src" / "second.bpf.c").unlink()
+    assert make(tree).returncode == 0
+    assert programs(tree, "agent") == {"first"}
+
+
+def test_the_second_run_builds_nothing(tree):
+    make(tree)
+    again = make(tree)
+    assert again.returncode == 0
+    assert "clang" not in again.stdout
+    assert "bpftool" not in again.stdout
+
+
+def test_a_changed_header_is_noticed(tree):
+    make(tree)
+    header = tree / "include" / "sentinel" / "abi.h"
+    header.write_text(header.read_text() + "\n")
+    assert "abi.bpf.c" in make(tree).stdout
+
+
+def test_the_balancer_and_the_queue_are_objects_of_their_own(tree):
+    add_stage(tree, "l4lb")
+    add_stage(tree, "lbtable")
+    add_stage(tree, "qdisc")
+    assert make(tree, "QDISC_CLANG=clang", "QDISC_CLANG_MIN=1").returncode == 0
+    assert programs(tree, "agent") == {"first"}
+    assert programs(tree, "lb") == {"l4lb", "lbtable"}
+    assert programs(tree, "qdisc") == {"qdisc"}
+
+
+def test_a_queue_that_this_clang_cannot_build_is_left_out_and_said(tree):
+    add_stage(tree, "qdisc")
+    done = make(tree, "QDISC_CLANG=clang", "QDISC_CLANG_MIN=999")
+    assert done.returncode == 0
+    assert "qdisc.bpf.o is left out: it needs clang >= 999" in done.stdout
+    assert not (tree / "build" / "qdisc.bpf.o").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        ("CLANG=clang-999", "clang-999 is not installed; install it (apt-get install clang)."),
+        ("BPFTOOL=no-bpftool", "no-bpftool is not installed; install it (apt-get install bpftool)."),
+        ("CFLAGS=-target bpf -nostdinc", "install them (apt-get install libbpf-dev linux-libc-dev)."),
+    ],
+)
+def test_a_missing_tool_is_named_with_the_way_to_get_it(tree, missing, sentence):
+    done = make(tree, missing)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert not (tree / "build" / "agent.bpf.o").exists()
+
+
+def test_a_warning_stops_the_build(tree):
+    (tree / "src" / "first.bpf.c").write_text("static int unused(void) { return 0; }\n")
+    assert "-Wunused-function" in make(tree).stderr
