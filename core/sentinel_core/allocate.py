@@ -209,7 +209,9 @@ def _expected(limits: Limits, seen: Seen, outlook: Outlook | None) -> tuple[Floa
     """The trusted chance of a burst soon, and the room it is worth; nothing when the forecast is missing or expired."""
     if outlook is None or not 0 <= seen.now_ns - outlook.forecast.made_ns <= FORECAST_MAX_AGE_NS:
         return np.zeros(CLASSES), np.zeros(CLASSES, np.int64)
-    chance = outlook.forecast.burst_within(LEAD_SECONDS) * np.clip(np.nan_to_num(outlook.trust), 0.0, 1.0)
+    chance = outlook.forecast.burst_within(LEAD_SECONDS) * np.where(
+        outlook.trust > 0, np.minimum(outlook.trust, 1.0), 0.0
+    )
     room = hedge.room_bytes(chance, outlook.forecast.magnitude_bytes, limits.drop_cost.astype(np.float64))
     return chance, _bytes(room, round_up=True)
 
@@ -227,7 +229,9 @@ def _pre_drained(limits: Limits, chance: Floats, floors: Ints, reacted: Ints, wa
     yielding = limits.drop_cost <= YIELDING_DROP_COST
     short = np.where((chance >= LIKELY) & ~yielding, np.maximum(wanted - granted, 0), 0)
     draining = np.zeros(CLASSES, np.bool_)
-    for level in np.unique(limits.priority[yielding])[::-1]:
+    if not short.any():
+        return granted, draining
+    for level in sorted(set(limits.priority[yielding].tolist()), reverse=True):
         ahead = limits.priority < level
         givers = yielding & (limits.priority == level)
         unmet = np.where(ahead, short, 0)
@@ -278,9 +282,10 @@ def _why(
 
 def _rates(rates: Floats) -> Floats:
     """A rate nobody could measure is none."""
-    return np.clip(np.nan_to_num(rates), 0.0, float(BYTES_MAX))
+    # Not `nan_to_num` and `clip`: they take three times as long, and every tick pays.
+    return np.where(rates > 0, np.minimum(rates, float(BYTES_MAX)), 0.0)
 
 
 def _bytes(amount: Floats, *, round_up: bool) -> Ints:
     whole = np.ceil(amount) if round_up else np.floor(amount)
-    return np.clip(whole, 0, BYTES_MAX).astype(np.int64)
+    return np.minimum(np.maximum(whole, 0), BYTES_MAX).astype(np.int64)

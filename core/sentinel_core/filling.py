@@ -19,9 +19,11 @@ def fill(budget: int, wants: Ints, priority: Ints, weight: Ints) -> Ints:
     are formed, so the outcome cannot depend on the order of the classes; a level may leave fewer bytes than it has
     members. Wants times weights must stay below 2^63.
     """
+    if int(wants.sum()) <= budget:
+        return wants.copy()
     grants = np.zeros_like(wants)
     wanting = wants > 0
-    for level in np.unique(priority[wanting]):
+    for level in sorted(set(priority[wanting].tolist())):
         members = wanting & (priority == level)
         total = int(wants[members].sum())
         if total > budget:
