@@ -110,6 +110,16 @@ def load(path: Path, options: Options | None = None) -> Object:
             raise
 
 
+def described(path: Path) -> Mapping[str, tuple[layout.Dtype, layout.Dtype]]:
+    """Key and value of each map that can be pinned, from the file alone: nothing is loaded."""
+    opened = _Opened(path)
+    try:
+        opened.check_abi()
+        return {name: opened.kinds[name] for name in opened.own(())}
+    finally:
+        libbpf.lib().bpf_object__close(opened.handle)
+
+
 class _Opened:
     """Between open and load: the only time at which constants, sizes and the choice of programs can be set."""
 
@@ -131,7 +141,7 @@ class _Opened:
         }
 
     def configure(self, options: Options) -> None:
-        self._check_abi()
+        self.check_abi()
         for name, value in options.rodata.items():
             self._set_constant(name, value)
         for name, entries in options.max_entries.items():
@@ -158,7 +168,7 @@ class _Opened:
             if options.programs is None or name in options.programs
         }
         if options.pins is not None:
-            for name in self._own(options.shared.keys()):
+            for name in self.own(options.shared.keys()):
                 pins.put(maps[name].descriptor, options.pins / name)
         return Object(self.path, self.handle, maps, programs)
 
@@ -177,7 +187,7 @@ class _Opened:
             f"The kernel {os.uname().release} refuses {self.path.name}: {reason}", said[-_LOG_TAIL:]
         ) from failed
 
-    def _check_abi(self) -> None:
+    def check_abi(self) -> None:
         carried = self._constant(_ABI_VARIABLE)
         if carried != ABI_VERSION:
             told = "no ABI version" if carried is None else f"ABI version {carried}"
@@ -209,7 +219,7 @@ class _Opened:
         raw = record(variable.dtype, value).tobytes()
         ctypes.memmove(start + variable.offset, raw, len(raw))
 
-    def _own(self, shared: Any) -> Iterator[str]:
+    def own(self, shared: Any) -> Iterator[str]:
         for name, each in self.maps.items():
             if name not in shared and not libbpf.lib().bpf_map__is_internal(each):
                 yield name
@@ -221,7 +231,7 @@ class _Opened:
         libbpf.lib().bpf_map__reuse_fd(self._map(name), descriptor)
 
     def _take_over(self, where: Path, *, replace: bool, but: Any) -> None:
-        for name in self._own(but):
+        for name in self.own(but):
             descriptor = pins.find(where / name)
             if descriptor is None:
                 continue
@@ -234,8 +244,7 @@ class _Opened:
                 os.close(descriptor)  # libbpf holds a duplicate
 
     def _loaded(self, name: str, each: int) -> Map:
-        library = libbpf.lib()
-        return Map(name, library.bpf_map__fd(each), *self.kinds[name])
+        return Map(name, libbpf.lib().bpf_map__fd(each), *self.kinds[name])
 
     def _record_types(self, each: int) -> tuple[layout.Dtype, layout.Dtype]:
         library = libbpf.lib()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sentinel_api.errors import Invalid, Unsupported
-from sentinel_bpf import attach, layout, pins
+from sentinel_bpf import attach, layout, pinned, pins
 from sentinel_bpf import object as bpf_object
+from sentinel_bpf.maps import cpus
 from sentinel_bpf.object import LoadRefused, Options
 
 FRAME = bytes(64)
@@ -86,6 +87,28 @@ def test_pinned_maps_outlive_their_object_and_are_taken_over(load, bpffs):
     assert second.get("table", (1, 2))["packets"] == 3
     second.run("count", FRAME)
     assert second.summed("cells", 5)["packets"] == 2
+
+
+def test_another_process_reads_pinned_maps_without_loading(load, built, bpffs):
+    bench = load("test/bank", pins=bpffs / "v1")
+    bench.put("table", (1, 2), packets=3)
+    bench.run("count", FRAME)
+    with pinned.maps(built / "test" / "bank.bpf.o", bpffs / "v1") as found:
+        assert found["table"].get((1, 2))["packets"] == 3
+        cells = found["cells"].view()
+        (bpffs / "v1" / "words").unlink()
+    bench.run("count", FRAME)
+    assert cells["packets"].sum() == 2
+    with pinned.maps(built / "test" / "bank.bpf.o", bpffs / "v1") as found:
+        assert "words" not in found
+
+
+def test_a_map_taken_over_keeps_the_types_of_the_object_that_uses_it(load):
+    """libbpf answers for such a map with type numbers of the object that made it."""
+    first = load("test/bank")
+    first.put("percpu", 1, packets=5)
+    second = load("test/other", shared={"percpu": first.object.map("percpu")})
+    assert second.object.map("percpu").total(1)["frames"] == 5 * cpus()
 
 
 def test_a_pinned_map_of_another_shape_is_refused_with_both_shapes(load, bpffs):

@@ -12,6 +12,19 @@ struct {
 	__type(value, __u64);
 } table SEC(".maps");
 
+/* Lies as `percpu` of bank.bpf.c does, under other names. */
+struct other_pair {
+	__u64 frames;
+	__u64 more;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct other_pair);
+} percpu SEC(".maps");
+
 SEC("xdp")
 int stranger(struct xdp_md *context)
 {
