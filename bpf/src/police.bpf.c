@@ -7,7 +7,6 @@
 #include <sentinel/stage.h>
 #include <sentinel/vqueue.h>
 
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -41,6 +40,11 @@ static __always_inline void step(struct sn_vqueue *queue, const struct sn_order 
 		sn_pid_step(queue, order, delay_ns, elapsed);
 }
 
+static __always_inline int is_full(__u64 delay_ns, const struct sn_order *order)
+{
+	return delay_ns >= SN_DELAY_MAX_NS || sn_backlog_bytes(delay_ns, order->drain_Bps) >= order->max_bytes;
+}
+
 static __always_inline int chosen(const struct sn_vqueue *queue)
 {
 	return queue->probability && (bpf_get_prandom_u32() & 0xffff) < queue->probability;
@@ -71,7 +75,7 @@ static __always_inline int through_queue(struct xdp_md *ctx, struct sn_packet *p
 		sn_rescale(queue, drain_Bps, now_tick);
 	delay_ns = sn_delay_ns(queue, now_tick);
 	step(queue, order, delay_ns, packet->now_ns);
-	if ((order->flags & SN_ORDER_POLICE) && sn_backlog_bytes(delay_ns, drain_Bps) >= order->max_bytes)
+	if ((order->flags & SN_ORDER_POLICE) && is_full(delay_ns, order))
 		return decided(packet, SN_REASON_OVER_LIMIT, SN_DROP);
 	if (chosen(queue))
 		wish = signal(ctx, packet, order->flags);

@@ -22,7 +22,8 @@
 #define SN_ONE_Q32 (1ll << 32)
 #define SN_ERROR_MAX (15 << 16)
 #define SN_GAIN_MAX (256u << 16) /* keeps every product within 64 bits */
-#define SN_DELAY_MAX_NS (64ull * SN_NS_PER_S)
+#define SN_DELAY_MAX_NS (64ull * SN_NS_PER_S) /* longer is over every limit */
+#define SN_BACKLOG_MAX (1ull << 27) /* kept over a change of rate; in ticks it fits 64 bits */
 
 /* One a class, on a cache line of its own. Signed fields are stored as two's complement. */
 struct sn_vqueue {
@@ -95,24 +96,6 @@ static __always_inline void sn_pid_step(struct sn_vqueue *queue, const struct sn
 	queue->probability = sn_clamp(wanted, 0, SN_ONE_Q16);
 }
 
-/* A changed drain rate keeps the bytes that stand in the queue, not their time. */
-static __always_inline void sn_rescale(struct sn_vqueue *queue, __u64 drain_Bps, __u64 now_tick)
-{
-	__u64 before = queue->drain_Bps, empty = queue->empty_tick, waiting_ns;
-
-	queue->drain_Bps = drain_Bps;
-	if (!before || empty <= now_tick)
-		return;
-	waiting_ns = (empty - now_tick) / SN_TICKS_PER_NS;
-	if (waiting_ns > SN_DELAY_MAX_NS)
-		waiting_ns = SN_DELAY_MAX_NS;
-	/* In KiB/s, or the product would not fit: 2^36 ns × 2^28 KiB/s. */
-	before = (before >> 10) + 1;
-	drain_Bps = (drain_Bps >> 10) + 1;
-	__sync_val_compare_and_swap(&queue->empty_tick, empty,
-				    now_tick + waiting_ns * (before & 0xfffffff) / drain_Bps * SN_TICKS_PER_NS);
-}
-
 static __always_inline __u64 sn_delay_ns(const struct sn_vqueue *queue, __u64 now_tick)
 {
 	__u64 empty = queue->empty_tick, delay;
@@ -123,18 +106,39 @@ static __always_inline __u64 sn_delay_ns(const struct sn_vqueue *queue, __u64 no
 	return delay > SN_DELAY_MAX_NS ? SN_DELAY_MAX_NS : delay;
 }
 
-/* Bytes that stand in the queue: at most 2^36 ns × drain; the parts keep the product within 64 bits. */
+/* Bytes that take `delay_ns` at this rate; a rate whose product with a second would not fit loses its last bits. */
 static __always_inline __u64 sn_backlog_bytes(__u64 delay_ns, __u64 drain_Bps)
 {
 	__u64 seconds = delay_ns / SN_NS_PER_S, rest_ns = delay_ns % SN_NS_PER_S;
 
-	return seconds * drain_Bps + rest_ns * (drain_Bps >> 10) / (SN_NS_PER_S >> 10);
+	if (drain_Bps >> 34)
+		return seconds * drain_Bps + rest_ns * (drain_Bps >> 10) / (SN_NS_PER_S >> 10);
+	return seconds * drain_Bps + rest_ns * drain_Bps / SN_NS_PER_S;
+}
+
+static __always_inline __u64 sn_cost_ticks(__u64 bytes, __u64 drain_Bps)
+{
+	return (bytes * (SN_NS_PER_S * SN_TICKS_PER_NS) + drain_Bps / 2) / drain_Bps;
+}
+
+/* A changed drain rate keeps the bytes that stand in the queue, not their time. */
+static __always_inline void sn_rescale(struct sn_vqueue *queue, __u64 drain_Bps, __u64 now_tick)
+{
+	__u64 before = queue->drain_Bps, empty = queue->empty_tick, bytes;
+
+	queue->drain_Bps = drain_Bps;
+	if (!before || empty <= now_tick)
+		return;
+	bytes = sn_backlog_bytes(sn_delay_ns(queue, now_tick), before);
+	if (bytes > SN_BACKLOG_MAX)
+		bytes = SN_BACKLOG_MAX;
+	__sync_val_compare_and_swap(&queue->empty_tick, empty, now_tick + sn_cost_ticks(bytes, drain_Bps));
 }
 
 static __always_inline void sn_admit(struct sn_vqueue *queue, __u32 bytes, __u64 drain_Bps, __u64 now_tick)
 {
 	__u64 empty = queue->empty_tick, start = empty > now_tick ? empty : now_tick;
-	__u64 cost = ((__u64)bytes * SN_NS_PER_S * SN_TICKS_PER_NS + drain_Bps / 2) / drain_Bps;
+	__u64 cost = sn_cost_ticks(bytes, drain_Bps);
 
 	/* Whoever came between has left the queue busy, so that adding is then exact. */
 	if (__sync_val_compare_and_swap(&queue->empty_tick, empty, start + cost) != empty)

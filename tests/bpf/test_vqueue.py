@@ -1,0 +1,283 @@
+"""The policer: what its fixed point says is what the float reference says, and orders are obeyed while they live."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf import testrun
+from sentinel_core import pid
+from sentinel_core.rules import Rule
+from support.data_plane.agent import HOUR_NS, MARK, POLICE, XDP_DROP, XDP_PASS
+from support.frames import ethernet, ipv4, ipv4_sum_holds, ipv6, udp, udp4, udp6
+
+FRAME = udp4()
+ECT0 = udp4(tos=2)
+Q16, Q32 = 1 << 16, 1 << 32
+STEP_TOLERANCE = 2e-4  # sixteen bits of probability, and gains that are themselves rounded
+
+
+class Twin:
+    """The fixed-point arithmetic that ships, with any clock."""
+
+    def __init__(self, path):
+        self.object = bpf_object.load(path)
+        self.cell = self.object.map("sn_trial").view(writable=True)
+
+    def reset(self) -> None:
+        self.cell[0] = np.zeros((), self.cell.dtype)
+
+    def run(self, program: str) -> None:
+        assert testrun.run(self.object.program(program), FRAME).action == XDP_PASS
+
+    def step(self, gains: pid.Gains, target_us: int, delay_us: float, elapsed_ns: int) -> tuple[float, float]:
+        order = self.cell["order"]
+        for name in ("kp", "ki", "kd"):
+            order[name][0] = round(getattr(gains, name) * Q16)
+        order["target_us"][0] = target_us
+        self.cell["delay_ns"][0] = round(delay_us * 1000)
+        self.cell["elapsed_ns"][0] = elapsed_ns
+        self.run("sn_try_pid")
+        queue = self.cell["queue"][0]
+        return int(queue["probability"]) / Q16, int(queue["integral"]) / Q32
+
+    def arrive(self, now_ns: int, size: int, drain_bytes_per_s: int) -> tuple[int, int]:
+        """Delay in nanoseconds and backlog in bytes that the packet meets."""
+        self.cell["now_ns"][0], self.cell["bytes"][0] = now_ns, size
+        self.cell["order"]["drain_Bps"][0] = drain_bytes_per_s
+        self.run("sn_try_queue")
+        return int(self.cell["delay_ns"][0]), int(self.cell["backlog_bytes"][0])
+
+
+@pytest.fixture(scope="module")
+def twin(built):
+    return Twin(built / "test" / "vqueue.bpf.o")
+
+
+GAINS = st.sampled_from([pid.CALM, pid.BURST]) | st.builds(
+    pid.Gains, kp=st.floats(0, 4), ki=st.floats(0, 4), kd=st.floats(0, 1)
+)
+STEPS = st.lists(
+    st.tuples(st.integers(1_000_000, 400_000_000), st.floats(0, 1_000_000) | st.floats(0, 20_000)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def rounded(gains: pid.Gains) -> pid.Gains:
+    """As an order carries them: the comparison is of the arithmetic, not of the units."""
+    return pid.Gains(*(round(gain * Q16) / Q16 for gain in (gains.kp, gains.ki, gains.kd)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(gains=GAINS, target_us=st.integers(100, 1_000_000), steps=STEPS)
+def test_the_controller_steps_as_the_float_reference_does(twin, gains, target_us, steps):
+    """Step by step from a common state: rounding must not add up over steps to hide or to feign a fault."""
+    twin.reset()
+    state, now_ns = pid.Pid(stepped_ns=0), 0
+    for elapsed_ns, delay_us in steps:
+        now_ns += elapsed_ns
+        state = pid.step(state, rounded(gains), delay_us, target_us, now_ns)
+        probability, integral = twin.step(gains, target_us, delay_us, elapsed_ns)
+        scale = 1 + gains.kd * 100_000_000 / min(elapsed_ns, 100_000_000)
+        assert probability == pytest.approx(state.probability, abs=STEP_TOLERANCE * scale)
+        if integral != pytest.approx(state.integral, abs=STEP_TOLERANCE):
+            # Where full output is met to the last bit, only one of the two may hold the integral back.
+            wanted = gains.kp * (delay_us - target_us) / target_us
+            assert probability > 1 - STEP_TOLERANCE * scale, (integral, state.integral, wanted)
+        twin.cell["queue"]["integral"][0] = round(state.integral * Q32)
+
+
+def test_the_integral_is_bounded_and_lets_go_at_once(twin):
+    twin.reset()
+    for _ in range(10_000):
+        probability, integral = twin.step(pid.BURST, 1000, 50_000, 100_000_000)
+        assert 0 <= integral <= 1
+    assert probability == 1
+    assert twin.step(pid.BURST, 1000, 0, 100_000_000)[0] < 0.5
+
+
+def test_a_target_of_zero_asks_for_nothing(twin):
+    twin.reset()
+    twin.step(pid.BURST, 1000, 50_000, 100_000_000)
+    assert twin.step(pid.BURST, 0, 50_000, 100_000_000) == (0, 0)
+
+
+ROUNDED_S = 6e-8  # what rounding each arrival to a tick, and the delay to a nanosecond, may add up to
+ARRIVALS = st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(14, 65_535)), min_size=1, max_size=60)
+
+
+@settings(max_examples=150, deadline=None)
+@given(drain=st.integers(10_000, 50_000_000_000), arrivals=ARRIVALS, start=st.integers(1, 10**17))
+def test_the_queue_fills_and_drains_as_the_float_reference_does(twin, drain, arrivals, start):
+    twin.reset()
+    queue, now_ns = pid.VirtualQueue(drained_ns=start), start
+    for gap_ns, size in arrivals:
+        now_ns += gap_ns
+        queue = pid.drain(queue, drain, now_ns)
+        delay_ns, backlog = twin.arrive(now_ns, size, drain)
+        wanted_ns = pid.delay_us(queue, drain) * 1000
+        if wanted_ns < 60e9:
+            assert delay_ns == pytest.approx(wanted_ns, rel=1e-6, abs=2 + len(arrivals))
+            assert backlog == pytest.approx(queue.backlog_bytes, rel=1e-6, abs=1 + drain * 3e-8)
+        queue = pid.enqueue(queue, size)
+
+
+@settings(max_examples=80, deadline=None)
+@given(before=st.integers(1_000_000, 10**10), after=st.integers(1_000_000, 10**10), packets=st.integers(1, 200))
+def test_a_changed_rate_keeps_the_bytes_that_stand(twin, before, after, packets):
+    twin.reset()
+    for _ in range(packets):
+        twin.arrive(10**9, 1500, before)
+    _, backlog = twin.arrive(10**9, 0, after)
+    assert backlog == pytest.approx(packets * 1500, rel=1e-6, abs=ROUNDED_S * (before + after) + 2)
+
+
+def test_without_an_order_nothing_is_touched(plane):
+    assert plane.run(FRAME) == (XDP_PASS, FRAME)
+    assert plane.reasons() == {"NO_ORDER": 1}
+
+
+@pytest.mark.parametrize(
+    ("lease_ns", "limit", "action", "reason"),
+    [
+        pytest.param(HOUR_NS, 0, XDP_DROP, "OVER_LIMIT", id="a live order is obeyed"),
+        pytest.param(HOUR_NS, 1, XDP_PASS, "PASSED", id="a live order with headroom passes"),
+        pytest.param(-1, 0, XDP_PASS, "LEASE_OVER", id="an expired lease fails open"),
+    ],
+)
+def test_orders_and_leases(plane, lease_ns, limit, action, reason):
+    plane.order(lease_ns=lease_ns, drain_Bps=1000, max_bytes=limit, flags=POLICE)
+    assert plane.run(FRAME) == (action, FRAME)
+    assert plane.reasons() == {reason: 1}
+
+
+def test_the_limit_lets_in_the_packet_that_passes_it_and_none_after(plane):
+    plane.order(drain_Bps=100, max_bytes=3 * len(FRAME) - 10, flags=POLICE)
+    verdicts = [plane.run(FRAME)[0] for _ in range(6)]
+    assert verdicts == [XDP_PASS] * 3 + [XDP_DROP] * 3
+    plane.order(drain_Bps=100, max_bytes=4 * len(FRAME), flags=POLICE)
+    assert plane.run(FRAME)[0] == XDP_PASS, "a raised limit heals"
+
+
+def test_a_minute_of_delay_is_over_every_limit(plane):
+    """Beyond it the queue's arithmetic would not fit; no order means that."""
+    plane.order(drain_Bps=1, max_bytes=1 << 40, flags=POLICE)
+    assert [plane.run(udp4(bytes(100)))[0] for _ in range(2)] == [XDP_PASS, XDP_DROP]
+
+
+def test_the_queue_drains_at_its_rate(plane):
+    plane.order(drain_Bps=len(FRAME) * 100, max_bytes=1, flags=POLICE)
+    assert [plane.run(FRAME)[0] for _ in range(2)] == [XDP_PASS, XDP_DROP]
+    time.sleep(0.02)
+    assert plane.run(FRAME)[0] == XDP_PASS
+
+
+def test_without_police_the_queue_only_measures(plane):
+    plane.order(drain_Bps=1, max_bytes=1, target_us=1, kp=Q16, flags=0)
+    assert {plane.run(FRAME)[0] for _ in range(20)} == {XDP_PASS}
+    assert plane.queues["empty_tick"][0] > time.monotonic_ns() * 64
+
+
+def test_the_controller_drops_when_delay_stands_above_its_target(plane):
+    plane.order(drain_Bps=100, max_bytes=1 << 40, target_us=1000, kp=Q16, flags=POLICE)
+    verdicts = []
+    for _ in range(10):
+        verdicts.append(plane.run(FRAME)[0])
+        time.sleep(0.0015)
+    assert verdicts[0] == XDP_PASS
+    assert verdicts[-1] == XDP_DROP
+    assert plane.queues["probability"][0] == Q16
+
+
+@pytest.mark.parametrize("ecn", [1, 2])
+@pytest.mark.parametrize("dscp", [0, 46, 63])
+@pytest.mark.parametrize("options", [b"", b"\1\1\1\1" * 10])
+def test_an_ipv4_mark_changes_two_bits_and_keeps_the_sum_right(plane, ecn, dscp, options):
+    plane.always()
+    datagram = udp(b"payload", ends=("192.0.2.7", "198.51.100.9"))
+    sent = ethernet(ipv4(datagram, tos=dscp << 2 | ecn, options=options))
+    wanted = ethernet(ipv4(datagram, tos=dscp << 2 | 3, options=options))
+    assert plane.run(sent) == (XDP_PASS, wanted)
+    assert ipv4_sum_holds(wanted)
+    assert plane.reasons() == {"MARKED": 1}
+
+
+@pytest.mark.parametrize("ecn", [1, 2])
+@pytest.mark.parametrize("flow_label", [0, 0xFFFFF])
+def test_an_ipv6_mark_changes_the_traffic_class_alone(plane, ecn, flow_label):
+    plane.always()
+    sent = ethernet(ipv6(udp(ends=None), traffic_class=0xB8 | ecn, flow_label=flow_label))
+    assert plane.run(sent) == (XDP_PASS, ethernet(ipv6(udp(ends=None), traffic_class=0xBB, flow_label=flow_label)))
+
+
+def test_a_mark_behind_two_vlan_tags(plane):
+    plane.always()
+    tags = [(0x88A8, 5), (0x8100, 6)]
+    sent, wanted = (ethernet(ipv4(udp(b"x"), tos=tos), vlans=tags) for tos in (1, 3))
+    assert plane.run(sent) == (XDP_PASS, wanted)
+
+
+@pytest.mark.parametrize("low", range(0, 65536, 4099))
+def test_the_sum_holds_for_sums_all_over_their_range(plane, low):
+    plane.always()
+    for step in range(40):
+        octets = (low + step).to_bytes(2, "big")
+        source = f"10.0.{octets[0]}.{octets[1]}"
+        marked = plane.run(udp4(tos=2, source=source))[1]
+        assert marked == udp4(tos=3, source=source)
+
+
+@pytest.mark.parametrize(
+    ("flags", "frame", "action", "reason"),
+    [
+        pytest.param(POLICE | MARK, FRAME, XDP_DROP, "EARLY_DROP", id="what cannot be marked is dropped"),
+        pytest.param(POLICE, ECT0, XDP_DROP, "EARLY_DROP", id="marking may be off"),
+        pytest.param(MARK, FRAME, XDP_PASS, "PASSED", id="without police nothing is dropped"),
+        pytest.param(POLICE | MARK, udp4(tos=3), XDP_PASS, "PASSED", id="marked before"),
+        pytest.param(POLICE | MARK, udp6(traffic_class=3), XDP_PASS, "PASSED", id="IPv6, marked before"),
+    ],
+)
+def test_what_a_signal_does(plane, flags, frame, action, reason):
+    plane.always(flags=flags)
+    assert plane.run(frame) == (action, frame)
+    assert plane.reasons() == {reason: 1}
+
+
+def test_dropped_packets_do_not_stand_in_the_queue_and_marked_ones_do(plane):
+    plane.always()
+    plane.run(FRAME)
+    assert plane.queues["empty_tick"][0] == 0
+    plane.run(ECT0)
+    assert plane.queues["empty_tick"][0] > 0
+
+
+def test_the_share_of_signalled_packets_is_the_probability(plane):
+    plane.always()
+    plane.queues["probability"][0] = Q16 // 4
+    plane.run(FRAME, repeat=40_000)
+    share = plane.reasons()["EARLY_DROP"] / 40_000
+    assert 0.23 < share < 0.27
+
+
+def test_classes_are_policed_one_by_one(plane):
+    plane.rules.replace([Rule(2, dscp=46)])
+    plane.always(2)
+    assert plane.run(udp4(tos=46 << 2))[0] == XDP_DROP
+    assert plane.run(FRAME)[0] == XDP_PASS
+
+
+def test_policing_can_be_left_out_at_load(load_plane):
+    plane = load_plane(sn_police_on=0)
+    plane.order(drain_Bps=1, max_bytes=0, flags=POLICE)
+    assert plane.run(FRAME) == (XDP_PASS, FRAME)
+
+
+def test_the_reference_itself_is_the_one_meant():
+    """The twin's constants are the reference's; should that change, this file must be read again."""
+    assert (pid.STEP_NS, pid.GAIN_PERIOD_NS, pid.ERROR_MAX) == (10**6, 10**8, 15.0)
+    assert replace(pid.Pid(stepped_ns=0), integral=1.0).integral == 1.0
