@@ -68,6 +68,13 @@ def record(dtype: Dtype, value: Any = None, fields: Mapping[str, Any] | None = N
     return made
 
 
+def _raw(dtype: Dtype, value: Any, fields: Mapping[str, Any] | None = None) -> bytes:
+    """A record as the kernel takes it; what is one already is not taken apart again."""
+    if not fields and isinstance(value, np.generic | np.ndarray) and value.dtype == dtype and value.size == 1:
+        return value.tobytes()
+    return record(dtype, value, fields).tobytes()
+
+
 class Map:
     """One map of a loaded object, or one that was found by its pin. Alive as long as the one it came from."""
 
@@ -79,17 +86,18 @@ class Map:
         self.value = value
         self._per_cpu = self.shape.kind in _PER_CPU
         self._stride = _up(self.shape.value_bytes, 8)
+        self._entry_bytes = self._stride * cpus() if self._per_cpu else self.shape.value_bytes
 
     def get(self, key: Any) -> Any:
         """The value, or None; of a per-CPU map one value for each possible CPU."""
-        wanted, found = record(self.key, key), self._room(1)
+        found = ctypes.create_string_buffer(self._entry_bytes)
         try:
-            libbpf.lib().bpf_map_lookup_elem(self.descriptor, wanted.ctypes.data, found.ctypes.data)
+            libbpf.lib().bpf_map_lookup_elem(self.descriptor, _raw(self.key, key), found)
         except OSError as failed:
             if failed.errno == errno.ENOENT:
                 return None
             raise
-        return found[0]
+        return self._values(found, 1)[0]
 
     def total(self, key: Any) -> Any:
         """A per-CPU value summed over the CPUs, field by field; zeros where there is no entry."""
@@ -105,14 +113,11 @@ class Map:
 
     def put(self, key: Any, value: Any = None, **fields: Any) -> None:
         """Write one entry whole; what is not named is zero. A per-CPU map gets the same value on every CPU."""
-        written = record(self.value, value, fields)
+        written = _raw(self.value, value, fields)
         if self._per_cpu:
-            everywhere = self._room(1)
-            everywhere[...] = written
-            written = everywhere
-        place = record(self.key, key)
+            written = written.ljust(self._stride, b"\0") * cpus()
         try:
-            libbpf.lib().bpf_map_update_elem(self.descriptor, place.ctypes.data, written.ctypes.data, 0)
+            libbpf.lib().bpf_map_update_elem(self.descriptor, _raw(self.key, key), written, 0)
         except OSError as failed:
             raise self._refused(failed) from failed
 
@@ -136,9 +141,8 @@ class Map:
 
     def delete(self, key: Any) -> bool:
         """Whether there was such an entry."""
-        unwanted = record(self.key, key)
         try:
-            libbpf.lib().bpf_map_delete_elem(self.descriptor, unwanted.ctypes.data)
+            libbpf.lib().bpf_map_delete_elem(self.descriptor, _raw(self.key, key))
         except OSError as failed:
             if failed.errno == errno.ENOENT:
                 return False
@@ -214,11 +218,13 @@ class Map:
         return np.ndarray((self.shape.max_entries,), self.value, mapped, strides=(self._stride,))
 
     def _room(self, entries: int) -> NDArray[Any]:
-        """Where the kernel writes values: of a per-CPU map a row for each entry, its CPUs at eight-byte multiples."""
+        return self._values(bytearray(entries * self._entry_bytes), entries)
+
+    def _values(self, raw: Any, entries: int) -> NDArray[Any]:
+        """What the kernel writes: of a per-CPU map a row for each entry, its CPUs at eight-byte multiples."""
         if not self._per_cpu:
-            return np.zeros(entries, self.value)
-        row = self._stride * cpus()
-        return np.ndarray((entries, cpus()), self.value, bytearray(entries * row), strides=(row, self._stride))
+            return np.frombuffer(raw, self.value, entries)
+        return np.ndarray((entries, cpus()), self.value, raw, strides=(self._entry_bytes, self._stride))
 
     def _refused(self, failed: OSError) -> Exception:
         if failed.errno in (errno.E2BIG, errno.ENOSPC):
