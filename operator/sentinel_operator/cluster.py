@@ -1,10 +1,12 @@
 """The one door to the API server: reads, server-side apply, deletes; foreign exceptions end here."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
@@ -13,6 +15,8 @@ from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundE
 from sentinel_api.errors import Invalid, Transient
 from sentinel_operator.objects import FIELD_MANAGER, Key, Manifest, key
 
+UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+FAILED = (ApiException, DynamicApiError, *UNREACHABLE)
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
@@ -30,8 +34,8 @@ class Cluster:
         try:
             resource = await self._resource(at.api_version, at.kind)
             found = await resource.get(name=at.name, namespace=at.namespace or None)
-        except (ApiException, DynamicApiError) as error:
-            if error.status == HTTPStatus.NOT_FOUND:
+        except FAILED as error:
+            if _status(error) == HTTPStatus.NOT_FOUND:
                 return None
             raise _translated(error, f"read {at}") from error
         return _plain(found)
@@ -40,7 +44,7 @@ class Cluster:
         try:
             resource = await self._resource(api_version, kind)
             found = await resource.get(namespace=namespace or None, label_selector=labels or None)
-        except (ApiException, DynamicApiError) as error:
+        except FAILED as error:
             raise _translated(error, f"list {kind}s") from error
         return tuple({"apiVersion": api_version, "kind": kind, **item} for item in _plain(found).get("items", ()))
 
@@ -52,7 +56,7 @@ class Cluster:
                 resource, body=dict(manifest), namespace=at.namespace or None, field_manager=FIELD_MANAGER,
                 force_conflicts=True,
             )  # fmt: skip
-        except (ApiException, DynamicApiError) as error:
+        except FAILED as error:
             raise _translated(error, f"apply {at}") from error
 
     async def delete(self, at: Key) -> None:
@@ -60,8 +64,8 @@ class Cluster:
         try:
             resource = await self._resource(at.api_version, at.kind)
             await resource.delete(name=at.name, namespace=at.namespace or None)
-        except (ApiException, DynamicApiError) as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+        except FAILED as error:
+            if _status(error) != HTTPStatus.NOT_FOUND:
                 raise _translated(error, f"delete {at}") from error
 
     async def merge(self, at: Key, body: Mapping[str, Any], subresource: str = "") -> None:
@@ -73,7 +77,7 @@ class Cluster:
                 body=dict(body), name=at.name, namespace=at.namespace or None,
                 content_type="application/merge-patch+json",
             )  # fmt: skip
-        except (ApiException, DynamicApiError) as error:
+        except FAILED as error:
             raise _translated(error, f"patch {at}") from error
 
     async def _resource(self, api_version: str, kind: str) -> Any:
@@ -100,13 +104,26 @@ def _plain(found: Any) -> dict[str, Any]:
     return plain
 
 
-def _translated(error: Any, what: str) -> Exception:
-    said = f"the API server refuses to {what} ({error.status}): {_message(error)}"
-    if error.status == HTTPStatus.CONFLICT:
+def _status(error: Exception) -> int:
+    """0 when the server did not answer at all."""
+    return int(getattr(error, "status", 0) or 0)
+
+
+def _translated(error: Exception, what: str) -> Exception:
+    status = _status(error)
+    if not status:
+        return Transient(f"the API server does not answer: cannot {what} ({error})")
+    said = f"the API server refuses to {what} ({status}): {_message(error)}"
+    if status == HTTPStatus.CONFLICT:
         return Conflict(said)
-    return Invalid(said) if error.status in REFUSED else Transient(said)
+    return Invalid(said) if status in REFUSED else Transient(said)
 
 
-def _message(error: Any) -> str:
-    body = error.body if isinstance(error.body, str) else (error.body or b"").decode(errors="replace")
-    return body[:500]
+def _message(error: Exception) -> str:
+    """The server's own sentence, out of the Status object that it sends."""
+    body = getattr(error, "body", b"") or b""
+    text = body if isinstance(body, str) else body.decode(errors="replace")
+    try:
+        return str(json.loads(text)["message"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return text[:500]

@@ -22,6 +22,11 @@ def registry(due: Due) -> kopf.OperatorRegistry:
         settings.watching.client_timeout = STREAM_S + 30
         settings.scanning.disabled = True
 
+    @kopf.on.login(registry=handlers)
+    def login(**known: Any) -> kopf.ConnectionInfo | None:
+        """In a pod by its service account, elsewhere by KUBECONFIG; called again when the token was refused."""
+        return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
+
     @kopf.on.event(GROUP, VERSION, "bufferclusters", registry=handlers)
     async def cluster_moved(namespace: str | None, name: str | None, **_: Any) -> None:
         due.mark(ClusterName(namespace or "", name or ""))
