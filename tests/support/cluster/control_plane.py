@@ -232,6 +232,9 @@ class ControlPlane:
             "--use-service-account-credentials",
             "--leader-elect=false",
             "--secure-port=0",
+            # A dead node is to be noticed within a test's patience; node.py sets the leases to match.
+            "--node-monitor-grace-period=16s",
+            "--node-monitor-period=2s",
         ]
 
     def _scheduler(self) -> list[str]:

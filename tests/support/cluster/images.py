@@ -93,3 +93,11 @@ def compiled(source: Path, name: str, program: str) -> Path:
 
 def pause() -> Path:
     return compiled(SOURCES / "pause.c", PAUSE_IMAGE, "pause")
+
+
+HELLO_IMAGE = "sentinel.test/hello:1"
+
+
+def hello() -> Path:
+    """`/hello serve PORT` and `/hello ask ADDRESS PORT`."""
+    return compiled(SOURCES / "hello.c", HELLO_IMAGE, "hello")

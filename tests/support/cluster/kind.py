@@ -29,12 +29,16 @@ def check() -> None:
     kubectl()
     if _docker("info", check=False).returncode != 0:
         raise Unavailable("Docker does not answer: start it (or join its group), or use --cluster=native.")
-    status = Path("/proc/self/status").read_text()
-    bounds = next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd"))
-    if not int(bounds, 16) >> CAP_SYS_RESOURCE & 1:
+    if not capability_bounds() >> CAP_SYS_RESOURCE & 1:
         raise Unavailable(
             "CAP_SYS_RESOURCE is taken from this machine, so Docker cannot be `privileged`: use --cluster=native."
         )
+
+
+def capability_bounds() -> int:
+    """What any process here may ever hold, as the kernel's bit mask."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), 16)
 
 
 def config(specs: Sequence[NodeSpec]) -> str:

@@ -1,5 +1,6 @@
 """One native node: namespaces of its own, and in them containerd, kubelet and kube-proxy as on any machine."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -60,6 +61,7 @@ class Node:
         self._proxy_config = proxy_config
         self._tied = tied
         self.holder = Holder.node(place.spec.name, place.folder, tied=tied)
+        self._started: list[Process] = []
 
     def start_holder(self) -> None:
         self.place.folder.mkdir(parents=True)
@@ -67,12 +69,17 @@ class Node:
 
     def start_runtime(self) -> None:
         self._write_files()
-        self._process("containerd", ["containerd", f"--config={self.place.folder / 'containerd.toml'}"]).start()
+        config = self.place.folder / "containerd.toml"
+        self._start(self._process("containerd", ["containerd", f"--config={config}"]))
         wait_until(f"containerd on {self.place.spec.name}", self._runtime_answers, CONTAINERD_UP_S)
 
     def start_kubernetes(self) -> None:
-        self.kubelet.start()
-        self._proxy.start()
+        self._start(self.kubelet)
+        self._start(self._process("kube-proxy", self._proxy_command()))
+
+    def _start(self, process: Process) -> None:
+        self._started.append(process)
+        process.start()
 
     def load_image(self, archive: Path) -> None:
         """Through a pipe: the node does not see every folder of the host."""
@@ -88,11 +95,11 @@ class Node:
     def close(self) -> None:
         """The holder's end takes every process and mount with it."""
         self.holder.process.kill()
-        for name in ("kubelet", "kube-proxy", "containerd"):
-            self._process(name, []).kill()
+        for process in self._started:
+            process.kill()
         shutil.rmtree(self.place.folder, ignore_errors=True)
 
-    @property
+    @functools.cached_property
     def kubelet(self) -> Process:
         spec = self.place.spec
         arguments = [
@@ -105,9 +112,8 @@ class Node:
         ]
         return self._process("kubelet", arguments)
 
-    @property
-    def _proxy(self) -> Process:
-        arguments = [
+    def _proxy_command(self) -> list[str]:
+        return [
             str(binary("kube-proxy")),
             f"--kubeconfig={self._proxy_config}",
             f"--hostname-override={self.place.spec.name}",
@@ -119,11 +125,9 @@ class Node:
             "--conntrack-tcp-timeout-established=0s",
             "--conntrack-tcp-timeout-close-wait=0s",
         ]
-        return self._process("kube-proxy", arguments)
 
     def _process(self, name: str, arguments: Sequence[str]) -> Process:
-        inside = self.holder.enter() if arguments else []
-        return Process(name, [*inside, *arguments], self.place.folder, tied=self._tied)
+        return Process(name, [*self.holder.enter(), *arguments], self.place.folder, tied=self._tied)
 
     def _runtime_answers(self) -> bool:
         return self.run("ctr", "version", check=False).returncode == 0

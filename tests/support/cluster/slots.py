@@ -101,6 +101,9 @@ def take(*, detached: bool = False) -> Slot:
 def release(slot: Slot) -> None:
     with _locked():
         clear(slot)
+        for folder in (slot.folder.parent, RUN):
+            with contextlib.suppress(OSError):  # another cluster is there
+                folder.rmdir()
 
 
 def detached() -> list[Slot]:
@@ -116,9 +119,6 @@ def clear(slot: Slot) -> None:
     _remove_cgroups(slot.cgroup.strip("/"))
     shutil.rmtree(slot.folder, ignore_errors=True)
     slot.claim.unlink(missing_ok=True)
-    for folder in (slot.folder.parent, RUN):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
 
 
 @contextlib.contextmanager
