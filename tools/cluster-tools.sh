@@ -21,6 +21,8 @@ die() { say "$*" && exit 1; }
 
 version_of() { awk -v module="$1" '$1 == module && $2 ~ /^v/ { print $2; exit }' go.mod; } # MODULE → v1.2.3
 
+folder_of() { [ "$1" = kwok ] && echo kwok || echo .; } # NAME → its go.mod: kwok does not compile with our Kubernetes
+
 package_of() { # NAME → the package that is its main
 	case $1 in
 	etcd) echo go.etcd.io/etcd/server/v3 ;;
@@ -39,7 +41,7 @@ link_flags() { # what each binary answers to --version; a Kubernetes without it 
 	printf -- ' -X helm.sh/helm/v3/internal/version.version=%s' "$(version_of helm.sh/helm/v3)"
 }
 
-digest() { { cat go.mod go.sum tools.go && link_flags && echo "$CGO_ENABLED $GOFLAGS $(uname -m)"; } | sha256sum | cut -c1-16; }
+digest() { { cat {.,kwok}/{go.mod,go.sum,tools.go} && link_flags && echo "$CGO_ENABLED $GOFLAGS $(uname -m)"; } | sha256sum | cut -c1-16; }
 
 intact() { (cd "$BIN" && sha256sum --check --status "../sums/$1") 2>/dev/null; }
 
@@ -92,7 +94,7 @@ fetch_modules() { # PACKAGE… → LIBRARIES: every package they need, but for t
 compile() {
 	say "compiling ${#LIBRARIES[@]} packages (those compiled before are skipped)"
 	if ! go build -v "${LIBRARIES[@]}" 2> >(tee "$WORK/compile.log" | counted 100 "compiled %d of at most ${#LIBRARIES[@]}"); then
-		grep -v '^[^ ]*$' "$WORK/compile.log" | tail -n 20 >&2 || true
+		grep ' ' "$WORK/compile.log" | tail -n 20 >&2 || true
 		die "Compiling failed (above): check free memory and disk space, then run this again; it goes on where it stopped."
 	fi
 }
@@ -117,12 +119,10 @@ find_missing() { # NAME… → MISSING
 	done
 }
 
-build() { # NAME…
-	local name jobs=() failed=0
-	find_go
-	FLAGS=$(link_flags)
-	# shellcheck disable=SC2046  # a list of packages
-	fetch_modules $(for name in "$@"; do package_of "$name"; done)
+build() { # NAME…: those of one go.mod
+	local name jobs=() failed=0 packages
+	mapfile -t packages < <(for name in "$@"; do package_of "$name"; done)
+	fetch_modules "${packages[@]}"
 	compile
 	for name in "$@"; do
 		link "$name" &
@@ -131,6 +131,16 @@ build() { # NAME…
 	done
 	for name in "${jobs[@]}"; do wait "$name" || failed=1; done
 	return $failed
+}
+
+build_all() { # NAME…
+	local folder name group
+	find_go
+	FLAGS=$(link_flags)
+	for folder in . kwok; do
+		mapfile -t group < <(for name in "$@"; do [ "$(folder_of "$name")" != "$folder" ] || echo "$name"; done)
+		[ ${#group[@]} = 0 ] || (cd "$folder" && build "${group[@]}")
+	done
 }
 
 main() {
@@ -147,8 +157,8 @@ main() {
 	[ ${#MISSING[@]} -gt 0 ] || exit 0
 	rm -rf "$folder"/work-*
 	WORK=$(mktemp -d "$folder/work-XXXXXX")
-	trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$WORK"' EXIT
-	build "${MISSING[@]}"
+	trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$WORK"' EXIT
+	build_all "${MISSING[@]}"
 	say "built: ${MISSING[*]} in $BIN"
 }
 
