@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentinel_api.errors import Transient, Unsupported
+from sentinel_api.errors import Invalid, Transient, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def remove_leftovers() -> list[str]:
 
 def require_root() -> None:
     if os.geteuid() != 0:
-        raise Unsupported("this needs root: network namespaces, XDP and queues; try again with sudo")
+        raise Invalid("this needs root for network namespaces, XDP and queues: run it again with sudo")
 
 
 def run(*command: str) -> str:

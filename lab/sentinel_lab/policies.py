@@ -48,26 +48,29 @@ class Static:
 
 @dataclass(slots=True)
 class Reactive:
-    """Room for what stands in the queue and for two more periods at the present slope; halved each calm second."""
+    """Room for what stands in the queue, two more periods at the present slope, and the floor on top.
+
+    Grows at once, doubles on a drop, and gives back only after a second in which half of it would have done.
+    """
 
     name: str
     period_s: float
     floor_bytes: int
     ceiling_bytes: int
-    _calm_since_ns: int = field(default=0, init=False)
+    _needed_since_ns: int = field(default=0, init=False)
 
     def limit(self, seen: Seen) -> int:
         slope = max(0.0, (seen.arrived_bytes - seen.drained_bytes) / seen.elapsed_s)
-        wanted = seen.backlog_bytes + 2 * slope * self.period_s
-        if seen.dropped_packets or wanted > seen.limit_bytes / 2:
-            self._calm_since_ns = seen.now_ns
-            return self._bounded(max(seen.limit_bytes, 2 * wanted, 2 * seen.limit_bytes * bool(seen.dropped_packets)))
-        if wanted > seen.limit_bytes / 4:
-            self._calm_since_ns = seen.now_ns
-        elif seen.now_ns - self._calm_since_ns >= CALM_BEFORE_SHRINK_NS:
-            self._calm_since_ns = seen.now_ns
-            return self._bounded(max(2 * wanted, seen.limit_bytes / 2))
-        return seen.limit_bytes
+        needed = self.floor_bytes + seen.backlog_bytes + 2 * slope * self.period_s
+        if seen.dropped_packets:
+            needed = max(needed, 2 * seen.limit_bytes)
+        if needed > seen.limit_bytes / 2:
+            self._needed_since_ns = seen.now_ns
+            return self._bounded(max(needed, seen.limit_bytes))
+        if seen.now_ns - self._needed_since_ns < CALM_BEFORE_SHRINK_NS:
+            return seen.limit_bytes
+        self._needed_since_ns = seen.now_ns
+        return self._bounded(needed)
 
     def _bounded(self, wanted: float) -> int:
         return int(min(self.ceiling_bytes, max(self.floor_bytes, wanted)))

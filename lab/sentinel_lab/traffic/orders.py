@@ -1,4 +1,7 @@
-"""What the two traffic processes are told and what they answer, as JSON on their standard input and output."""
+"""What the two traffic processes are told and what they answer, a line each on their standard input and output.
+
+order → · ← "ready" · → when to start (sender) or "stop" (receiver) · ← result
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ class SendOrder(BaseModel):
 
     namespace: str
     address: str
-    start_ns: int  # CLOCK_MONOTONIC: both ends and the plots share it
     seconds: float
     streams: tuple[Stream, ...]
 
@@ -43,7 +45,6 @@ class ReceiveOrder(BaseModel):
 
     namespace: str
     ports: tuple[int, ...]
-    stop_ns: int
     output: str  # .npy with one record a packet
 
 

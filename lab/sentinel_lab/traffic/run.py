@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WORST_LAG_US_P99 = 20_000.0
+WORST_LAG_US_P99 = 50_000.0  # of bursts that last two seconds: later ones have another shape
 ANSWER_SECONDS = 20
+HEAD_START_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,25 @@ class Outcome:
 
 
 class Traffic:
-    """Two running processes; `outcome` waits for both."""
+    """Two processes, ready: `start` sets them off, `outcome` waits for what is still under way and ends them."""
 
     def __init__(self, sending: subprocess.Popen[str], receiving: subprocess.Popen[str], output: Path) -> None:
         self._sending = sending
         self._receiving = receiving
         self._output = output
 
-    def running(self) -> bool:
-        return self._receiving.poll() is None
+    def start(self) -> int:
+        """When the first packet is due, on CLOCK_MONOTONIC."""
+        start_ns = time.monotonic_ns() + HEAD_START_NS
+        _write(self._sending, str(start_ns))
+        return start_ns
+
+    def sending(self) -> bool:
+        return self._sending.poll() is None
 
     def outcome(self) -> Outcome:
         sent = _answer(self._sending, "sender")
+        _write(self._receiving, "stop")
         received = _answer(self._receiving, "receiver")
         return Outcome(
             tuple(StreamSent.model_validate(each) for each in json.loads(sent)),
@@ -77,31 +86,36 @@ class Traffic:
 
 
 @contextmanager
-def started(send: SendOrder, receive_namespace: str, drain_seconds: float, folder: Path) -> Iterator[Traffic]:
-    """Traffic on its way from `send.start_ns`; the receiver listens `drain_seconds` longer than is sent."""
+def ready(send: SendOrder, receive_namespace: str, folder: Path) -> Iterator[Traffic]:
+    """Both processes up and waiting; they end with the block, whatever happens in it."""
     output = folder / "arrivals.npy"
-    stop_ns = send.start_ns + int((send.seconds + drain_seconds) * 1e9)
     ports = tuple(stream.port for stream in send.streams)
-    receive = ReceiveOrder(namespace=receive_namespace, ports=ports, stop_ns=stop_ns, output=str(output))
-    with _process("receiver", receive.model_dump_json()) as receiving:
-        if receiving.stdout is None or receiving.stdout.readline() != "ready\n":
-            raise Transient("the receiver did not start")
-        with _process("sender", send.model_dump_json()) as sending:
-            yield Traffic(sending, receiving, output)
+    receive = ReceiveOrder(namespace=receive_namespace, ports=ports, output=str(output))
+    with (
+        _process("receiver", receive.model_dump_json()) as receiving,
+        _process("sender", send.model_dump_json()) as sending,
+    ):
+        yield Traffic(sending, receiving, output)
 
 
 @contextmanager
 def _process(module: str, order: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", f"sentinel_lab.traffic.{module}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        process.stdin.write(order + "\n")
-        process.stdin.flush()
         try:
+            _write(process, order)
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise Transient(f"the {module} process did not start")
             yield process
         finally:
             if process.poll() is None:
                 process.terminate()
+
+
+def _write(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
 
 
 def _answer(process: subprocess.Popen[str], name: str) -> str:

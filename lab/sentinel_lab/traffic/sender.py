@@ -25,10 +25,11 @@ class Source:
     """One stream's schedule, socket and place in it."""
 
     def __init__(self, order: SendOrder, index: int, stream: Stream) -> None:
+        """Due times count from zero until `start` is told."""
         plan = schedule(stream.pattern, order.seconds, stream.seed, stream.scale)
         self.port = stream.port
         self.bursts = plan.bursts
-        self.due_ns: npt.NDArray[np.uint64] = (order.start_ns + plan.times_s * 1e9).astype(np.uint64)
+        self.due_ns: npt.NDArray[np.uint64] = (plan.times_s * 1e9).astype(np.uint64)
         self.sent = 0
         self._lags: list[npt.NDArray[Any]] = []
         self._batch = Batch(BATCH, stream.packet_bytes)
@@ -36,6 +37,9 @@ class Source:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._socket.connect((order.address, stream.port))
+
+    def start(self, at_ns: int) -> None:
+        self.due_ns += np.uint64(at_ns)
 
     def send_due(self, now_ns: int) -> None:
         """At most one batch, so that a stream that is behind does not hold up the others."""
@@ -69,6 +73,11 @@ def main() -> None:
     enter_for_good(order.namespace)
     os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # late packets would be our own noise, not the network's
     sources = [Source(order, index, stream) for index, stream in enumerate(order.streams)]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    start_ns = int(sys.stdin.readline())
+    for source in sources:
+        source.start(start_ns)
     while True:
         now_ns = time.monotonic_ns()
         for source in sources:
