@@ -16,7 +16,6 @@ from pydantic import (
     StrictInt,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -57,7 +56,11 @@ Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 
 
-_FROM_WIRE = {"source": "wire"}
+def _without_nulls(value: Any) -> Any:
+    """The server takes null in an object for a field left out; in a list it is an item, and a wrong one."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(below) for key, below in value.items() if below is not None}
+    return [_without_nulls(below) for below in value] if isinstance(value, list) else value
 
 
 class Model(BaseModel):
@@ -71,7 +74,7 @@ class Model(BaseModel):
     def parse(cls, wire: Mapping[str, Any]) -> Self:
         """What a server or a file handed us. Raises Invalid with the API server's own sentence for each mistake."""
         try:
-            return cls.model_validate(dict(wire), context=_FROM_WIRE)
+            return cls.model_validate(_without_nulls(wire))
         except ValidationError as error:
             raise Invalid("; ".join(refusals.sentences(error))) from error
 
@@ -82,25 +85,6 @@ class Model(BaseModel):
     @classmethod
     def rules(cls) -> tuple[Rule, ...]:
         return rules_in(cls.model_config.get("json_schema_extra"))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_needs_a_default(cls, data: object, info: ValidationInfo) -> object:
-        """Python callers may pass None for "unset"; on the wire the server takes null only where a default serves."""
-        if info.context is not _FROM_WIRE or not isinstance(data, dict):
-            return data
-        for key in (key for key, value in data.items() if value is None):
-            if cls._default(key) is None:
-                raise PydanticCustomError("cel", "{message}", {"message": f"{key} must not be null: leave it out"})
-        return {key: value for key, value in data.items() if value is not None}
-
-    @classmethod
-    def _default(cls, alias: str) -> object:
-        """Unknown fields are pruned before anybody looks at them, so null is as good there as anything."""
-        field = next((field for field in cls.model_fields.values() if field.alias == alias), None)
-        if field is None:
-            return Ellipsis
-        return None if field.is_required() else field.get_default(call_default_factory=True)
 
     @model_validator(mode="after")
     def _obeys_its_rules(self) -> Self:

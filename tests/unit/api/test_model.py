@@ -38,10 +38,15 @@ def test_fields_of_a_newer_writer_are_ignored():
     assert Sized.parse({"least": 2, "colour": "red", "depth": None}) == Sized(least=2)
 
 
-def test_null_is_refused_where_no_default_serves_and_is_the_default_elsewhere():
-    assert Sized.parse({"least": None}) == Sized()
-    with pytest.raises(Invalid, match=r"^<root>: most must not be null: leave it out$"):
-        Sized.parse({"most": None})
+def test_null_on_the_wire_is_a_field_left_out():
+    assert Sized.parse({"least": None, "most": None}) == Sized()
+    cluster = BufferCluster.parse({"metadata": {"name": "a"}, "spec": {"agent": {"nodeSelector": {"a": None}}}})
+    assert cluster == BufferCluster.parse({"metadata": {"name": "a"}})
+
+
+def test_null_in_a_list_is_an_item_and_a_wrong_one():
+    with pytest.raises(Invalid, match=r"^spec\.trafficClasses\[0\]: must be of type object$"):
+        BufferCluster.parse({"metadata": {"name": "a"}, "spec": {"trafficClasses": [None]}})
 
 
 def test_callers_in_python_may_say_none_for_unset():
