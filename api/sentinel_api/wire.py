@@ -105,7 +105,8 @@ _DIGEST: Final = np.dtype(
     ]
 )
 _SHARE: Final = np.dtype([("prefix", _PREFIX), *_ORDERING, ("rows", "<u2")])
-_ROW_TAIL: Final = np.dtype([("intended", "<u2", (CLASSES,))])
+LAYOUTS: Final = {"state": _STATE, "alarm": _ALARM, "digest": _DIGEST, "share": _SHARE}
+"""The fixed part of each record, for those who document or dissect it."""
 
 
 # --- packing ----------------------------------------------------------------------------------------------------
