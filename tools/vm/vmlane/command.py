@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmlane import catalogue, guest, lane, store
 
-DEFAULT_TIMEOUT_S = 300  # an emulated guest on a busy machine; a hang is told apart long after any real run has ended
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_TIMEOUT_S = 600  # an emulated guest on a busy machine; a hang is told apart long after any real run has ended
 
 
 def main(arguments: list[str]) -> int:
@@ -60,8 +64,8 @@ def _main(asked: argparse.Namespace) -> int:
         if runs[-1].failure:
             _say(f"--- kernel {kernel.name}: {runs[-1].failure}; the end of its console:")
             _say(guest.console_tail(runs[-1].console))
-    for run in runs:
-        _say(_summary(run))
+    for line in (*_figures(runs), *map(_summary, runs)):
+        _say(line)
     return 0 if all(run.good for run in runs) else 1
 
 
@@ -70,6 +74,17 @@ def _summary(run: lane.Run) -> str:
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "no test ran"
     trouble = f"; {run.failure}" if run.failure else ""
     return f"kernel {run.kernel}: {told}{trouble} ({run.seconds:.1f} s)"
+
+
+def _figures(runs: Sequence[lane.Run]) -> list[str]:
+    """A table of what tests measured, a column a kernel; empty when they measured nothing."""
+    columns = [dict(figure for result in run.results for figure in result.figures) for run in runs]
+    names = sorted({name for column in columns for name in column})
+    if not names:
+        return []
+    rows = [["", *(run.kernel for run in runs)], *([n, *(column.get(n, "-") for column in columns)] for n in names)]
+    width = max(map(len, names))
+    return [f"{name:{width}}" + "".join(f"{value:>10}" for value in values) for name, *values in rows]
 
 
 def _write(piece: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def build(stored: Stored, init: Path, job: str, marker: bytes) -> bytes:
     files = {
         "init": (PROGRAM, init.read_bytes()),
         "job": (FILE, job.encode()),
+        "settings": (FILE, f"modules={shlex.quote(str(stored.modules))}\nrelease={stored.release}\n".encode()),
         "marker": (FILE, marker),
         "bin/busybox": (PROGRAM, busybox().read_bytes()),
         "modules/order": (FILE, "".join(f"{module.name}\n" for module in modules).encode()),

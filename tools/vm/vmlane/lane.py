@@ -35,6 +35,7 @@ class Result:
     test: str
     outcome: str  # passed, failed, skipped
     reason: str
+    figures: tuple[tuple[str, str], ...] = ()  # what the test measured, by record_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,6 @@ def job(stored: store.Stored, tests: Iterable[str], options: Options) -> str:
     """The script that the guest runs, with every value quoted for the shell."""
     python = options.python if options.python.exists() else Path(sys.executable)
     values = {
-        "modules": stored.modules,
-        "release": stored.release,
         "kernel": stored.kernel.name,
         "features": ",".join(stored.kernel.features),
         "tree": TREE,
@@ -118,8 +117,9 @@ def _results(report: str) -> tuple[Result, ...]:
 
 def _result(case: ElementTree.Element) -> Result:
     test = f"{case.get('classname', '').rsplit('.', 1)[-1]}::{case.get('name', '')}"
+    figures = tuple((each.get("name", ""), each.get("value", "")) for each in case.iter("property"))
     for tag, outcome in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
         found = case.find(tag)
         if found is not None:
-            return Result(test, outcome, found.get("message", ""))
-    return Result(test, "passed", "")
+            return Result(test, outcome, found.get("message", ""), figures)
+    return Result(test, "passed", "", figures)
