@@ -19,7 +19,7 @@ def mount(path: Path = probe.BPFFS) -> None:
         return
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (PermissionError, OSError) as failed:
+    except OSError as failed:
         raise Unsupported(f"{path} cannot be made ({failed.strerror}); mount a bpffs there beforehand.") from failed
     if _libc.mount(b"bpf", str(path).encode(), b"bpf", 0, b"mode=0700") < 0:
         code = ctypes.get_errno()

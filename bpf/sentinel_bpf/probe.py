@@ -28,6 +28,8 @@ _TRAFFIC_CONTROL: Final = {
     "ifb": ("ifb_dev_private", "ifb"),
     "fq": ("fq_sched_data", "sch_fq"),
     "fq_codel": ("fq_codel_sched_data", "sch_fq_codel"),
+    "cake": ("cake_sched_data", "sch_cake"),
+    "pie": ("pie_sched_data", "sch_pie"),
     "netem": ("netem_sched_data", "sch_netem"),
 }
 _TIER_B: Final = ("htb", "clsact", "cls_bpf", "mirred", "ifb")
