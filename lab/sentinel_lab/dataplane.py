@@ -56,6 +56,7 @@ class DataPlane:
 def attached(device: str, rate_bytes_per_s: int, ports: Mapping[int, int]) -> Iterator[DataPlane]:
     """XDP on `device` and its ingress queue; `ports` tells the class of a UDP destination port."""
     pins.mount()
+    _remove_pins_of_the_dead()
     where = pins.folder(BPFFS, f"lab-{os.getpid()}", bpf_object.ABI_VERSION)
     sizes = {name: cpus() * CLASSES for name in PER_CPU_MAPS}
     options = bpf_object.Options(max_entries=sizes, programs=PROGRAMS | {"sn_ingress"})
@@ -71,6 +72,17 @@ def attached(device: str, rate_bytes_per_s: int, ports: Mapping[int, int]) -> It
             buffer.detach()
             attach.detach(pin)
             programs.close()
+            where.parent.rmdir()
+
+
+def _remove_pins_of_the_dead() -> None:
+    for folder in BPFFS.glob("lab-*"):
+        if not Path("/proc", folder.name.removeprefix("lab-")).exists():
+            for pin in folder.rglob("link_*"):
+                pins.drop(pin)
+            for each in sorted(folder.rglob("*"), reverse=True):
+                each.rmdir()
+            folder.rmdir()
 
 
 def queue_classes(limits: Mapping[int, int], shares: Mapping[int, float], rate_bytes_per_s: int) -> list[QueueClass]:

@@ -14,7 +14,6 @@ from rich.table import Table
 from sentinel_lab import view
 from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.namespaces import require_root
-from sentinel_lab.plots import two_panels
 from sentinel_lab.policies import POLICIES
 from sentinel_lab.report import COLUMNS, page, row, sentence
 from sentinel_lab.scenario import SINGLE
@@ -71,6 +70,8 @@ def _watched(plan: Plan, console: Console) -> Run:
 
 
 def _written(run: Run) -> Path:
+    from sentinel_lab.plots import two_panels  # noqa: PLC0415 - matplotlib takes seconds; the view does not wait for it
+
     picture = two_panels([run], f"One buffer node, {run.plan.pattern} traffic, {run.plan.policy}")
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "drops-and-buffer.png").write_bytes(picture)

@@ -101,7 +101,10 @@ def ready(send: SendOrder, receive_namespace: str, folder: Path) -> Iterator[Tra
 @contextmanager
 def _process(module: str, order: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", f"sentinel_lab.traffic.{module}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # A session of its own: Ctrl-C is for the one who watches, and these are ended below.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             _write(process, order)
             if process.stdout is None or process.stdout.readline() != "ready\n":
