@@ -63,10 +63,10 @@ find_go() { # puts a Go of at least GO_NEEDED first on PATH
 	if [ ! -x "$fetched/bin/go" ]; then
 		say "Go ${have#go} is older than $GO_NEEDED: fetching Go $GO_FETCHED as a module"
 		module=golang.org/toolchain@v0.0.1-go$GO_FETCHED.linux-amd64
-		folder=$(cd / && GOFLAGS=-modcacherw go mod download -json "$module" | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p')
+		folder=$(cd / && GOFLAGS=-modcacherw go mod download -json "$module" | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p') || true
 		[ -d "$folder" ] ||
 			die "Go ${have#go} is too old and Go $GO_FETCHED could not be fetched: check the network, or put Go $GO_NEEDED or newer on PATH."
-		rm -rf "$fetched.new" && cp -r "$folder" "$fetched.new"
+		rm -rf "$fetched.new" && mkdir -p "$CACHE/go" && cp -r "$folder" "$fetched.new"
 		chmod +x "$fetched.new"/bin/* "$fetched.new"/pkg/tool/*/* # a module's files carry no right to be run
 		mv -T "$fetched.new" "$fetched"
 	fi
@@ -81,7 +81,7 @@ fetch_modules() { # PACKAGE… → LIBRARIES: every package they need, but for t
 	local log=$WORK/fetch.log attempt
 	say "reading the modules' lists (fetched where they are not there yet)"
 	for attempt in 1 2; do
-		if go list -deps -f '{{if ne .Name "main"}}{{.ImportPath}}{{end}}' "$@" 2> >(tee "$log" | counted 100 'fetched %d modules') >"$WORK/libraries"; then
+		if go list -deps -f '{{if ne .Name "main"}}{{.ImportPath}}{{end}}' "$@" 2>&1 >"$WORK/libraries" | tee "$log" | counted 100 'fetched %d modules'; then
 			mapfile -t LIBRARIES < <(grep . "$WORK/libraries")
 			return
 		fi
@@ -93,7 +93,7 @@ fetch_modules() { # PACKAGE… → LIBRARIES: every package they need, but for t
 
 compile() {
 	say "compiling ${#LIBRARIES[@]} packages (those compiled before are skipped)"
-	if ! go build -v "${LIBRARIES[@]}" 2> >(tee "$WORK/compile.log" | counted 100 "compiled %d of at most ${#LIBRARIES[@]}"); then
+	if ! go build -v "${LIBRARIES[@]}" 2>&1 | tee "$WORK/compile.log" | counted 100 "compiled %d of at most ${#LIBRARIES[@]}"; then
 		grep ' ' "$WORK/compile.log" | tail -n 20 >&2 || true
 		die "Compiling failed (above): check free memory and disk space, then run this again; it goes on where it stopped."
 	fi
