@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds the images from their Dockerfiles without a daemon: tools/images.sh [operator] [agent] → out/images/*.tar
+#
+# BASE=IMAGE builds on that image (the Dockerfiles' own default needs a registry). Without it a Debian base is made
+# here by mmdebstrap once and kept in the cache. The machine's certificates and pip settings are lent to the build
+# stages and stay out of the images.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sentinel-buffers/images
+SUITE=bookworm
+OUT=out/images
+BUILD_LOG=$OUT/build.log
+
+say() { printf 'images: %s\n' "$*" >&2; }
+die() { say "$*" && exit 1; }
+
+[ "$(id -u)" = 0 ] || die "Building images needs root: run the same command with sudo."
+for tool in buildah mmdebstrap; do
+	command -v $tool >/dev/null || die "$tool is missing: run tools/setup.sh cluster."
+done
+mkdir -p "$CACHE" $OUT
+
+version() { git describe --tags --always --dirty 2>/dev/null || echo 0.0.0; }
+
+pep440() { # a version that Python packages may have, whatever git says
+	local told
+	told=$(version)
+	case $told in
+	v[0-9]*-*) told=${told#v} && echo "${told%%-*}+${told#*-}" | tr - . ;;
+	v[0-9]*) echo "${told#v}" ;;
+	*) echo "0.0.0+g$told" | tr - . ;;
+	esac
+}
+
+own_base() { # the base, loaded into buildah's store; prints its name
+	local tar=$CACHE/base-$SUITE.tar name=localhost/sentinel-base:$SUITE
+	if ! [ -s "$tar" ]; then
+		say "making a Debian $SUITE base (once, about half a minute)"
+		mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
+			--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+			--dpkgopt='path-exclude=/usr/share/locale/*' $SUITE "$tar.new" >>$BUILD_LOG 2>&1 ||
+			die "the base could not be made (see $BUILD_LOG): check the network and free disk space."
+		mv "$tar.new" "$tar"
+	fi
+	if ! buildah images --quiet "$name" >/dev/null 2>&1; then
+		local container
+		container=$(buildah from scratch)
+		buildah add --quiet "$container" "$tar" / >/dev/null
+		buildah commit --quiet --rm "$container" "$name" >/dev/null
+	fi
+	echo "$name"
+}
+
+lent=()
+for path in /etc/ssl/certs /etc/pip.conf; do
+	[ -e $path ] && lent+=(-v "$path:$path:ro")
+done
+printf 'native-tls = true\n' >$OUT/uv.toml
+lent+=(-v "$PWD/$OUT/uv.toml:/etc/uv/uv.toml:ro")
+
+base=${BASE:-$(own_base)}
+for image in "${@:-operator agent}"; do
+	for each in $image; do
+		[ -f "Dockerfile.$each" ] || die "there is no Dockerfile.$each: name operator or agent."
+		say "building $each on $base"
+		buildah bud --quiet --isolation chroot --network host --layers --timestamp 0 "${lent[@]}" \
+			--build-arg BASE="$base" --build-arg VERSION="$(pep440)" \
+			-f "Dockerfile.$each" -t "sentinel.test/$each:dev" . >>$BUILD_LOG 2>&1 ||
+			die "$each did not build; the end of $BUILD_LOG says why: $(tail -n 3 $BUILD_LOG)"
+		rm -f "$OUT/$each.tar"
+		buildah push --quiet "sentinel.test/$each:dev" "docker-archive:$OUT/$each.tar:sentinel.test/$each:dev"
+		say "$OUT/$each.tar: $(du -h "$OUT/$each.tar" | cut -f1)"
+	done
+done
