@@ -44,7 +44,7 @@ int sn_may_probe(struct sn_packet *packet, __u64 gap_ns)
 	if (!peer || !(peer->rights & SN_MAY_PROBE))
 		return SN_PROBE_REFUSED;
 	next = peer->next_probe_ns > packet->now_ns ? peer->next_probe_ns : packet->now_ns;
-	if (next - packet->now_ns >= gap_ns * SN_PROBE_BURST)
+	if (next - packet->now_ns > gap_ns * (SN_PROBE_BURST - 1))
 		return SN_PROBE_TOO_FAST;
 	peer->next_probe_ns = next + gap_ns;
 	return SN_PROBE_GRANTED;

@@ -18,6 +18,7 @@ CPUS: Final = maps.cpus()
 
 XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
 CLASSES: Final = 16
+OTHERS: Final = frozenset({"sn_queue_place", "sn_sojourn"})  # of the queue, which no program here touches
 ONE: Final = 65536
 POLICE, MARK, QUEUE = 1, 2, 4
 MAY_TUNNEL, MAY_PROBE = 1, 2
@@ -33,6 +34,17 @@ class DataPlane:
         self.reason_names = {
             number: name.removeprefix("SN_REASON_") for name, number in layout.constants(OBJECT, "sn_reason").items()
         }
+
+    def forget(self) -> None:
+        """Empty every map: as good as a fresh load, and a hundred times faster."""
+        for name, each in self.object.maps.items():
+            if name.startswith(".") or name in OTHERS:
+                continue
+            if each.shape.kind == maps.ARRAY:
+                each.view(writable=True)[...] = np.zeros((), each.value)
+            else:
+                for key in list(each.keys()):
+                    each.delete(key)
 
     def run(self, frame: bytes, repeat: int = 1) -> tuple[int, bytes]:
         """Verdict and bytes, as the next in line gets them."""

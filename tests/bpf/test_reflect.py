@@ -1,0 +1,136 @@
+"""A balancer's probe comes back as an answer, at a bounded rate, and only to those who may ask."""
+
+import struct
+import time
+
+import pytest
+
+from support.data_plane.agent import MAY_PROBE, MAY_TUNNEL, XDP_DROP, XDP_PASS, XDP_TX
+from support.frames import (
+    CLIENT4,
+    CLIENT6,
+    HERE,
+    SERVER4,
+    SERVER6,
+    SERVICE_VLAN,
+    THERE,
+    VLAN,
+    ethernet,
+    ipv4,
+    ipv6,
+    udp,
+    udp4,
+)
+
+ASK, ANSWER = 1, 2
+MAGIC, VERSION, PORT = 0x534E5031, 1, 18471
+ENDS4, ENDS6 = (CLIENT4, SERVER4), (CLIENT6, SERVER6)
+
+
+def payload(kind: int = ASK, *, magic: int = MAGIC, version: int = VERSION, extra: bytes = b"") -> bytes:
+    return struct.pack("!IBBHIIQ", magic, version, kind, 7, 4711, 0, 123456789) + extra
+
+
+def asked(body: bytes, ends=ENDS4, *, port: int = PORT, summed: bool = True, vlans=()) -> bytes:
+    datagram = udp(body, source_port=33000, destination_port=port, ends=ends if summed else None)
+    packet = ipv4(datagram, ttl=9) if ends == ENDS4 else ipv6(datagram, hops=9)
+    return ethernet(packet, vlans=vlans)
+
+
+def answered(body: bytes, ends=ENDS4, *, summed: bool = True, vlans=()) -> bytes:
+    """What must come out: ends, ports and addresses turned, hops fresh, and every sum right from scratch."""
+    back = ends[::-1]
+    datagram = udp(body, source_port=PORT, destination_port=33000, ends=back if summed else None)
+    source, destination = back
+    packet = (ipv4 if ends == ENDS4 else ipv6)(datagram, source=source, destination=destination)
+    raw = ethernet(packet, vlans=vlans)
+    return THERE + HERE + raw[12:]
+
+
+@pytest.fixture
+def node(load_plane):
+    plane = load_plane(sn_probes_on=1, sn_tunnels_on=1)
+    plane.allow("192.0.2.0/24", MAY_PROBE | MAY_TUNNEL)
+    plane.allow("2001:db8::/32", MAY_PROBE)
+    return plane
+
+
+@pytest.mark.parametrize("ends", [ENDS4, ENDS6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("vlans", [(), [(VLAN, 5)], [(SERVICE_VLAN, 5), (VLAN, 6)]], ids=["untagged", "VLAN", "QinQ"])
+@pytest.mark.parametrize("extra", [b"", b"odd", bytes(100)])
+def test_a_probe_comes_back_as_an_answer(node, ends, vlans, extra):
+    sent = asked(payload(extra=extra), ends, vlans=vlans)
+    assert node.run(sent) == (XDP_TX, answered(payload(ANSWER, extra=extra), ends, vlans=vlans))
+    assert node.reasons() == {"PROBE_REFLECTED": 1}
+    assert node.cell()["packets"] == 0, "a probe is no traffic"
+    assert node.flows() == []
+
+
+def test_a_probe_without_a_sum_stays_without(node):
+    assert node.run(asked(payload(), summed=False)) == (XDP_TX, answered(payload(ANSWER), summed=False))
+
+
+def test_an_answer_is_not_answered(node):
+    """Or two nodes would send one probe to and fro for ever."""
+    sent = asked(payload(ANSWER))
+    assert node.run(sent) == (XDP_PASS, sent)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(asked(payload(magic=1)), id="another magic"),
+        pytest.param(asked(payload(version=2)), id="another version"),
+        pytest.param(asked(payload(0)), id="no kind that we know"),
+        pytest.param(asked(payload(), port=PORT - 1), id="another port"),
+        pytest.param(asked(payload()[:-1]), id="too short"),
+        pytest.param(udp4(), id="other traffic"),
+    ],
+)
+def test_what_is_no_probe_goes_on_as_traffic(node, frame):
+    assert node.run(frame) == (XDP_PASS, frame)
+    assert node.reasons() == {"NO_ORDER": 1}
+
+
+def test_a_stranger_gets_no_answer(load_plane):
+    plane = load_plane(sn_probes_on=1)
+    plane.allow("192.0.2.7/32", MAY_TUNNEL)
+    sent = asked(payload())
+    assert plane.run(sent) == (XDP_PASS, sent)
+    assert plane.reasons() == {"PROBE_FOREIGN": 1}
+
+
+def test_the_longest_prefix_decides(node):
+    node.allow("192.0.2.7/32", 0)
+    assert node.run(asked(payload()))[0] == XDP_PASS
+
+
+def test_probes_are_not_answered_where_that_is_off(load_plane):
+    plane = load_plane()
+    plane.allow("192.0.2.0/24", MAY_PROBE)
+    sent = asked(payload())
+    assert plane.run(sent) == (XDP_PASS, sent)
+    assert plane.reasons() == {"NO_ORDER": 1}
+
+
+def test_a_source_that_asks_too_fast_is_answered_no_more(load_plane):
+    plane = load_plane(sn_probes_on=1, sn_probe_gap_ns=10**9)
+    plane.allow("192.0.2.0/24", MAY_PROBE)
+    verdicts = [plane.run(asked(payload()))[0] for _ in range(40)]
+    assert verdicts == [XDP_TX] * 32 + [XDP_DROP] * 8
+    assert plane.reasons() == {"PROBE_REFLECTED": 32, "PROBE_OVER_RATE": 8}
+
+
+def test_the_rate_recovers(load_plane):
+    plane = load_plane(sn_probes_on=1, sn_probe_gap_ns=10_000_000)
+    plane.allow("192.0.2.0/24", MAY_PROBE)
+    while plane.run(asked(payload()))[0] == XDP_TX:
+        pass
+    time.sleep(0.02)
+    assert plane.run(asked(payload()))[0] == XDP_TX
+
+
+def test_a_probe_through_the_tunnel_is_answered_straight(node):
+    inside = asked(payload())
+    sent = ethernet(ipv4(inside[14:], protocol=4, destination="198.51.100.1"))
+    assert node.run(sent) == (XDP_TX, answered(payload(ANSWER)))
