@@ -1,5 +1,6 @@
 """Pytest plugin: a control plane and clusters for every rung that asks for one; `--cluster` says whose."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -50,12 +51,11 @@ def cluster_choice(request: pytest.FixtureRequest) -> Choice:
 @pytest.fixture(scope="module")
 def new_cluster(cluster_choice: Choice) -> Iterator[Callable[[Sequence[NodeSpec]], Cluster]]:
     """Starts clusters of the chosen provider; they end with the module that asked."""
-    started: list[Cluster] = []
+    with contextlib.ExitStack() as started:
 
-    def start(specs: Sequence[NodeSpec]) -> Cluster:
-        started.append(cluster_choice.start(specs))
-        return started[-1]
+        def start(specs: Sequence[NodeSpec]) -> Cluster:
+            cluster = cluster_choice.start(specs)
+            started.callback(cluster.close)
+            return cluster
 
-    yield start
-    for cluster in reversed(started):
-        cluster.close()
+        yield start
