@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sentinel_bpf import attach, layout, pins
 from sentinel_bpf import object as bpf_object
+from sentinel_bpf.agent import SHARDED
 from sentinel_bpf.buffer.htb import HtbBuffer
 from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, QueueClass
 from sentinel_bpf.buffer.programs import PROGRAMS, QueuePrograms
-from sentinel_bpf.maps import cpus
 from sentinel_bpf.probe import BPFFS
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core import orders
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 OBJECT = Path(__file__).parents[2] / "bpf" / "build" / "agent.bpf.o"
 LEASE_NS = 500_000_000
-PER_CPU_MAPS = ("sn_cells", "sn_shapes", "sn_sojourn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,7 @@ def attached(device: str, rate_bytes_per_s: int, ports: Mapping[int, int]) -> It
     pins.mount()
     _remove_pins_of_the_dead()
     where = pins.folder(BPFFS, f"lab-{os.getpid()}", bpf_object.ABI_VERSION)
-    sizes = {name: cpus() * CLASSES for name in PER_CPU_MAPS}
-    options = bpf_object.Options(max_entries=sizes, programs=PROGRAMS | {"sn_ingress"})
+    options = bpf_object.Options(sharded=SHARDED, programs=PROGRAMS | {"sn_ingress"})
     with bpf_object.load(OBJECT, options) as agent:
         RuleSet(agent).replace([_to_port(port, class_id) for port, class_id in ports.items()])
         programs = QueuePrograms(agent)

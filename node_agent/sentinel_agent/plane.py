@@ -13,13 +13,13 @@ import structlog
 
 from sentinel_api.errors import Unsupported
 from sentinel_api.v1alpha1.profiles import PROFILES
-from sentinel_bpf import attach, layout, pins
+from sentinel_bpf import attach, pins
 from sentinel_bpf import object as bpf_object
+from sentinel_bpf.agent import SHARDED
 from sentinel_bpf.buffer import programs as queue_programs
 from sentinel_bpf.buffer.htb import HtbBuffer
 from sentinel_bpf.buffer.observe import ObserveBuffer
-from sentinel_bpf.buffer.port import CLASSES, UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
-from sentinel_bpf.maps import cpus
+from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import compiled
 
@@ -135,14 +135,9 @@ def _queue(place: Place, loaded: Object, config: NodeConfig) -> Buffer:
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
     ingress = place.interface.direction is Direction.INGRESS
     programs = {"sn_ingress", "sn_dequeued"} | ({"sn_classify"} if ingress else set())
-    reasons = layout.constants(place.object_path, "sn_reason")["SN_REASONS"]
-    sizes = {"sn_cells": cpus() * CLASSES, "sn_shapes": cpus() * CLASSES, "sn_reasons": cpus() * reasons}
     return bpf_object.Options(
-        max_entries={
-            **sizes,
-            **queue_programs.map_sizes(CLASSES),
-            "sn_flows": config.data_plane.max_flows,
-        },
+        max_entries={"sn_flows": config.data_plane.max_flows},
+        sharded=SHARDED,
         programs=frozenset(programs),
         pins=_folder(place),
         replace_pins=True,
