@@ -42,6 +42,10 @@ LIKELY: Final = 0.5
 YIELDING_DROP_COST: Final = 20
 """Classes whose lost byte costs no more than this many held ones (bulk, telemetry) are drained for others."""
 
+FORECAST_OUTLASTS_NS: Final = 1_000_000_000
+"""Room for a likely burst stays its due so long after it stopped being likely. A forecast foretells onsets: it goes
+silent when the burst begins, and what was drained must not fill again while the burst is arriving."""
+
 FORECAST_MAX_AGE_NS: Final = 5 * PERIOD_NS
 """An older forecast is expired, as long as a lease lives; so is one from the future."""
 
@@ -132,6 +136,9 @@ class Held:
     """Without what was lent."""
     needed_ns: Ints
     arrivals: Floats
+    foreseen_bytes: Ints
+    foreseen_ns: Ints
+    """What the last likely burst was due, and when it was last likely."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,21 +166,21 @@ class Allocation:
 def start(now_ns: int) -> Held:
     """Before the first tick nothing is held, and there is no earlier rate to take a slope from."""
     zeros = np.zeros(CLASSES, np.int64)
-    return Held(zeros, zeros, needed_ns=np.full(CLASSES, now_ns), arrivals=np.full(CLASSES, np.nan))
+    now = np.full(CLASSES, now_ns)
+    return Held(zeros, zeros, needed_ns=now, arrivals=np.full(CLASSES, np.nan), foreseen_bytes=zeros, foreseen_ns=now)
 
 
 def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) -> Allocation:
     """One tick. Without an outlook, or with an expired one, it is the reactive rule with hysteresis."""
     cap = _bytes(limits.max_delay_us * _rates(seen.drain) / 1e6, round_up=False)
-    chance, burst_room = _expected(limits, seen, outlook)
+    expected = _expected(limits, seen, outlook, held)
     present = np.where(seen.measured, _reactive_need(seen, held), held.limit_bytes)
     floor = np.maximum(limits.floor_bytes, seen.flow_floor_bytes)
     floors = _share(limits, np.zeros_like(cap), np.minimum(floor, cap))
     reacted = _share(limits, floors, np.minimum(present, cap))
-    hedged = np.where(burst_room > 0, seen.backlog_bytes + burst_room, 0)
     within_step = np.maximum(np.minimum(held.limit_bytes + limits.grow_step_bytes, cap), reacted)
-    wanted = np.minimum(hedged, within_step)
-    justified, draining = _pre_drained(limits, chance, floors, reacted, wanted)
+    wanted = np.minimum(expected.due_bytes, within_step)
+    justified, draining = _pre_drained(limits, expected.likely, floors, reacted, wanted)
 
     needed_ns = np.where(justified >= held.kept_bytes, seen.now_ns, held.needed_ns)
     resting = seen.now_ns - needed_ns < limits.refractory_ns
@@ -187,14 +194,23 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
     return Allocation(
         limit_bytes=limit,
         cap_bytes=cap,
-        why=_why(seen, limit, (floors, *stages), cap, np.maximum(np.maximum(present, hedged), floor), draining),
-        burst=(chance >= LIKELY) | ((seen.arrivals > seen.drain) & (seen.backlog_bytes > floors)),
+        why=_why(
+            seen, limit, (floors, *stages), cap, np.maximum(np.maximum(present, expected.due_bytes), floor), draining
+        ),
+        burst=expected.likely | ((seen.arrivals > seen.drain) & (seen.backlog_bytes > floors)),
         draining=draining,
         static_bytes=floors,
         reactive_bytes=_into_free_memory(limits, seen, floors, (reacted,)),
         forecast_bytes=justified,
         lent_bytes=np.maximum(limit - kept, 0),
-        held=Held(limit, np.minimum(kept, limit), needed_ns, np.where(seen.measured, seen.arrivals, held.arrivals)),
+        held=Held(
+            limit_bytes=limit,
+            kept_bytes=np.minimum(kept, limit),
+            needed_ns=needed_ns,
+            arrivals=np.where(seen.measured, seen.arrivals, held.arrivals),
+            foreseen_bytes=expected.foreseen_bytes,
+            foreseen_ns=expected.foreseen_ns,
+        ),
     )
 
 
@@ -205,15 +221,34 @@ def _reactive_need(seen: Seen, held: Held) -> Ints:
     return _bytes(need, round_up=True)
 
 
-def _expected(limits: Limits, seen: Seen, outlook: Outlook | None) -> tuple[Floats, Ints]:
-    """The trusted chance of a burst soon, and the room it is worth; nothing when the forecast is missing or expired."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expected:
+    """What the forecast asks for: total room due, for whom a burst is likely, and what the next tick must remember."""
+
+    due_bytes: Ints
+    likely: Bools
+    foreseen_bytes: Ints
+    foreseen_ns: Ints
+
+
+def _expected(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) -> _Expected:
+    """Nothing is due when the forecast is missing or expired, nor where it is not trusted."""
     if outlook is None or not 0 <= seen.now_ns - outlook.forecast.made_ns <= FORECAST_MAX_AGE_NS:
-        return np.zeros(CLASSES), np.zeros(CLASSES, np.int64)
-    chance = outlook.forecast.burst_within(LEAD_SECONDS) * np.where(
-        outlook.trust > 0, np.minimum(outlook.trust, 1.0), 0.0
-    )
+        nobody = np.zeros(CLASSES, np.bool_)
+        return _Expected(np.zeros(CLASSES, np.int64), nobody, held.foreseen_bytes, held.foreseen_ns)
+    trust = np.where(outlook.trust > 0, np.minimum(outlook.trust, 1.0), 0.0)
+    chance = outlook.forecast.burst_within(LEAD_SECONDS) * trust
     room = hedge.room_bytes(chance, outlook.forecast.magnitude_bytes, limits.drop_cost.astype(np.float64))
-    return chance, _bytes(room, round_up=True)
+    wanted = np.where(room > 0, seen.backlog_bytes + _bytes(room, round_up=True), 0)
+    likely = chance >= LIKELY
+    lasting = (trust > 0) & (held.foreseen_bytes > 0) & (seen.now_ns - held.foreseen_ns < FORECAST_OUTLASTS_NS)
+    renewed = likely & ((wanted >= held.foreseen_bytes) | ~lasting)
+    return _Expected(
+        due_bytes=np.where(lasting, np.maximum(wanted, held.foreseen_bytes), wanted),
+        likely=likely | lasting,
+        foreseen_bytes=np.where(renewed, wanted, held.foreseen_bytes),
+        foreseen_ns=np.where(renewed, seen.now_ns, held.foreseen_ns),
+    )
 
 
 def _share(limits: Limits, granted: Ints, wanted: Ints) -> Ints:
@@ -222,12 +257,12 @@ def _share(limits: Limits, granted: Ints, wanted: Ints) -> Ints:
     return granted + fill(left, np.maximum(wanted - granted, 0), limits.priority, limits.weight)
 
 
-def _pre_drained(limits: Limits, chance: Floats, floors: Ints, reacted: Ints, wanted: Ints) -> tuple[Ints, Bools]:
+def _pre_drained(limits: Limits, likely: Bools, floors: Ints, reacted: Ints, wanted: Ints) -> tuple[Ints, Bools]:
     """The forecast's stage, and who gives way: where the pool falls short of a likely burst, yielding classes of a
     later priority give what they have above their floor, the last priority first."""
     granted = _share(limits, reacted, wanted)
     yielding = limits.drop_cost <= YIELDING_DROP_COST
-    short = np.where((chance >= LIKELY) & ~yielding, np.maximum(wanted - granted, 0), 0)
+    short = np.where(likely & ~yielding, np.maximum(wanted - granted, 0), 0)
     draining = np.zeros(CLASSES, np.bool_)
     if not short.any():
         return granted, draining

@@ -68,7 +68,14 @@ class Worlds:
 
     def held(self):
         limit = self.sizes()
-        return Held(limit, limit // self.random.integers(1, 4), NOW - self.random.integers(0, 4 * S, 16), self.rates())
+        return Held(
+            limit_bytes=limit,
+            kept_bytes=limit // self.random.integers(1, 4),
+            needed_ns=NOW - self.random.integers(0, 4 * S, 16),
+            arrivals=self.rates(),
+            foreseen_bytes=self.sizes() * self.random.integers(0, 2, 16),
+            foreseen_ns=NOW - self.random.integers(0, 2 * S, 16),
+        )
 
     def world(self):
         """Arguments of `allocate`."""
@@ -342,6 +349,17 @@ def test_idle_room_is_lent_evenly_up_to_the_calm_size_and_recalled_on_demand():
     burst = seen(arrivals=(1.2e8, 1e6), backlog=(32 * KIB, 0))
     recalled = allocate(replace(lending, pool_bytes=140 * KIB), burst, None, made.held)
     assert ordered(recalled) == [132 * KIB, 8 * KIB]
+
+
+def test_room_for_a_likely_burst_outlasts_the_forecast_of_its_onset_against_a_standing_queue():
+    made = allocate(limits(), seen(backlog=(0, 400 * KIB)), burst_for(1), start(NOW))
+    sizes = []
+    for tick in range(1, 14):
+        now_ns = NOW + tick * PERIOD_NS
+        quiet = Outlook(replace(burst_for(1, chance=0.0).forecast, made_ns=now_ns), np.ones(16))
+        made = allocate(limits(), seen(backlog=(0, 900 * KIB), now_ns=now_ns), quiet, made.held)
+        sizes.append(int(made.forecast_bytes[1]))
+    assert sizes == [600 * KIB] * 9 + [32 * KIB] * 4
 
 
 def test_a_class_that_was_not_measured_stays_as_it_was():
