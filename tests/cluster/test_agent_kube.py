@@ -1,0 +1,118 @@
+"""The agent's three verbs against a real API server: what it reads, what it follows, what it tells."""
+
+import queue
+from urllib.parse import urlsplit
+
+import pytest
+
+from sentinel_agent.follow import Command, Follower
+from sentinel_agent.kube import Access, Api
+from sentinel_agent.tell import Teller
+from sentinel_api.errors import Invalid, Transient
+from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, DataPlaneStatus
+from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE, NodeConfig, config_map_name
+from support.cluster.processes import wait_until
+
+NODE = "agent-node"
+NODES = "/apis/sentinel.io/v1alpha1/buffernodes"
+SMALL = NodeConfig.parse({"trafficClasses": [{"name": "db", "match": [{"port": 5432}]}]})
+LARGE = NodeConfig.parse({"pool": {"maxBytes": 20_000_000}})
+
+
+@pytest.fixture
+def api(kinds, tmp_path):
+    return api_of(kinds.plane, tmp_path, kinds.plane.token)
+
+
+def api_of(plane, folder, token):
+    at = urlsplit(plane.url)
+    (folder / "token").write_text(token)
+    return Api(Access(at.hostname, at.port, folder / "token", plane.pki.root))
+
+
+@pytest.fixture
+def ordered(kinds):
+    """Orders as the operator writes them: a configuration by its content, and a BufferNode that names it."""
+    plane = kinds.plane
+
+    def order(config, text=None, state="Active"):
+        name = config_map_name("front", config.digest)
+        body = {"metadata": {"name": name}, "data": {CONFIG_FILE: text or config.text}}
+        plane.request("POST", "/api/v1/namespaces/default/configmaps", body)
+        spec = {
+            "clusterRef": {"namespace": "default", "name": "front"},
+            "configDigest": config.digest,
+            "desiredState": state,
+        }
+        manifest = {
+            "apiVersion": "sentinel.io/v1alpha1",
+            "kind": "BufferNode",
+            "metadata": {"name": NODE},
+            "spec": spec,
+        }
+        status, answer = plane.request("POST", NODES, manifest)
+        if status == 409:
+            status, answer = plane.request(
+                "PATCH", f"{NODES}/{NODE}", {"spec": spec}, content_type="application/merge-patch+json"
+            )
+        assert status in (200, 201), answer
+
+    yield order
+    plane.kubectl("delete", "buffernodes", NODE, "--ignore-not-found")
+    plane.kubectl("delete", "configmaps", "-n", "default", "--all")
+
+
+def test_what_is_not_there_is_none(api):
+    assert api.get("/api/v1/namespaces/default/configmaps/nothing") is None
+
+
+def test_what_is_forbidden_is_for_a_person_to_mend(kinds, tmp_path):
+    nobody = api_of(kinds.plane, tmp_path, kinds.plane.token_for("nobody"))
+    with pytest.raises(Invalid, match=r"refuses .*secrets with 403"):
+        nobody.get("/api/v1/secrets")
+
+
+def test_a_server_that_is_away_may_come_back(kinds, tmp_path):
+    (tmp_path / "token").write_text("x")
+    away = Api(Access("127.0.0.1", 1, tmp_path / "token", kinds.plane.pki.root), timeout_s=1)
+    with pytest.raises(Transient, match="does not answer"):
+        away.get("/api")
+
+
+def test_orders_arrive_with_the_configuration_they_name_and_follow_each_change(api, ordered):
+    commands: queue.Queue[Command] = queue.Queue()
+    follower = Follower(api, NODE, commands.put)
+    follower.start()
+    ordered(SMALL)
+    assert commands.get(timeout=30).config == SMALL
+    ordered(LARGE, state="Detached")
+    second = commands.get(timeout=30)
+    assert (second.config, second.spec.desired_state) == (LARGE, "Detached")
+    follower.stop()
+
+
+def test_a_configuration_that_was_tampered_with_is_never_obeyed(api, ordered):
+    commands: queue.Queue[Command] = queue.Queue()
+    follower = Follower(api, NODE, commands.put)
+    ordered(SMALL, text=LARGE.text)
+    follower.start()
+    with pytest.raises(queue.Empty):
+        commands.get(timeout=3)
+    follower.stop()
+
+
+def test_the_status_is_told_at_once_when_it_is_waited_for_and_the_last_word_at_the_end(api, kinds, ordered):
+    ordered(SMALL)
+    states = {"now": BufferNodeStatus(state="Active", data_plane=DataPlaneStatus(tier="B", reason="Htb"))}
+    teller = Teller(api, NODE, lambda: states["now"])
+    teller.report_seconds = 600
+    teller.start()
+    stored = lambda: kinds.plane.request("GET", f"{NODES}/{NODE}")[1].get("status") or {}  # noqa: E731
+    wait_until("the first status", lambda: stored().get("state") == "Active", 30)
+    states["now"] = BufferNodeStatus(state="Detached")
+    teller.hurry()
+    wait_until("the change", lambda: stored().get("state") == "Detached", 30)
+    assert "dataPlane" not in stored(), "what went away is gone"
+    states["now"] = BufferNodeStatus(state="Draining")
+    teller.stop()
+    assert stored()["state"] == "Draining"

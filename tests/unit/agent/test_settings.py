@@ -1,0 +1,28 @@
+"""How the process reads its environment."""
+
+import pytest
+
+from sentinel_agent.settings import settings
+from sentinel_api.errors import Invalid
+
+
+def test_pins_of_two_nodes_on_one_host_do_not_meet():
+    one, two = (settings({"SENTINEL_NODE_NAME": name, "SENTINEL_BPFFS": "/b"}) for name in ("n1", "n2"))
+    assert one.pins != two.pins
+
+
+def test_a_bpffs_takes_no_dots():
+    assert "." not in settings({"SENTINEL_NODE_NAME": "n1.example.org", "SENTINEL_BPFFS": "/b"}).pins.name
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({"SENTINEL_METRICS_PORT": "http"}, "SENTINEL_METRICS_PORT is 'http': use a port up to 65535"),
+        ({"SENTINEL_DEBUG_PORT": "70000"}, "SENTINEL_DEBUG_PORT is '70000': use a port up to 65535"),
+        ({"SENTINEL_LOG_LEVEL": "loud"}, "SENTINEL_LOG_LEVEL is 'loud': use one of Debug, Info, Warning, Error"),
+    ],
+)
+def test_a_mistake_is_one_sentence(env, sentence):
+    with pytest.raises(Invalid, match=sentence):
+        settings(env)
