@@ -35,19 +35,21 @@ static __always_inline void turn_window(struct sn_source *source, __u64 now)
 int sn_blame(struct sn_packet *packet, __u32 packets)
 {
 	struct sn_source fresh = {}, *source;
+	__u8 address[sizeof(packet->key.source)]; /* before 6.3 a key must lie on the stack */
 	__u64 syn;
 
 	if (!packet)
 		return 0;
 	syn = !!(packet->flags & SN_SYN);
-	source = bpf_map_lookup_elem(&sn_sources, packet->key.source);
+	__builtin_memcpy(address, packet->key.source, sizeof(address));
+	source = bpf_map_lookup_elem(&sn_sources, address);
 	if (!source) {
 		fresh.window_ns = packet->now_ns;
 		fresh.packets = packets;
 		fresh.syns = syn;
 		fresh.window_packets = packets;
 		fresh.window_syns = syn;
-		bpf_map_update_elem(&sn_sources, packet->key.source, &fresh, BPF_NOEXIST);
+		bpf_map_update_elem(&sn_sources, address, &fresh, BPF_NOEXIST);
 		return 0;
 	}
 	turn_window(source, packet->now_ns);
