@@ -59,6 +59,16 @@ static __always_inline void reverse(struct sn_flow_key *to, const struct sn_flow
 	to->destination_port = from->source_port;
 }
 
+/* Unless an echo is still awaited; one that was lost is forgotten after a while. */
+static __always_inline void expect_echo(struct sn_flow *flow, const struct sn_packet *packet)
+{
+	flow->timestamp_out = packet->timestamp;
+	if (flow->echo_ns && packet->now_ns - flow->echo_ns < ECHO_LOST_NS)
+		return;
+	flow->echo_value = packet->timestamp;
+	flow->echo_ns = packet->now_ns;
+}
+
 /* The other direction will carry this packet's timestamp back; its entry measures how long that takes. */
 static __always_inline void await_echo(const struct sn_packet *packet)
 {
@@ -67,10 +77,8 @@ static __always_inline void await_echo(const struct sn_packet *packet)
 
 	reverse(&other, &packet->key);
 	flow = bpf_map_lookup_elem(&sn_flows, &other);
-	if (!flow || (flow->echo_ns && packet->now_ns - flow->echo_ns < ECHO_LOST_NS))
-		return;
-	flow->echo_value = packet->timestamp;
-	flow->echo_ns = packet->now_ns;
+	if (flow)
+		expect_echo(flow, packet);
 }
 
 static __always_inline void follow_timestamps(struct sn_flow *flow, const struct sn_packet *packet)
@@ -209,7 +217,7 @@ static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet
 	return flow->class_id;
 }
 
-static __always_inline int begin(struct sn_packet *packet)
+static __always_inline int begin(struct sn_packet *packet, const struct sn_flow_key *key)
 {
 	struct sn_flow flow = {};
 	__u64 now = packet->now_ns;
@@ -223,7 +231,7 @@ static __always_inline int begin(struct sn_packet *packet)
 	flow.previous_ns = now;
 	packet->flags |= SN_NEW_FLOW;
 	update(&flow, packet);
-	bpf_map_update_elem(&sn_flows, &packet->key, &flow, BPF_NOEXIST);
+	bpf_map_update_elem(&sn_flows, key, &flow, BPF_NOEXIST);
 	if (sn_sources_on && !(packet->flags & SN_SYN))
 		sn_blame(packet, 1);
 	return flow.class_id;
@@ -231,21 +239,38 @@ static __always_inline int begin(struct sn_packet *packet)
 
 int sn_track(struct sn_packet *packet)
 {
+	struct sn_flow_key key;
 	struct sn_flow *flow;
 
 	if (!packet)
 		return SN_UNMATCHED;
-	flow = bpf_map_lookup_elem(&sn_flows, &packet->key);
+	key = packet->key; /* before 6.3 a key must lie on the stack */
+	flow = bpf_map_lookup_elem(&sn_flows, &key);
 	if (!flow)
-		return begin(packet);
+		return begin(packet, &key);
 	update(flow, packet);
 	return class_by_cache(flow, packet);
 }
 
-/* The host's own answer, seen on its way out: what comes back for it will tell the round trip to the client. */
-int sn_sent(struct sn_packet *packet)
+/*
+ * A packet on its way out belongs to the flow that it answers: that flow's class is its own, and where it carries a
+ * timestamp, the echo of it will tell the round trip to the client. The rules, too, are asked as if it came in.
+ */
+int sn_answered(struct sn_packet *packet)
 {
-	if (packet && (packet->flags & SN_TIMESTAMPS))
-		await_echo(packet);
-	return 0;
+	struct sn_flow_key answered;
+	struct sn_flow *flow;
+
+	if (!packet)
+		return SN_UNMATCHED;
+	reverse(&answered, &packet->key);
+	packet->key = answered;
+	flow = bpf_map_lookup_elem(&sn_flows, &answered);
+	if (!flow)
+		return sn_class_of(packet);
+	if ((packet->flags & SN_TIMESTAMPS) && packet->timestamp != flow->timestamp_out)
+		expect_echo(flow, packet);
+	if (flow->rules_generation != (__u32)sn_generation() || flow->dscp != packet->dscp)
+		return sn_class_of(packet);
+	return flow->class_id;
 }

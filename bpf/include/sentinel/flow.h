@@ -49,7 +49,7 @@ struct sn_flow {
 	__u32 echo_value;
 	__u32 rtt_us; /* smoothed; zero while unknown */
 	__u32 rtt_min_us;
-	__u32 _pad;
+	__u32 timestamp_out; /* last value that was sent to this flow's source */
 	__u64 first_ns;
 	__u64 throughput_Bps; /* over the sliding window */
 	__u64 bdp_bytes;

@@ -29,7 +29,8 @@ int sn_generation(void);
 
 /* flow.bpf.c: remembers the flow, and names the packet's class from its entry or from the rules. */
 int sn_track(struct sn_packet *packet);
-int sn_sent(struct sn_packet *packet);
+/* The class of a packet on its way out; its key is turned into that of the flow it answers. */
+int sn_answered(struct sn_packet *packet);
 
 /* source.bpf.c: packet and SYN rate of a source. */
 int sn_blame(struct sn_packet *packet, __u32 packets);

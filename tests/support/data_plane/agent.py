@@ -51,6 +51,11 @@ class DataPlane:
         ran = testrun.run(self.program, frame, repeat=repeat)
         return ran.action, ran.data
 
+    def send(self, frame: bytes, repeat: int = 1) -> tuple[int, bytes]:
+        """The same of the egress program."""
+        ran = testrun.run_tc(self.program, frame, repeat=repeat)
+        return ran.action, ran.data
+
     def meta(self, frame: bytes) -> bytes:
         return testrun.run(self.program, frame).meta
 
@@ -82,6 +87,10 @@ class DataPlane:
     def cell(self, class_id: int = 0) -> dict[str, int]:
         """The class's counters, summed over CPUs."""
         mine = self._cells[class_id::CLASSES]
+        return {name: int(mine[name].sum()) for name in mine.dtype.names if not name.startswith("_")}
+
+    def out_cell(self, class_id: int = 0) -> dict[str, int]:
+        mine = self.object.map("sn_out_cells").view()[class_id::CLASSES]
         return {name: int(mine[name].sum()) for name in mine.dtype.names if not name.startswith("_")}
 
     def shape(self, class_id: int, name: str) -> list[int]:
