@@ -28,7 +28,7 @@ FOLLOW = ("setpriv", "--pdeathsig", "KILL")  # however the lane ends, nothing of
 ACCEL = "tcg,thread=single,tb-size=512"
 CPU = "max,-avx,-avx2"  # both cost more to emulate than they save
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on"
+    "console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on no_timer_check"
     # QEMU 7.2 loses the flags of a cmpxchg16b that an interrupt follows, and every second boot of 6.12 died of it. The
     # kernel does without; programs must go on seeing it, since numpy asks for it.
     " clearcpuid=cx16"
