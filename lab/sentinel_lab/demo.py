@@ -15,6 +15,7 @@ from sentinel_lab import view
 from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.namespaces import require_root
 from sentinel_lab.policies import POLICIES
+from sentinel_lab.product import PRODUCT
 from sentinel_lab.report import COLUMNS, page, row, sentence
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.traffic.patterns import PATTERNS
@@ -29,7 +30,9 @@ FRAMES_PER_SECOND = 8
 @click.command()
 @click.option("--seconds", default=30.0, show_default=True, help="How long traffic is sent.")
 @click.option("--pattern", default="periodic", show_default=True, help=f"One of {', '.join(sorted(PATTERNS))}.")
-@click.option("--policy", default="reactive-100ms", show_default=True, help=f"One of {', '.join(sorted(POLICIES))}.")
+@click.option(
+    "--policy", default=PRODUCT, show_default=True, help=f"{PRODUCT} (our agent), {', '.join(sorted(POLICIES))}."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object and no live view.")
 def demo(seconds: float, pattern: str, policy: str, as_json: bool) -> None:
     """Watch one buffer node absorb bursts: real XDP, a real queue, in network namespaces of its own.

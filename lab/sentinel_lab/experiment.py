@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentinel_lab.loop import ThinLoop
 from sentinel_lab.policies import policy as policy_named
+from sentinel_lab.product import PRODUCT, AgentProcess
 from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentinel_lab.history import History
+    from sentinel_lab.namespaces import Namespace
     from sentinel_lab.scenario import Scenario, TrafficClass
 
 LOOK_SECONDS = 0.125
@@ -79,7 +81,8 @@ class Run:
 def check(plan: Plan) -> None:
     """Bad arguments are refused before anything is built."""
     schedule(plan.pattern, plan.seconds, plan.seed)
-    policy_named(plan.policy, plan.scenario)
+    if plan.policy != PRODUCT:
+        policy_named(plan.policy, plan.scenario)
 
 
 def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) -> Run:
@@ -89,7 +92,7 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
     with (
         built(SINGLE_BOTTLENECK) as spaces,
         tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder,
-        ThinLoop(spaces[NODE], scenario, policy_named(plan.policy, scenario)) as loop,
+        _controller(plan, spaces[NODE], Path(folder)) as loop,
     ):
         order = SendOrder(
             namespace=spaces[SENDER].name,
@@ -106,6 +109,13 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
                     look(loop.history, start_ns)
             outcome = traffic.outcome()
     return _judged(plan, start_ns, loop.history, outcome)
+
+
+def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentProcess:
+    """The one seam between the product's agent and the rules it is compared with."""
+    if plan.policy == PRODUCT:
+        return AgentProcess(node, plan.scenario, folder)
+    return ThinLoop(node, plan.scenario, policy_named(plan.policy, plan.scenario))
 
 
 def _drained(history: History, scenario: Scenario) -> bool:

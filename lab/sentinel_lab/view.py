@@ -70,8 +70,12 @@ def _strip(plan: Plan, ticks: Sequence[Tick]) -> Group:
 
 
 def _events(history: History, start_ns: int) -> Text:
-    lines = [f"{(event.at_ns - start_ns) / 1e9:6.1f} s  {event.text}" for event in history.events[-EVENTS:]]
-    return Text("\n".join(lines + [""] * (EVENTS - len(lines))), style="dim")
+    """The end of a long sentence, its alternatives, is for the log."""
+    lines = [
+        f"{(event.at_ns - start_ns) / 1e9:6.1f} s  {event.text.partition(';')[0]}" for event in history.events[-EVENTS:]
+    ]
+    padded = lines + [""] * (EVENTS - len(lines))
+    return Text("\n".join(padded), style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _ago(ticks: Sequence[Tick], distance_ns: int) -> Tick:

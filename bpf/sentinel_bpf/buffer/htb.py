@@ -68,7 +68,7 @@ class HtbBuffer:
             return "" if major in (0, self._programs.major) else f"{name} has a foreign root qdisc {kind} {major:x}:"
         if plumbing.has_qdisc(index, "ingress"):
             return f"{name} has a foreign ingress qdisc"
-        return self._foreign_queue(plumbing, _ifb(index))
+        return self._foreign_queue(plumbing, queue_device(index))
 
     def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
         queue = plumbing.index(name)
@@ -87,7 +87,7 @@ class HtbBuffer:
                 raise Invalid(f"cannot queue: {obstacle}")
             device = plumbing.index(self._interface.name)
             assert device is not None
-            self._queue_index = plumbing.ensure_ifb(_ifb(device)) if self._ingress else device
+            self._queue_index = plumbing.ensure_ifb(queue_device(device)) if self._ingress else device
             plumbing.ensure_root(self._queue_index, self._minor(UNMATCHED))
             plumbing.ensure_trunk(self._queue_index, self._interface.rate_bytes_per_s)
             self._lay_out(plumbing, classes)
@@ -161,7 +161,7 @@ class HtbBuffer:
     def detach(self) -> None:
         with Plumbing(self._programs.major) as plumbing:
             device = plumbing.index(self._interface.name)
-            queue = plumbing.index(_ifb(device)) if self._ingress and device is not None else device
+            queue = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
             if device is None or queue is None or plumbing.root(queue)[1] != self._programs.major:
                 return
             if self._ingress:
@@ -191,6 +191,6 @@ class HtbBuffer:
         return (self._programs.major + 1 + class_id) << 16
 
 
-def _ifb(device_index: int) -> str:
+def queue_device(device_index: int) -> str:
     """By index, since a name may be as long as a device name can be."""
     return f"sn-ifb{device_index}"

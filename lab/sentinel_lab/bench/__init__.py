@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one object, and leaves out what it could not measure cleanly."""

@@ -1,0 +1,210 @@
+"""The product's own agent, as a process in the node's namespace; the lab only watches what it does there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any, Self
+from urllib.error import URLError
+
+import yaml
+
+from sentinel_api.errors import Transient
+from sentinel_bpf import layout, pinned, pins
+from sentinel_bpf.buffer.htb import queue_device
+from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.port import CLASSES
+from sentinel_bpf.buffer.wire import Rtnl
+from sentinel_bpf.object import ABI_VERSION
+from sentinel_bpf.probe import BPFFS
+from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.history import Event, History, Tick
+from sentinel_lab.topology import NODE_DEVICE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentinel_lab.namespaces import Namespace
+    from sentinel_lab.scenario import Scenario
+
+PRODUCT = "predictive"
+READY_SECONDS = 60.0
+END_SECONDS = 20.0
+LOOK_SECONDS = 0.05  # twice a tick of the agent, so that no limit it sets is missed
+STATE = "http://127.0.0.1:9466/debug/state"
+STATE_SECONDS = 0.5
+
+
+def configuration(scenario: Scenario) -> dict[str, Any]:
+    """What a user would write for this scenario. The longest wait is what the whole pool takes to drain, so that the
+    pool is the only bound, as it is for the other policies."""
+    longest_ms = min(10_000, scenario.pool_bytes * 1000 // scenario.drain_bytes_per_s)
+    rate = scenario.drain_bytes_per_s * 8
+    return {
+        "trafficClasses": [
+            {
+                "name": each.name,
+                "match": [{"protocol": "UDP", "port": each.port}],
+                "maxDelayMillis": longest_ms,
+                "floorBytes": scenario.floor_bytes if each.resizable else scenario.bystander_bytes,
+                "weight": round(100 * each.guaranteed_share),
+            }
+            for each in scenario.classes
+        ],
+        "classIds": {each.name: each.id for each in scenario.classes},
+        "pool": {"minBytes": 512 * 1024, "maxBytes": scenario.pool_bytes},
+        "dataPlane": {
+            "interfaces": [{"name": NODE_DEVICE, "direction": "Ingress", "rateBitsPerSecond": rate}],
+            "onAgentExit": "Detach",
+        },
+    }
+
+
+class AgentProcess:
+    """Runs inside `with`; a thread of ours in the same namespace reads its pinned maps, its queue and its reasons."""
+
+    def __init__(self, node: Namespace, scenario: Scenario, folder: Path) -> None:
+        self.history = History()
+        self._node = node
+        self._scenario = scenario
+        self._config = folder / "agent.yaml"
+        self._log = folder / "agent.log"
+        self._name = f"lab-{os.getpid()}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._watch, name="watch-agent", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._config.write_text(yaml.safe_dump(configuration(self._scenario)))
+        command = [sys.executable, "-m", "sentinel_agent", "--config", str(self._config)]
+        with self._node.entered(), self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, env=os.environ | {"SENTINEL_NODE_NAME": self._name}, stderr=log, start_new_session=True
+            )
+        self._thread.start()
+        try:
+            self._ready.wait(READY_SECONDS)
+            self.check()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._end()
+        if kind is None:
+            self.check()
+
+    def check(self) -> None:
+        if self._failure:
+            raise self._failure
+        if not self._ready.is_set():
+            raise Transient(f"the agent was not ready after {READY_SECONDS:g} s: {self._last_words()}")
+
+    def _end(self) -> None:
+        """SIGTERM hands everything back (onAgentExit); what that fails to remove goes with the namespace."""
+        self._stop.set()
+        self._thread.join()
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _watch(self) -> None:
+        try:
+            with self._node.entered():
+                watcher = self._found()
+                if watcher is None:
+                    return
+                self._ready.set()
+                while not self._stop.wait(LOOK_SECONDS):
+                    self._alive()
+                    watcher.look(self.history)
+        except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits for this one
+            self._failure = failure
+        finally:
+            self._ready.set()
+
+    def _found(self) -> Watcher | None:
+        device = socket.if_nametoindex(NODE_DEVICE)
+        while not self._stop.wait(LOOK_SECONDS):
+            self._alive()
+            if _state():
+                return Watcher(self._name, socket.if_nametoindex(queue_device(device)), self._scenario)
+        return None
+
+    def _alive(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            raise Transient(f"the agent ended with exit code {self._process.returncode}: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class Watcher:
+    """Reads; belongs to the thread that made it."""
+
+    def __init__(self, node_name: str, queue_index: int, scenario: Scenario) -> None:
+        where = pins.folder(BPFFS / f"sentinel_{node_name}", f"agent_{NODE_DEVICE}", ABI_VERSION)
+        with pinned.maps(OBJECT, where) as found:
+            self._cells = found["sn_cells"].view()
+            self._sojourn = found["sn_sojourn"].view()
+        handles = layout.constants(OBJECT, "sn_queue_const")
+        self._major, self._minor = handles["SN_QUEUE_MAJOR"], handles["SN_QUEUE_MINOR"]
+        self._queue = queue_index
+        self._scenario = scenario
+        self._wire = Rtnl()
+        self._said = -1
+
+    def look(self, history: History) -> None:
+        cells = self._cells.reshape(-1, CLASSES)
+        buckets = self._sojourn["bucket"].reshape(cells.shape[0], CLASSES, -1).sum(axis=0)
+        queued = {each.handle & 0xFFFF: each for each in self._wire.classes(self._queue)}
+        with Plumbing(self._major) as plumbing:
+            limits = plumbing.leaf_limits(self._queue)
+        now_ns = time.monotonic_ns()
+        for each in self._scenario.classes:
+            minor, mine = self._minor + each.id, cells[:, each.id]
+            history.add(
+                each.id,
+                Tick(
+                    now_ns,
+                    limits[minor],
+                    queued[minor].backlog_bytes,
+                    int(mine["packets"].sum()),
+                    int(mine["bytes"].sum()),
+                    queued[minor].sent_bytes,
+                    queued[minor].drops_low32 + int(mine["drops"].sum()),
+                    tuple(buckets[each.id].tolist()),
+                ),
+            )
+        self._listen(history, now_ns)
+
+    def _listen(self, history: History, now_ns: int) -> None:
+        """Decisions are the agent's own sentences; nothing here is worked out a second time."""
+        told = _state()
+        if told and told["seq"] != self._said:
+            self._said = told["seq"]
+            history.events.extend(Event(now_ns, each) for each in told["decisions"] if " goes from " in each)
+
+
+def _state() -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(STATE, timeout=STATE_SECONDS) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (URLError, TimeoutError, ConnectionError):
+        return {}
