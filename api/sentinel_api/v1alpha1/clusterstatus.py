@@ -7,21 +7,23 @@ from pydantic import Field, StringConstraints
 from sentinel_api.v1alpha1.conditions import Condition, Reason
 from sentinel_api.v1alpha1.model import Count, Digest, Flag, Int, Model, Percent, Time
 
+# `/scale` carries 32 bits: the server would refuse a larger status.nodes without a word about our schema.
+NodeCount = Annotated[Int, Field(ge=0, le=(1 << 31) - 1)]
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 
 
 class Tiers(Model):
     """How many nodes enforce how."""
 
-    a: Count = Field(0, description="Nodes whose queue is a BPF qdisc.")
-    b: Count = Field(0, description="Nodes whose queues are HTB classes.")
-    c: Count = Field(0, description="Nodes that only observe.")
+    a: NodeCount = Field(0, description="Nodes whose queue is a BPF qdisc.")
+    b: NodeCount = Field(0, description="Nodes whose queues are HTB classes.")
+    c: NodeCount = Field(0, description="Nodes that only observe.")
 
 
 class Rollout(Model):
     """How far a change of version or configuration has come."""
 
-    updated_nodes: Count = Field(0, description="Nodes that run what is wanted.")
+    updated_nodes: NodeCount = Field(0, description="Nodes that run what is wanted.")
     phase: Literal["Done", "Canary", "Soaking", "Spreading", "RollingBack", "Held"] = Field(
         "Done", description="What the rollout is doing."
     )
@@ -33,7 +35,7 @@ class DecisionInputs(Model):
 
     demand_p95_bytes_per_second: Count = Field(0, description="Forecast demand of the whole cluster, 95th percentile.")
     horizon_seconds: Count = Field(0, description="How far ahead that was.")
-    reporting_nodes: Count = Field(0, description="Nodes with a fresh report.")
+    reporting_nodes: NodeCount = Field(0, description="Nodes with a fresh report.")
     coverage_percent: Percent = Field(0, description="Their share of all nodes.")
     source: Literal["Mesh", "Status", "None"] = Field("None", description="Where the forecasts came from.")
 
@@ -42,10 +44,10 @@ class ScalingDecision(Model):
     """One decision of the autoscaler, written down before it is acted on."""
 
     decided_at: Time = Field(description="When it was taken.")
-    from_nodes: Count = Field(description="Nodes asked for before.")
-    to_nodes: Count = Field(description="Nodes asked for since.")
-    required_nodes: Count = Field(description="Nodes the forecast called for, before bounds and steps.")
-    reactive_nodes: Count = Field(description="Nodes that present demand alone would have called for.")
+    from_nodes: NodeCount = Field(description="Nodes asked for before.")
+    to_nodes: NodeCount = Field(description="Nodes asked for since.")
+    required_nodes: NodeCount = Field(description="Nodes the forecast called for, before bounds and steps.")
+    reactive_nodes: NodeCount = Field(description="Nodes that present demand alone would have called for.")
     applied: Flag = Field(description="Whether it was acted on, or only recommended.")
     reason: Reason = Field(description="Why, as one word.")
     message: ShortText = Field("", description="Why, as a sentence.")
@@ -55,8 +57,8 @@ class ScalingDecision(Model):
 class ScalingStatus(Model):
     """What the autoscaler thinks now."""
 
-    required_nodes: Count = Field(0, description="Nodes that the forecast calls for.")
-    reactive_nodes: Count = Field(0, description="Nodes that present demand alone would call for.")
+    required_nodes: NodeCount = Field(0, description="Nodes that the forecast calls for.")
+    reactive_nodes: NodeCount = Field(0, description="Nodes that present demand alone would call for.")
     demand_p95_bytes_per_second: Count = Field(0, description="Forecast demand, 95th percentile.")
     lead_time_seconds: Count = Field(0, description="Time a new node takes to carry traffic, as set or measured.")
     observed_at: Time | None = Field(None, description="When these numbers were computed.")
@@ -76,9 +78,9 @@ class BufferClusterStatus(Model):
     """Counts, never lists of nodes: a cluster of a thousand nodes must fit too."""
 
     observed_generation: Count = Field(0, description="Generation of the spec that this answers.")
-    nodes: Count = Field(0, description="Buffer nodes there are.")
+    nodes: NodeCount = Field(0, description="Buffer nodes there are.")
     selector: ShortText = Field("", description="Label selector of the agents' pods, for /scale.")
-    ready_nodes: Count = Field(0, description="Nodes whose agent works and reports.")
+    ready_nodes: NodeCount = Field(0, description="Nodes whose agent works and reports.")
     coverage_percent: Percent = Field(0, description="Share of nodes with a fresh report.")
     tiers: Tiers = Field(Tiers(), description="How many nodes enforce how.")
     class_ids: dict[str, Annotated[Int, Field(ge=1, le=15)]] = Field(

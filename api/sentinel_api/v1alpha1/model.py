@@ -16,6 +16,7 @@ from pydantic import (
     StrictInt,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -30,15 +31,23 @@ __all__ = ["Count", "Digest", "Flag", "Int", "Label", "Model", "Name", "Percent"
 # The widest integer that every JSON reader keeps exactly.
 MAX_INT = (1 << 53) - 1
 
-_RFC3339 = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# Narrower than the server's date-time, which takes what Python cannot hold: year 0, nanoseconds, zones beyond a day.
+_HOUR_AND_MINUTE = "([01][0-9]|2[0-3]):[0-5][0-9]"
+TIME_PATTERN = (
+    rf"^20[0-9]{{2}}-[0-9]{{2}}-[0-9]{{2}}T{_HOUR_AND_MINUTE}:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]{_HOUR_AND_MINUTE})$"
+)
+_NOT_A_TIME = "must be a time such as 2030-01-31T12:00:00Z"
 
 
 def _instant(value: object) -> object:
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
-        raise ValueError("must be a time such as 2030-01-31T12:00:00Z")
-    if not isinstance(value, str | datetime):
-        raise ValueError("must be a time such as 2030-01-31T12:00:00Z")
-    return value
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(TIME_PATTERN[:-1], value):
+        raise ValueError(_NOT_A_TIME)
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as unknown_day:
+        raise ValueError(_NOT_A_TIME) from unknown_day
 
 
 def _wire_instant(value: datetime) -> str:
@@ -50,7 +59,12 @@ Int = StrictInt
 Flag = StrictBool
 Count = Annotated[StrictInt, Field(ge=0, le=MAX_INT)]
 Percent = Annotated[StrictInt, Field(ge=0, le=100)]
-Time = Annotated[AwareDatetime, BeforeValidator(_instant), PlainSerializer(_wire_instant, return_type=str)]
+Time = Annotated[
+    AwareDatetime,
+    BeforeValidator(_instant),
+    PlainSerializer(_wire_instant, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
