@@ -139,7 +139,7 @@ def between(before: Snapshot, after: Snapshot, queues: Queues) -> Sample:
     A counter that went back was made anew (program reloaded, map replaced): what it says of the gap is unknown, so
     the class's counters of this period are 0 and not valid.
     """
-    whole = np.logical_and.reduce([getattr(after, name) >= getattr(before, name) for name in COUNTERS])
+    whole = np.all([getattr(after, name) >= getattr(before, name) for name in COUNTERS], axis=0)
     # Multiplied, because `where` with a literal 0 would not keep the type of the counters.
     added: dict[str, Any] = {name: (getattr(after, name) - getattr(before, name)) * whole for name in COUNTERS}
     queue_bits = queues.measured & np.uint8(Valid.QUEUE | Valid.SOJOURN)
