@@ -41,7 +41,6 @@ async def operate(chosen: Settings) -> int:
                     registry=handlers.registry(due),
                     standalone=True,
                     clusterwide=True,
-                    identity=kopf.Identity(chosen.identity),  # kopf would ask for a user name, which our uid has not
                     liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",
                 )
             )
