@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentinel_api.errors import Invalid
 from sentinel_lab.loop import ThinLoop
-from sentinel_lab.policies import policy as policy_named
+from sentinel_lab.policies import POLICIES
 from sentinel_lab.product import PRODUCT, AgentProcess
 from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
@@ -81,8 +82,9 @@ class Run:
 def check(plan: Plan) -> None:
     """Bad arguments are refused before anything is built."""
     schedule(plan.pattern, plan.seconds, plan.seed)
-    if plan.policy != PRODUCT:
-        policy_named(plan.policy, plan.scenario)
+    known = {PRODUCT, *POLICIES}
+    if plan.policy not in known:
+        raise Invalid(f"there is no policy {plan.policy!r}; choose one of {', '.join(sorted(known))}")
 
 
 def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) -> Run:
@@ -108,14 +110,14 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
                 if look:
                     look(loop.history, start_ns)
             outcome = traffic.outcome()
-    return _judged(plan, start_ns, loop.history, outcome)
+    return _judged(plan, start_ns, loop.history.after(start_ns), outcome)
 
 
 def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentProcess:
     """The one seam between the product's agent and the rules it is compared with."""
     if plan.policy == PRODUCT:
         return AgentProcess(node, plan.scenario, folder)
-    return ThinLoop(node, plan.scenario, policy_named(plan.policy, plan.scenario))
+    return ThinLoop(node, plan.scenario, POLICIES[plan.policy](plan.scenario))
 
 
 def _drained(history: History, scenario: Scenario) -> bool:
@@ -158,7 +160,7 @@ def _result(each: TrafficClass, index: int, history: History, outcome: Outcome) 
         delay_ms_p99=outcome.delay_ms(index, 0.99),
         sojourn_ms_p99=history.sojourn_ms(each.id, 0.99),
         granted_bytes_mean=history.time_mean(each.id, "limit_bytes"),
-        granted_bytes_peak=float(limits.max(initial=0)),
+        granted_bytes_peak=float(max(limits, default=0)),
         held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
-        held_bytes_peak=float(backlogs.max(initial=0)),
+        held_bytes_peak=float(max(backlogs, default=0)),
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sentinel_api.errors import Invalid
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -82,9 +80,3 @@ POLICIES: dict[str, Callable[[Scenario], Policy]] = {
     "static-large": lambda s: Static("static-large", s.pool_bytes),
     "static-small": lambda s: Static("static-small", s.floor_bytes),
 }
-
-
-def policy(name: str, scenario: Scenario) -> Policy:
-    if name not in POLICIES:
-        raise Invalid(f"there is no policy {name!r}; choose one of {', '.join(sorted(POLICIES))}")
-    return POLICIES[name](scenario)

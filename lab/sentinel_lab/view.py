@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentinel_lab.history import History, Tick
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-WIDTH = 60
+WIDTH = 72
 WINDOW_NS = 12_000_000_000
 RATE_NS = 500_000_000
 EVENTS = 5
@@ -35,7 +35,7 @@ def frame(plan: Plan, history: History, start_ns: int) -> RenderableType:
     elapsed = min(plan.seconds, max(0.0, (now.at_ns - start_ns) / 1e9))
     title = f"Sentinel · one node, real XDP, real queue · {plan.pattern} · {plan.policy}"
     body = Group(_gauges(plan, ticks), Text(), _strip(plan, ticks), Text(), _events(history, start_ns))
-    return Panel(body, title=title, title_align="left", subtitle=f"{elapsed:.0f} of {plan.seconds:g} s", width=100)
+    return Panel(body, title=title, title_align="left", subtitle=f"{elapsed:.0f} of {plan.seconds:g} s")
 
 
 def _gauges(plan: Plan, ticks: Sequence[Tick]) -> Table:
@@ -63,6 +63,8 @@ def _strip(plan: Plan, ticks: Sequence[Tick]) -> Group:
     cells: list[Tick | None] = [None] * WIDTH
     for tick in recent:
         cells[WIDTH - 1 - (end - tick.at_ns) * WIDTH // WINDOW_NS] = tick
+    for cell in range(1, WIDTH):
+        cells[cell] = cells[cell] or cells[cell - 1]
     granted = _bars([tick.limit_bytes if tick else 0 for tick in cells], plan.scenario.pool_bytes)
     held = _bars([tick.backlog_bytes if tick else 0 for tick in cells], plan.scenario.pool_bytes)
     span = f"last {WINDOW_NS // 1_000_000_000} s"

@@ -121,15 +121,13 @@ def sojourn_bounds_us(buckets: int) -> tuple[float, ...]:
 
 
 def sojourn_quantile_us(histogram: Iterable[int], quantile: float) -> float:
-    """The upper bound of the bucket that holds the quantile; zero where nothing was counted."""
+    """Between the bounds of the bucket that holds it, as if a bucket's packets were spread evenly over it."""
     counts = tuple(histogram)
-    total = sum(counts)
-    if not total:
-        return 0.0
+    rank = quantile * sum(counts)
     bounds = sojourn_bounds_us(len(counts) + 1)
     seen = 0
     for bucket, count in enumerate(counts):
+        if count and seen + count >= rank:
+            return bounds[bucket] + (bounds[bucket + 1] - bounds[bucket]) * (rank - seen) / count
         seen += count
-        if seen >= quantile * total:
-            return bounds[bucket + 1]
-    return bounds[-1]
+    return 0.0

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_bpf import attach, layout
-from sentinel_bpf.maps import cpus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,13 +15,8 @@ if TYPE_CHECKING:
 PROGRAMS: Final = frozenset({"sn_classify", "sn_dequeued"})
 
 
-def map_sizes(classes: int) -> dict[str, int]:
-    """For the loader's options: one cell for each CPU and class."""
-    return {"sn_sojourn": cpus() * classes}
-
-
 class QueuePrograms:
-    """Needs a loaded agent object with PROGRAMS and `map_sizes`; measures as long as it is open."""
+    """Needs a loaded agent object with PROGRAMS and sn_sojourn sharded by CPU; measures as long as it is open."""
 
     def __init__(self, agent: Object) -> None:
         self._place = agent.map("sn_queue_place")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POLICIES = ("static-small", "static-large", "reactive-100ms", "reactive-10ms", PRODUCT)
 BURSTS = ("flash", "microburst", "periodic", "precursor", "random")
-QUICK_SECONDS, FULL_SECONDS = 7.0, 60.0  # the first periodic burst ends after six
+QUICK_SECONDS, FULL_SECONDS = 6.5, 60.0  # the first periodic burst ends after six
 FULL_ROUNDS = 3
 ATTEMPTS = 3  # a dirty sample is thrown away and taken again; it is never averaged
 

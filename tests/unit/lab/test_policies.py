@@ -2,8 +2,7 @@
 
 import pytest
 
-from sentinel_api.errors import Invalid
-from sentinel_lab.policies import POLICIES, Reactive, Seen, policy
+from sentinel_lab.policies import POLICIES, Reactive, Seen
 from sentinel_lab.scenario import SINGLE
 
 FLOOR, POOL = 64_000, 10_000_000
@@ -45,9 +44,4 @@ def test_it_stays_between_the_floor_and_the_pool(reactive):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_each_policy_carries_the_name_it_is_asked_by(name):
-    assert policy(name, SINGLE).name == name
-
-
-def test_an_unknown_policy_is_refused_with_the_known_ones():
-    with pytest.raises(Invalid, match="static-small"):
-        policy("clairvoyant", SINGLE)
+    assert POLICIES[name](SINGLE).name == name

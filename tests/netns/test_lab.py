@@ -1,0 +1,118 @@
+"""The lab cleans up after itself and after the dead, and its figures add up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentinel_lab.experiment import Plan, carried_out
+from sentinel_lab.namespaces import NAMES, Namespace, remove_leftovers
+from sentinel_lab.product import PRODUCT
+from sentinel_lab.scenario import SINGLE
+from sentinel_lab.topology import SINGLE_BOTTLENECK, built
+from support.netns import need_data_plane
+
+BUILD_AND_WAIT = """
+import time
+from sentinel_lab.topology import SINGLE_BOTTLENECK, built
+with built(SINGLE_BOTTLENECK):
+    print("up", flush=True)
+    time.sleep(99)
+"""
+COMMAND = [sys.executable, "-m", "sentinel_cli"]
+
+
+@pytest.fixture(autouse=True)
+def _able() -> None:
+    need_data_plane()
+
+
+def ours() -> list[str]:
+    return [each.name for each in NAMES.iterdir() if each.name.startswith(f"sn-{os.getpid()}-")]
+
+
+def test_a_topology_is_gone_after_its_block_even_when_that_fails():
+    def fail_inside() -> None:
+        with built(SINGLE_BOTTLENECK):
+            assert len(ours()) == 3
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail_inside()
+    assert ours() == []
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start():
+    with subprocess.Popen([sys.executable, "-c", BUILD_AND_WAIT], stdout=subprocess.PIPE, text=True) as made:
+        assert made.stdout is not None
+        assert made.stdout.readline() == "up\n"
+        made.send_signal(signal.SIGKILL)
+    left = {Namespace(role, made.pid).name for role in SINGLE_BOTTLENECK.roles}
+    assert left <= {each.name for each in NAMES.iterdir()}
+    assert left <= set(remove_leftovers())
+    assert not left & {each.name for each in NAMES.iterdir()}
+
+
+@pytest.mark.parametrize("policy", ["static-small", PRODUCT])
+def test_every_packet_of_a_run_is_received_or_counted_as_dropped(policy):
+    run = carried_out(Plan(SINGLE, "periodic", policy, 5.0))
+    for each in run.classes:
+        assert each.sent == each.received + each.dropped
+        assert each.received > 0
+    assert run.bursts == ((4.0, 5.0),)
+    limits = run.history.series(SINGLE.bursty.id, "limit_bytes")
+    assert limits.max() <= SINGLE.pool_bytes
+    assert ours() == []
+    if policy == PRODUCT:
+        assert limits.max() > 4 * SINGLE.floor_bytes, "the agent made no room for the burst"
+        assert run.history.events, "the agent said nothing about why"
+    else:
+        assert run.bursty.dropped > 0
+
+
+def test_the_demo_prints_its_figures_and_leaves_a_report_of_one_file(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "demo", "--seconds", "5", "--policy", "reactive-10ms", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    figures = json.loads(done.stdout)
+    assert figures["classes"][0]["sent"] == 14_000
+    report = (tmp_path / figures["report"]).read_text()
+    assert "data:image/png;base64," in report
+    assert 'src="http' not in report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("demo", "--pattern", "tidal"), "periodic"),
+        (("demo", "--seconds", "0"), "greater than zero"),
+        (("demo", "--policy", "clairvoyant"), "static-small"),
+        (("bench", "burst", "--pattern", "tidal"), "periodic"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_and_exit_code_2(arguments, names):
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert names in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_root_the_demo_says_so_and_exits_with_2():
+    assert Path("/usr/bin/setpriv").exists()
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--clear-groups", *COMMAND, "demo"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "root" in done.stderr
