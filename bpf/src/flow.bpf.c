@@ -164,25 +164,38 @@ static __always_inline __u64 capped(__u64 value, __u64 most)
 	return value > most ? most : value;
 }
 
+static __always_inline void report(struct sn_flow *flow, struct sn_packet *packet)
+{
+	sn_blame(packet, flow->packets - flow->reported_packets);
+	flow->reported_packets = flow->packets;
+}
+
 /* A pane is over: reckon the throughput over it and the one before, and what follows from that. */
 static __always_inline void turn_pane(struct sn_flow *flow, struct sn_packet *packet)
 {
 	__u64 now = packet->now_ns;
-	__u64 bytes = capped(flow->previous_bytes + flow->window_bytes, PANE_BYTES_MAX);
+	__u64 before = flow->bytes - packet->length;
+	__u64 bytes = capped(before - flow->previous_from_bytes, PANE_BYTES_MAX);
 
 	flow->throughput_Bps = capped(bytes * NS_PER_S / (now - flow->previous_ns), MAX_THROUGHPUT);
-	flow->previous_ns = flow->window_ns;
-	flow->previous_bytes = flow->window_bytes;
-	flow->window_ns = now;
-	flow->window_bytes = 0;
+	flow->previous_ns = flow->pane_ns;
+	flow->previous_from_bytes = flow->pane_from_bytes;
+	flow->pane_ns = now;
+	flow->pane_from_bytes = before;
 	flow->bdp_bytes = flow->throughput_Bps * flow->rtt_us / 1000000;
 	flow->optimal_bytes = flow->bdp_bytes * 9 / 5;
 	if (sn_top_on)
 		enter_top(flow, packet);
-	if (sn_sources_on) {
-		sn_blame(packet, flow->unreported_packets);
-		flow->unreported_packets = 0;
-	}
+	if (sn_sources_on)
+		report(flow, packet);
+}
+
+static __always_inline void follow_tcp(struct sn_flow *flow, const struct sn_packet *packet)
+{
+	if ((packet->tcp_flags & (SYN | FIN | RST)) || !(flow->tcp_state & (SN_TCP_ESTABLISHED | SN_TCP_MIDSTREAM)))
+		follow_state(flow, packet);
+	if (packet->flags & SN_TIMESTAMPS)
+		follow_timestamps(flow, packet);
 }
 
 static __always_inline void update(struct sn_flow *flow, struct sn_packet *packet)
@@ -190,21 +203,12 @@ static __always_inline void update(struct sn_flow *flow, struct sn_packet *packe
 	flow->last_ns = packet->now_ns;
 	flow->packets++;
 	flow->bytes += packet->length;
-	flow->unreported_packets++;
-	if (packet->key.protocol == IPPROTO_TCP && (packet->flags & SN_HAS_PORTS)) {
-		if ((packet->tcp_flags & (SYN | FIN | RST)) ||
-		    !(flow->tcp_state & (SN_TCP_ESTABLISHED | SN_TCP_MIDSTREAM)))
-			follow_state(flow, packet);
-		if (packet->flags & SN_TIMESTAMPS)
-			follow_timestamps(flow, packet);
-	}
-	if (packet->now_ns - flow->window_ns >= sn_pane_ns && packet->now_ns > flow->window_ns)
+	if (packet->key.protocol == IPPROTO_TCP && (packet->flags & SN_HAS_PORTS))
+		follow_tcp(flow, packet);
+	if (packet->now_ns - flow->pane_ns >= sn_pane_ns && packet->now_ns > flow->pane_ns)
 		turn_pane(flow, packet);
-	flow->window_bytes += packet->length;
-	if ((packet->flags & SN_SYN) && sn_sources_on) {
-		sn_blame(packet, flow->unreported_packets);
-		flow->unreported_packets = 0;
-	}
+	else if ((packet->flags & (SN_SYN | SN_NEW_FLOW)) && sn_sources_on)
+		report(flow, packet);
 }
 
 static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet *packet)
@@ -227,13 +231,11 @@ static __always_inline int begin(struct sn_packet *packet, const struct sn_flow_
 	flow.dscp = packet->dscp;
 	flow.ip_version = packet->ip_version;
 	flow.first_ns = now;
-	flow.window_ns = now;
+	flow.pane_ns = now;
 	flow.previous_ns = now;
 	packet->flags |= SN_NEW_FLOW;
 	update(&flow, packet);
 	bpf_map_update_elem(&sn_flows, key, &flow, BPF_NOEXIST);
-	if (sn_sources_on && !(packet->flags & SN_SYN))
-		sn_blame(packet, 1);
 	return flow.class_id;
 }
 

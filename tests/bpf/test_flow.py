@@ -113,8 +113,8 @@ def test_bdp_and_the_optimal_buffer_do_not_overflow_32_bits(plane):
     now = time.monotonic_ns()
     flow["rtt_us"] = 900_000
     flow["previous_ns"] = now - 100 * MS_NS
-    flow["window_ns"] = now - 60 * MS_NS
-    flow["window_bytes"] = flow["previous_bytes"] = 250_000_000
+    flow["pane_ns"] = now - 60 * MS_NS
+    flow["bytes"] = 500_000_000
     flow["tcp_state"] = MIDSTREAM
     plane.object.map("sn_flows").put(key, flow)
     plane.run(tcp4())
