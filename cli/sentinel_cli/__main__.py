@@ -21,6 +21,7 @@ def sentinel() -> None:
     Examples:
       sentinel doctor             what this machine can do, and what is missing
       sentinel doctor --json      the same for a program
+      sudo sentinel demo          bursts through one real node, in namespaces of its own
       sentinel COMMAND --help     what a command does, with examples
     """
 
