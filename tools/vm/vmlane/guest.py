@@ -35,7 +35,7 @@ KERNEL_ARGUMENTS = (
 )
 EXIT_LINE = re.compile(r"^exit=(\d+)$", re.MULTILINE)
 CONTROL = re.compile(r"\x1b[@-_][0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f]|\x1bc")
-TAIL_LINES = 40
+TAIL_LINES = 80  # a panic with its registers and both traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _share_root(daemon: Path, scratch: Path, stack: ExitStack) -> Path:
             f"--socket-path={socket}",
         ],
         stdin=subprocess.DEVNULL,
-        stdout=log.open("wb"),
+        stdout=stack.enter_context(log.open("wb")),
         stderr=subprocess.STDOUT,
     )
     stack.callback(_end, process)
@@ -199,3 +199,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
