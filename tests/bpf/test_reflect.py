@@ -1,50 +1,12 @@
 """A balancer's probe comes back as an answer, at a bounded rate, and only to those who may ask."""
 
-import struct
 import time
 
 import pytest
 
 from support.data_plane.agent import MAY_PROBE, MAY_TUNNEL, XDP_DROP, XDP_PASS, XDP_TX
-from support.frames import (
-    CLIENT4,
-    CLIENT6,
-    HERE,
-    SERVER4,
-    SERVER6,
-    SERVICE_VLAN,
-    THERE,
-    VLAN,
-    ethernet,
-    ipv4,
-    ipv6,
-    udp,
-    udp4,
-)
-
-ASK, ANSWER = 1, 2
-MAGIC, VERSION, PORT = 0x534E5031, 1, 18471
-ENDS4, ENDS6 = (CLIENT4, SERVER4), (CLIENT6, SERVER6)
-
-
-def payload(kind: int = ASK, *, magic: int = MAGIC, version: int = VERSION, extra: bytes = b"") -> bytes:
-    return struct.pack("!IBBHIIQ", magic, version, kind, 7, 4711, 0, 123456789) + extra
-
-
-def asked(body: bytes, ends=ENDS4, *, port: int = PORT, summed: bool = True, vlans=()) -> bytes:
-    datagram = udp(body, source_port=33000, destination_port=port, ends=ends if summed else None)
-    packet = ipv4(datagram, ttl=9) if ends == ENDS4 else ipv6(datagram, hops=9)
-    return ethernet(packet, vlans=vlans)
-
-
-def answered(body: bytes, ends=ENDS4, *, summed: bool = True, vlans=()) -> bytes:
-    """What must come out: ends, ports and addresses turned, hops fresh, and every sum right from scratch."""
-    back = ends[::-1]
-    datagram = udp(body, source_port=PORT, destination_port=33000, ends=back if summed else None)
-    source, destination = back
-    packet = (ipv4 if ends == ENDS4 else ipv6)(datagram, source=source, destination=destination)
-    raw = ethernet(packet, vlans=vlans)
-    return THERE + HERE + raw[12:]
+from support.data_plane.probes import ANSWER, ENDS4, ENDS6, PORT, answered, asked, payload
+from support.frames import SERVICE_VLAN, VLAN, ethernet, ipv4, udp4
 
 
 @pytest.fixture

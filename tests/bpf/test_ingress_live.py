@@ -1,0 +1,166 @@
+"""The shipped program on a real interface: replaced under traffic, answering probes, and outliving its agent."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sentinel_bpf import attach, layout, ruleset
+from sentinel_bpf.agent import load_agent
+from sentinel_bpf.attach import Hook
+from sentinel_core.rules import Rule
+from support.data_plane.agent import MAY_PROBE, OBJECT, DataPlane
+from support.data_plane.probes import ANSWER, answered, asked, payload
+from support.frames import FRAGMENT, UDP, ethernet, fragment6, ipv4, ipv6, udp, udp4, udp6
+
+ALL_PROTOCOLS = 3
+SWAPS, BATCH = 60, 100
+SIZES = {"sn_flows": 4096}
+INGRESS = frozenset({"sn_ingress"})
+
+# An agent that orders everything to be dropped, says so, and hangs.
+AGENT = """
+import sys, time
+from pathlib import Path
+from sentinel_bpf import attach
+from sentinel_bpf.agent import load_agent
+path, interface, where, lease_ns = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+held = load_agent(path, max_entries={"sn_flows": 4096}, programs=frozenset({"sn_ingress"}), pins=where / "maps")
+attach.attach(held.program("sn_ingress"), interface, attach.Hook.XDP, where / "link")
+until = time.monotonic_ns() + lease_ns
+held.map("sn_order").put(0, valid_until_ns=until, drain_Bps=1, max_bytes=0, flags=1)
+print(until, flush=True)
+time.sleep(600)
+"""
+
+
+class Cable:
+    """Frames in at one end; at the other what XDP passed on, seen as the stack sees it."""
+
+    def __init__(self, near: str, far: str) -> None:
+        self.near, self.far = (
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS)) for _ in ("near", "far")
+        )
+        self.near.bind((near, 0))
+        self.far.bind((far, 0))
+        self.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+
+    def send(self, frame: bytes, count: int = 1) -> None:
+        for _ in range(count):
+            self.near.send(frame)
+
+    def passed(self, frame: bytes, expected: int, patience_s: float = 10.0) -> int:
+        """How many of `frame` came through; waits no longer once all have."""
+        return self._count(self.far, frame, expected, patience_s)
+
+    def returned(self, test, patience_s: float = 10.0) -> bytes:
+        deadline = time.monotonic() + patience_s
+        self.near.settimeout(0.1)
+        while time.monotonic() < deadline:
+            try:
+                found = self.near.recv(4096)
+            except TimeoutError:
+                continue
+            if test(found):
+                return found
+        return b""
+
+    @staticmethod
+    def _count(end: socket.socket, frame: bytes, expected: int, patience_s: float) -> int:
+        found, deadline = 0, time.monotonic() + patience_s
+        end.settimeout(0.1)
+        while found < expected and time.monotonic() < deadline:
+            try:
+                found += end.recv(4096) == frame
+            except TimeoutError:
+                continue
+        return found
+
+
+@pytest.fixture
+def cable(veth):
+    made = Cable(*veth)
+    yield made
+    made.near.close()
+    made.far.close()
+
+
+def test_an_upgrade_under_traffic_loses_no_packet_and_misplaces_none(built, cable, veth, bpffs):
+    """Two loads of the program share its maps and take turns on the link while packets flow."""
+    frame, sent = udp4(), 0
+    with (
+        load_agent(OBJECT, max_entries=SIZES, programs=INGRESS, pins=bpffs / "maps") as one,
+        load_agent(OBJECT, max_entries=SIZES, programs=INGRESS, pins=bpffs / "maps") as other,
+    ):
+        ruleset.RuleSet(one).replace([Rule(4, protocol=UDP)])
+        attach.attach(one.program("sn_ingress"), veth[1], Hook.XDP, bpffs / "link")
+
+        def swap() -> None:
+            for turn in range(SWAPS):
+                attach.attach((other, one)[turn % 2].program("sn_ingress"), veth[1], Hook.XDP, bpffs / "link")
+
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        while swapper.is_alive() or sent < 3000:
+            cable.send(frame, BATCH)
+            sent += BATCH
+            assert cable.passed(frame, BATCH) == BATCH
+        swapper.join()
+        cells = one.map("sn_cells").view()["packets"].reshape(-1, 16).sum(axis=0)
+        assert (int(cells[4]), int(cells.sum() - cells[0])) == (sent, sent)
+        assert len(one.map("sn_flows").dump()[0]) == 1
+
+
+def test_a_probe_comes_back_over_the_wire(load, cable, veth, bpffs):
+    # XDP_TX on veth works only towards a peer that runs a program, too.
+    peer = load("test/bank", rodata={"verdict": 2})
+    attach.attach(peer.object.program("count"), veth[0], Hook.XDP, bpffs / "peer")
+    plane = DataPlane(sizes=SIZES, sn_probes_on=1)
+    plane.allow("192.0.2.0/24", MAY_PROBE)
+    attach.attach(plane.program, veth[1], Hook.XDP, bpffs / "link")
+    cable.send(asked(payload()))
+    wanted = answered(payload(ANSWER))
+    assert cable.returned(lambda frame: frame == wanted) == wanted
+
+
+def test_an_agent_killed_in_the_middle_drops_until_its_lease_ends_and_then_nothing(built, cable, veth, bpffs):
+    frame = udp4()
+    lease_ns = 3_000_000_000
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AGENT, OBJECT, veth[1], bpffs, str(lease_ns)], stdout=subprocess.PIPE, text=True
+    )
+    with agent:
+        until = int(agent.stdout.readline())
+        os.kill(agent.pid, signal.SIGKILL)
+    cable.send(frame, 20)
+    early = time.monotonic_ns() < until
+    while time.monotonic_ns() < until:
+        time.sleep(0.01)
+    cable.send(frame, 50)
+    passed = cable.passed(frame, 50)
+    with load_agent(OBJECT, max_entries=SIZES, programs=INGRESS, pins=bpffs / "maps") as again:
+        reasons = layout.constants(OBJECT, "sn_reason")
+        counts = again.map("sn_reasons").view()["packets"].reshape(-1, reasons["SN_REASONS"]).sum(axis=0)
+    assert passed == 50
+    if early:
+        assert int(counts[reasons["SN_REASON_LEASE_OVER"]]) == 50
+        assert int(counts[reasons["SN_REASON_OVER_LIMIT"]]) == 20
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(udp6(), id="IPv6"),
+        pytest.param(ethernet(ipv4(udp(bytes(1400)))), id="a full frame"),
+        pytest.param(ethernet(ipv6(fragment6(UDP, 3, more=False) + b"rest", protocol=FRAGMENT)), id="a fragment"),
+    ],
+)
+def test_what_passes_reaches_the_stack_as_it_came(load_plane, cable, veth, bpffs, frame):
+    attach.attach(load_plane().program, veth[1], Hook.XDP, bpffs / "link")
+    cable.send(frame, 3)
+    assert cable.passed(frame, 3) == 3
