@@ -79,12 +79,19 @@ class Ladder:
     slow: Slow
     must_run: MustRun
     in_ci: bool
-    slow_spent_s: float = 0.0
+    slow_spent_s: dict[str, float] = field(default_factory=dict)  # an entry for each rung that has slow tests
     collected: list[str] = field(default_factory=list)
     rungs: dict[str, Rung] = field(default_factory=dict)
 
     def may_skip(self, node: str) -> bool:
         return not (self.in_ci and self.must_run.holds(node))
+
+    def used_up(self, rung: str) -> bool:
+        """Each rung gets an equal share of what those before it left: the last must not starve for the first."""
+        others = [name for name in self.slow_spent_s if name != rung]
+        before = sum(self.slow_spent_s[name] for name in others if RUNGS.index(name) < RUNGS.index(rung))
+        after = sum(RUNGS.index(name) > RUNGS.index(rung) for name in others)
+        return self.slow_spent_s.get(rung, 0.0) >= (SLICE_S - before) / (1 + after)
 
     def count(self, report: pytest.TestReport) -> None:
         rung = self.rungs.setdefault(rung_of(report.nodeid), Rung())
@@ -147,6 +154,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[rung]))
     # Within a rung the slow come last, and first of these the ones that may not be left out.
     items.sort(key=lambda i: (RUNGS.index(rung_of(i.nodeid)), slow(i), slow(i) and not ladder.must_run.holds(i.nodeid)))
+    ladder.slow_spent_s = {rung_of(item.nodeid): 0.0 for item in items if slow(item)}
     if ladder.slow == "none":
         left_out = [item for item in items if slow(item)]
         items[:] = [item for item in items if not slow(item)]
@@ -156,7 +164,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     ladder = item.config.stash[LADDER]
-    over = ladder.slow == "slice" and slow(item) and ladder.slow_spent_s >= SLICE_S
+    over = ladder.slow == "slice" and slow(item) and ladder.used_up(rung_of(item.nodeid))
     if over and not ladder.must_run.holds(item.nodeid):
         pytest.skip(f"the slice of {SLICE_S:.0f} s for slow tests is used up; `make test-all` runs it")
 
@@ -169,7 +177,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
         return (yield)
     finally:
         if slow(item):
-            item.config.stash[LADDER].slow_spent_s += time.monotonic() - started
+            spent = item.config.stash[LADDER].slow_spent_s
+            rung = rung_of(item.nodeid)
+            spent[rung] = spent.get(rung, 0.0) + time.monotonic() - started
 
 
 def _forbid(report: pytest.TestReport | pytest.CollectReport) -> None:
