@@ -13,12 +13,12 @@ _COMMON = {"type", "description", "default", "nullable", KEYWORD}
 _CARRIED = {
     "object": {"properties", "required", "additionalProperties", "maxProperties", "minProperties"},
     "array": {"items", "minItems", "maxItems"},
-    "string": {"enum", "format", "pattern", "minLength", "maxLength"},
+    "string": {"enum", "pattern", "minLength", "maxLength"},
     "integer": {"minimum", "maximum", "format", "enum"},
     "boolean": set[str](),
 }
 # The server estimates what a rule may cost from these; without them one rule can cost more than a CRD may.
-_BOUNDS = {"array": {"maxItems"}, "string": {"maxLength", "enum", "format"}, "integer": {"maximum", "enum"}}
+_BOUNDS = {"array": {"maxItems"}, "string": {"maxLength", "enum"}, "integer": {"maximum", "enum"}}
 
 
 def schema_of(resource: type[Resource]) -> Schema:

@@ -9,6 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from sentinel_api import crdgen
 from sentinel_api.v1alpha1.kinds import Resource
+from sentinel_api.v1alpha1.model import TIME_PATTERN
 
 Schema = Mapping[str, Any]
 
@@ -46,6 +47,10 @@ TIMES = (
     "0000-01-31T12:00:00Z",
     "9999-12-31T23:59:59Z",
     "2030-13-01T12:00:00Z",
+    "2028-02-29T12:00:00Z",
+    "2030-02-29T12:00:00Z",
+    "2030-04-31T12:00:00Z",
+    [],
 )
 ODDITIES = (None, True, 7, 1.5, "7", [], {}, [7])
 
@@ -75,7 +80,7 @@ def _sane(schema: Schema) -> SearchStrategy[Any]:
         return _integer(schema)
     if schema["type"] == "boolean":
         return st.booleans()
-    return st.sampled_from((*TIMES, *TIMES[:3] * 20)) if "format" in schema else _text(schema)
+    return st.sampled_from((*TIMES, *TIMES[:3] * 20)) if schema.get("pattern") == TIME_PATTERN else _text(schema)
 
 
 def _object(schema: Schema) -> SearchStrategy[Any]:

@@ -38,7 +38,7 @@ def _largest(schema):
         return schema["maximum"]
     if kind == "boolean":
         return False
-    return datetime(2030, 1, 1, tzinfo=UTC).isoformat() if "format" in schema else "x" * schema["maxLength"]
+    return "x" * schema["maxLength"]
 
 
 def test_the_longest_status_that_an_agent_may_write_fits():

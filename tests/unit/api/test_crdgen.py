@@ -65,8 +65,9 @@ def test_an_unknown_argument_is_answered_with_the_usage(capsys):
         ({"type": "object", "patternProperties": {}}, "a CRD cannot carry patternProperties"),
         ({"type": "object", "properties": {}, "additionalProperties": GOOD}, "properties or additionalProperties"),
         ({"type": "array", "items": GOOD}, "bound it by one of maxItems"),
-        ({"type": "string"}, "bound it by one of enum, format, maxLength"),
+        ({"type": "string"}, "bound it by one of enum, maxLength"),
         ({"type": "integer"}, "bound it by one of enum, maximum"),
+        (GOOD | {"format": "date-time"}, "a CRD cannot carry format"),
         (GOOD | {"description": ""}, "describe it for its users"),
     ],
 )
