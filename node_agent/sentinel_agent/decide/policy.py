@@ -115,10 +115,13 @@ def decide(rules: Standing, seen: Seen, outlook: Outlook | None, held: Held, mom
 
 
 def _order(rules: Standing, found: Allocation, seen: Seen, each: int, limit_bytes: int) -> Order:
+    longest_us = int(rules.limits.max_delay_us[each])
+    if found.draining[each] and seen.drain[each] > 0:  # its senders are told early, not only its arrivals refused
+        longest_us = min(longest_us, int(limit_bytes * 1e6 / seen.drain[each]))
     return Order(
         max_bytes=limit_bytes,
         drain_bytes_per_s=int(seen.drain[each]),
-        target_us=int(rules.limits.max_delay_us[each] * TARGET_SHARE),
+        target_us=int(longest_us * TARGET_SHARE),
         gains=pid.BURST if found.burst[each] else pid.CALM,
         police=False,  # the real queue refuses what is over the limit; the virtual one would refuse it twice
         mark=rules.mark,

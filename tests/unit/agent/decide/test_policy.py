@@ -9,18 +9,19 @@ from sentinel_agent.decide.policy import MIN_LIMIT_BYTES, UNMATCHED, Moment, dec
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_core import pid
-from sentinel_core.allocate import Seen, start
+from sentinel_core.allocate import Outlook, Seen, start
+from sentinel_core.forecast import checked
 
 RATE = 10_000_000
 NOW = Moment(wall_millis=1_000, lease_millis=500)
 
 
-def config(**more):
+def config(pool=1_000_000, **more):
     classes = [
         {"name": "bulk", "profile": "network", "match": [{"port": 9001}], **more},
         {"name": "db", "profile": "database", "match": [{"port": 5432}]},
     ]
-    return NodeConfig.parse({"trafficClasses": classes, "pool": {"minBytes": 65_536, "maxBytes": 1_000_000}})
+    return NodeConfig.parse({"trafficClasses": classes, "pool": {"minBytes": 65_536, "maxBytes": pool}})
 
 
 def seen(rules, arrivals=None, backlog=None):
@@ -80,6 +81,18 @@ def test_gains_turn_to_burst_while_one_is_there():
     chosen = decide(rules, seen(rules, {1: 50e6}, {1: 300_000}), None, start(0), NOW)
     assert chosen.orders[1].gains == pid.BURST
     assert chosen.orders[2].gains == pid.CALM
+
+
+def test_a_class_that_gives_way_is_marked_early():
+    rules = standing(config(pool=131_072), RATE)
+    hazard, magnitude = np.zeros((CLASSES, 10)), np.zeros((CLASSES, 3))
+    hazard[2, 0], magnitude[2] = 1.0, 900_000
+    coming = Outlook(checked(10**9, "test", hazard, magnitude, np.zeros((CLASSES, 4, 3))), np.ones(CLASSES))
+    busy = seen(rules, {1: 50e6}, {1: 300_000})
+    crowded = decide(rules, busy, None, start(0), NOW)
+    warned = decide(rules, busy, coming, crowded.allocation.held, NOW)
+    assert warned.allocation.draining[1]
+    assert warned.orders[1].target_us < crowded.orders[1].target_us
 
 
 def test_the_real_queue_refuses_alone():
