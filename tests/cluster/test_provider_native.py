@@ -17,12 +17,20 @@ from support.cluster.provider import NodeSpec
 from support.cluster.slots import Slot
 
 TESTS = Path(__file__).parents[1]
+# A cluster with a running pod, whose containers and cgroups must go too.
 START = """
-import sys, time
+import json, time
 from support.cluster.native import NativeCluster
+from support.cluster.node import PAUSE_IMAGE
+from support.cluster.processes import wait_until
 from support.cluster.provider import node_specs
 cluster = NativeCluster(node_specs(1))
 try:
+    container = {"name": "pause", "image": PAUSE_IMAGE, "imagePullPolicy": "Never"}
+    spec = {"containers": [container], "automountServiceAccountToken": False}
+    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "left"}, "spec": spec})
+    wait_until("the pod", lambda: cluster.kubectl("apply", "-f", "-", check=False, stdin=pod).returncode == 0, 60)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/left", "--timeout=60s")
     print(cluster.slot.number, flush=True)
     time.sleep(600)
 finally:
@@ -49,11 +57,6 @@ def processes(slot: Slot) -> list[Identity]:
     return [one for one in found if one is not None]
 
 
-def cgroups(slot: Slot) -> list[Path]:
-    name = slot.cgroup.strip("/")
-    return [path for path in (slots.CGROUPS / name, *slots.CGROUPS.glob(f"*/{name}")) if path.exists()]
-
-
 def links(slot: Slot) -> bool:
     return Path(f"/sys/class/net/{slot.link}").exists()
 
@@ -62,7 +65,7 @@ def traces(slot: Slot) -> list[Path]:
     """Everything on disk that a cluster of this slot makes; mounts would keep the folder busy."""
     mounts = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
     inside = [mount for mount in mounts if mount.is_relative_to(slot.folder)]
-    return [*(path for path in (slot.claim, slot.folder) if path.exists()), *cgroups(slot), *inside]
+    return [*(path for path in (slot.claim, slot.folder) if path.exists()), *inside]
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
@@ -77,15 +80,17 @@ def test_nothing_is_left_of_a_run_that_ends_early(end: signal.Signals) -> None:
     ) as run:
         assert run.stdout is not None
         slot = Slot(int(run.stdout.readline()))
-        started = processes(slot)
-        assert len(started) == 9  # the switch, four of the control plane, the node's holder and its three
+        started, cgroups = processes(slot), slots.cgroups(slot)
         run.send_signal(end)
+    assert cgroups
+    assert len(started) == 9  # the switch, four of the control plane, the node's holder and its three
     wait_until("the processes to end", lambda: not any(one.group() for one in started), 30)
     wait_until("the link to go", lambda: not links(slot), 30)
     if end == signal.SIGKILL:
         assert slot.folder.exists()
         slots.release(slots.take())
     assert traces(slot) == []
+    assert [path for path in cgroups if path.exists()] == []
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,11 +92,10 @@ class Node:
         return self.holder.run(*argv, check=check, stdin=stdin)
 
     def close(self) -> None:
-        """The holder's end takes every process and mount with it."""
+        """The holder's end takes every process and mount with it; the files stay for `slots.clear`."""
         self.holder.process.kill()
         for process in self._started:
             process.kill()
-        shutil.rmtree(self.place.folder, ignore_errors=True)
 
     @functools.cached_property
     def kubelet(self) -> Process:
@@ -136,7 +134,7 @@ class Node:
         network = self.place.folder / "cni"
         network.mkdir()
         (network / "10-ptp.conflist").write_text(json.dumps(_pod_network(self.place)))
-        (self.place.folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(self.place)))
+        (self.place.folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet()))
         (self.place.folder / "containerd.toml").write_text(_containerd(network, cni_folder()))
 
 
@@ -160,7 +158,7 @@ def _pod_network(place: Place) -> dict[str, object]:
     return {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}
 
 
-def _kubelet(place: Place) -> dict[str, object]:
+def _kubelet() -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -171,7 +169,6 @@ def _kubelet(place: Place) -> dict[str, object]:
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",  # the default lies below /usr, which nodes share
         "resolvConf": "",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"{place.slot.cgroup}/node{place.index}",
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,

@@ -23,6 +23,9 @@ from support.cluster.processes import Identity, end_recorded
 RUN = Path("/run/sentinel-test")
 NUMBERS = range(8)
 CGROUPS = Path("/sys/fs/cgroup")
+# Where containerd keeps the bundle of each container, and the cgroup it gives them.
+BUNDLES = "node*/run/containerd/io.containerd.runtime.v2.task/k8s.io/*"
+CONTAINERS = "k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,6 @@ class Slot:
     @property
     def services(self) -> ipaddress.IPv4Network:
         return ipaddress.IPv4Network(f"10.{110 + self.number}.0.0/16")
-
-    @property
-    def cgroup(self) -> str:
-        return f"/sentinel-test-{self.number}"
 
     @property
     def host_address(self) -> str:
@@ -116,7 +115,11 @@ def clear(slot: Slot) -> None:
     for folder in [*sorted(slot.folder.glob("node*")), slot.folder]:
         end_recorded(folder)
     subprocess.run(["ip", "link", "del", slot.link], check=False, capture_output=True)  # gone with the switch, mostly
-    _remove_cgroups(slot.cgroup.strip("/"))
+    for root in cgroups(slot):
+        _remove_cgroup(root)
+    for root in _hierarchies(CONTAINERS):
+        with contextlib.suppress(OSError):  # another cluster's containers are in it
+            root.rmdir()
     shutil.rmtree(slot.folder, ignore_errors=True)
     slot.claim.unlink(missing_ok=True)
 
@@ -159,16 +162,25 @@ def _routes() -> list[ipaddress.IPv4Network]:
     return [ipaddress.IPv4Network(one) for one in destinations if one != "default"]
 
 
-def _remove_cgroups(name: str) -> None:
-    """The dead leave their folder in every hierarchy (version 1) or in the one there is (version 2)."""
-    for root in [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]:
-        for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
-            for _ in range(50):
-                try:
-                    folder.rmdir()
-                except FileNotFoundError:
-                    break
-                except OSError:  # busy: its last process is still on its way out
-                    time.sleep(0.05)
-                else:
-                    break
+def cgroups(slot: Slot) -> list[Path]:
+    """What the slot's containers hold; the kubelet gives them no parent of their own without its QoS tree."""
+    containers = [bundle.name for bundle in slot.folder.glob(BUNDLES)]
+    return [path for one in containers for path in _hierarchies(f"{CONTAINERS}/{one}")]
+
+
+def _hierarchies(name: str) -> list[Path]:
+    """The cgroup in every hierarchy (version 1), or in the one there is (version 2)."""
+    return [path for path in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")) if path.exists()]
+
+
+def _remove_cgroup(root: Path) -> None:
+    for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
+        for _ in range(50):
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                break
+            except OSError:  # busy: its last process is still on its way out
+                time.sleep(0.05)
+            else:
+                break
