@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sentinel_api.records import HORIZONS_S
 from sentinel_api.v1alpha1.buffernode import (
+    MAX_AMOUNT,
+    MAX_TALLY,
     BufferNodeStatus,
     BufferState,
     DataPlaneStatus,
@@ -14,7 +16,7 @@ from sentinel_api.v1alpha1.buffernode import (
     NodeForecast,
     Versions,
 )
-from sentinel_api.v1alpha1.conditions import NodeCondition
+from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
 from sentinel_bpf.buffer.port import Tier
 from sentinel_core.sample import Valid
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 State = Literal["Starting", "Active", "Draining", "Detached"]
 
-MESSAGE_CHARACTERS = 80
 TIER_REASONS = {Tier.BPF_QDISC: "BpfQdisc", Tier.HTB: "Htb", Tier.OBSERVE: "ObserveOnly"}
 
 
@@ -38,21 +39,26 @@ def status(tick: Tick, verdict: Verdict, versions: Versions, state: State = "Act
         versions=versions,
         data_plane=DataPlaneStatus(tier=verdict.tier.value, reason=TIER_REASONS[verdict.tier]),
         forecast=NodeForecast(
-            seq=tick.seq,
+            seq=min(tick.seq, MAX_TALLY),
             observed_at=datetime.fromtimestamp(tick.wall_ns // 10**9, UTC),
-            demand_bytes_per_second=int(sample.per_second("bytes").sum()),
+            demand_bytes_per_second=_amount(sample.per_second("bytes").sum()),
             points=tuple(
-                ForecastPoint(horizon_seconds=seconds, p50=int(demand.p50[i]), p95=int(demand.p95[i]))
+                ForecastPoint(horizon_seconds=seconds, p50=_amount(demand.p50[i]), p95=_amount(demand.p95[i]))
                 for i, seconds in enumerate(HORIZONS_S)
             ),
         ),
         buffer=BufferState(
-            pool_bytes=tick.pool_bytes,
-            granted_bytes=sum(limit.values()),
-            held_bytes=int(sample.backlog_bytes.sum()),
+            pool_bytes=_amount(tick.pool_bytes),
+            granted_bytes=_amount(sum(limit.values())),
+            held_bytes=_amount(sample.backlog_bytes.sum()),
         ),
         conditions=(ready(verdict, tick.wall_ns),),
     )
+
+
+def _amount(value: float) -> int:
+    """More than a node can carry is told as the most that the status has room for."""
+    return min(int(value), MAX_AMOUNT)
 
 
 def ready(verdict: Verdict, wall_ns: int) -> NodeCondition:
@@ -61,7 +67,7 @@ def ready(verdict: Verdict, wall_ns: int) -> NodeCondition:
         type="Ready",
         status="True",
         reason="Ticking",
-        message=verdict.why[:MESSAGE_CHARACTERS],
+        message=verdict.why[:MAX_NODE_MESSAGE],
         last_transition_time=datetime.fromtimestamp(wall_ns // 10**9, UTC),
     )
 

@@ -9,10 +9,13 @@ from sentinel_api.v1alpha1.kinds import Column, Kind, Resource
 from sentinel_api.v1alpha1.model import Digest, Flag, Int, Label, Model, Percent, Time, cel
 
 # Bounds that keep the whole object below 2 KiB; the amounts are beyond what a node can carry.
-VersionText = Annotated[str, StringConstraints(max_length=36)]
+MAX_VERSION = 36
+MAX_TALLY = 999_999_999
+MAX_AMOUNT = 999_999_999_999
+VersionText = Annotated[str, StringConstraints(max_length=MAX_VERSION)]
 ShortReason = Annotated[Reason, Field(max_length=28)]
-Tally = Annotated[Int, Field(ge=0, le=999_999_999)]
-Amount = Annotated[Int, Field(ge=0, le=999_999_999_999)]
+Tally = Annotated[Int, Field(ge=0, le=MAX_TALLY)]
+Amount = Annotated[Int, Field(ge=0, le=MAX_AMOUNT)]
 
 # The horizons that the model answers for; the operator reads the one its lead time asks for.
 HORIZONS_SECONDS = (30, 60, 120, 300)

@@ -26,12 +26,15 @@ class Condition(Model):
     last_transition_time: Time = Field(description="When status last changed.")
 
 
+MAX_NODE_MESSAGE = 64
+
+
 class NodeCondition(Condition):
     """A condition of one node; it is short, because thousands of nodes report."""
 
     type: Annotated[ConditionType, Field(max_length=16)] = Field(description="What is observed, in CamelCase.")
     reason: Annotated[Reason, Field(max_length=28)] = Field(description="Why, as one CamelCase word for machines.")
-    message: Annotated[str, StringConstraints(max_length=64)] = Field(
+    message: Annotated[str, StringConstraints(max_length=MAX_NODE_MESSAGE)] = Field(
         "", description="Why, as a short sentence a person can act on."
     )
 
