@@ -4,8 +4,8 @@
  *
  * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
  * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
- * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb, which tc programs
- * may write and neither mirred, HTB nor bfifo uses.
+ * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb (queue.h). It feeds
+ * quantiles, not accounts: under heavy load some dequeues pass without their tracepoint firing (seen on 6.18).
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -13,17 +13,13 @@
 #include <bpf/bpf_tracing.h>
 
 #include <sentinel/abi.h>
+#include <sentinel/queue.h>
 #include <sentinel/stage.h>
 
 #define NO_MATCH 0
 #define MATCH 0xffffffff /* cls_bpf: the filter's own class, and its actions */
 #define BULK_MAX 64 /* packets that one dequeue may hand on at once */
 
-/* Upper half of skb->priority, and the queue's own handle: HTB finds the class by it. Never a foreign qdisc's. */
-enum sn_queue_const {
-	SN_QUEUE_MAJOR = 0x5e17,
-	SN_QUEUE_MINOR = 0x10, /* class c is minor SN_QUEUE_MINOR + c */
-};
 const volatile enum sn_queue_const sn_queue_consts = SN_QUEUE_MAJOR;
 
 /* The queue device whose packets sn_dequeued counts; an ifindex means something only in its namespace. */
@@ -49,13 +45,6 @@ struct {
 	__type(value, struct sn_sojourn);
 } sn_sojourn SEC(".maps");
 
-struct stamp {
-	__u32 magic;
-	__u32 class_id;
-	__u32 arrived_low;
-	__u32 arrived_high;
-};
-
 static __always_inline __u32 class_of(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data;
@@ -74,11 +63,7 @@ int sn_classify(struct __sk_buff *skb)
 
 	if (!(sn_live_flags(class_id, now) & SN_ORDER_QUEUE))
 		return NO_MATCH;
-	skb->priority = SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + class_id);
-	skb->cb[0] = SN_META_MAGIC;
-	skb->cb[1] = class_id;
-	skb->cb[2] = (__u32)now;
-	skb->cb[3] = now >> 32;
+	sn_enter_queue(skb, class_id, now);
 	return MATCH;
 }
 
@@ -132,7 +117,7 @@ static __always_inline __u32 sojourn_bucket(__u64 spent_ns)
 
 static __always_inline void count(const struct sk_buff *skb, __u64 now)
 {
-	struct stamp stamp;
+	struct sn_stamp stamp;
 	struct sn_sojourn *cell;
 	__u32 index;
 	__u64 arrived;
