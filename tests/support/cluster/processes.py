@@ -126,6 +126,9 @@ class Process:
         if identity is None:
             raise self.failure("ended at once")
         identity.write(self.record)
+        wait_until(
+            f"{self.name} to be tied to its owner", lambda: not _still_tying(identity.pid), GRACE_S, pause_s=0.001
+        )
 
     def stop(self, grace_s: float = GRACE_S) -> None:
         if identity := self.identity:
@@ -153,6 +156,14 @@ class Process:
     def failure(self, what: str) -> ClusterError:
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:] if self.log.exists() else []
         return ClusterError("\n".join([f"{self.name} {what}; its log {self.log} ends:", *lines]))
+
+
+def _still_tying(pid: int) -> bool:
+    """An owner that dies before `setpriv` has done its work would be outlived."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"setpriv\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def end_recorded(folder: Path) -> None:
