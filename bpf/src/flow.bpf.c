@@ -39,12 +39,14 @@ struct {
 	__type(value, struct sn_top_flow);
 } sn_top SEC(".maps");
 
+/* A sample beyond any real round trip is a clock of another CPU that is a little behind, or a value met by chance. */
 static __always_inline void note_rtt(struct sn_flow *flow, __u64 sample_ns)
 {
-	__u32 sample_us = (sample_ns > MAX_RTT_NS ? MAX_RTT_NS : sample_ns) / 1000;
+	__u32 sample_us;
 
-	if (!sample_us)
-		sample_us = 1;
+	if (sample_ns > MAX_RTT_NS)
+		return;
+	sample_us = sample_ns / 1000 + !(sample_ns / 1000);
 	if (!flow->rtt_min_us || sample_us < flow->rtt_min_us)
 		flow->rtt_min_us = sample_us;
 	flow->rtt_us = flow->rtt_us ? flow->rtt_us - flow->rtt_us / 8 + sample_us / 8 : sample_us;
@@ -272,7 +274,5 @@ int sn_answered(struct sn_packet *packet)
 		return sn_class_of(packet);
 	if ((packet->flags & SN_TIMESTAMPS) && packet->timestamp != flow->timestamp_out)
 		expect_echo(flow, packet);
-	if (flow->rules_generation != (__u32)sn_generation() || flow->dscp != packet->dscp)
-		return sn_class_of(packet);
-	return flow->class_id;
+	return flow->rules_generation == (__u32)sn_generation() ? flow->class_id : sn_class_of(packet);
 }

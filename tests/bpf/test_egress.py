@@ -12,7 +12,9 @@ from support.data_plane.agent import HOUR_NS, OBJECT
 from support.data_plane.corpus import FOUND, REFUSED
 from support.frames import (
     ACK,
+    CLIENT4,
     ETH_ARP,
+    SERVER4,
     answer4,
     ethernet,
     ipv4,
@@ -65,6 +67,15 @@ def test_an_answer_has_the_class_of_what_it_answers_by_the_rules(out):
     out.send(answer4())
     out.send(tcp4())
     assert (out.out_cell(6)["packets"], out.out_cell(0)["packets"]) == (1, 1)
+
+
+def test_an_answer_has_the_class_of_its_flow_whatever_its_own_dscp(built):
+    with load_agent(OBJECT, max_entries={"sn_flows": 1024}, programs=frozenset({"sn_ingress", "sn_egress"})) as both:
+        RuleSet(both).replace([Rule(5, dscp=46)])
+        back = udp(b"answer", source_port=53, destination_port=40000, ends=(SERVER4, CLIENT4))
+        testrun.run(both.program("sn_ingress"), udp4(tos=46 << 2))
+        testrun.run_tc(both.program("sn_egress"), ethernet(ipv4(back, source=SERVER4, destination=CLIENT4)))
+        assert int(both.map("sn_out_cells").view()["packets"].reshape(-1, 16)[:, 5].sum()) == 1
 
 
 def test_an_answer_has_the_class_and_completes_the_round_trip_of_the_flow_it_answers(built):
