@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def run(chosen: Settings, config_path: Path | None) -> None:
     pins.mount(chosen.pins.parent)
     node = Node(chosen)
     _obey_signals(node)
+    threading.excepthook = lambda broken: node.fail(broken.exc_value or SystemExit(1))
     server = _serve(chosen, node)
     if config_path is not None:
         node.obey(Intent(_from_file(config_path)))

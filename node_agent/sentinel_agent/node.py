@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -26,13 +27,16 @@ from sentinel_agent.loop import Loop, Tick
 from sentinel_agent.plane import Place, Plane, open_plane
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import status
+from sentinel_api.errors import Invalid, Unsupported
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
+from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_core.sample import PERIOD_NS
 
 if TYPE_CHECKING:
     from sentinel_agent.settings import Settings
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+    from sentinel_bpf.buffer.port import Interface
 
 PATIENCE_NS: Final = 3_000_000_000  # thirty ticks without one answered: the process is stuck, not the machine busy
 
@@ -60,6 +64,7 @@ class Node:
         self._thread: threading.Thread | None = None
         self._began_ns = time.monotonic_ns()
         self._crash: BaseException | None = None
+        self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
         self.versions = Versions(
             agent=version("sentinel-buffers")[:48], kernel=os.uname().release[:48], abi=ABI_VERSION
@@ -75,10 +80,15 @@ class Node:
     def end(self) -> None:
         self._intents.put(None)
 
+    def fail(self, error: BaseException) -> None:
+        """A thread of ours broke: end, so that leases run out and whoever watches the process starts it anew."""
+        self._crash = error
+        self.end()
+
     def run(self) -> None:
         """Until `end`, or until the tick breaks, whose error is raised here: then leases end and a restart follows."""
         while (intent := self._intents.get()) is not None:
-            self._carry_out(intent)
+            self._try(intent)
         keep = self._intent is None or self._intent.config.data_plane.on_agent_exit == "Keep"
         self._stop(hand_back=not keep)
         if self._crash is not None:
@@ -87,17 +97,19 @@ class Node:
     def status(self) -> BufferNodeStatus | None:
         """None before there is anything to say."""
         intent, tick, loop = self._intent, self.last, self._loop
-        if intent is None:
+        if intent is None and not self._refused:
             return None
-        if intent.detached:
+        if intent is not None and intent.detached:
             return BufferNodeStatus(
                 observed_generation=intent.generation, config_digest=intent.config.digest, state="Detached",
                 versions=self.versions,
             )  # fmt: skip
-        if tick is None or loop is None:
-            return None
+        if tick is None or loop is None or intent is None:
+            told = BufferNodeStatus(versions=self.versions)
+            return told.model_copy(update={"conditions": self._refusal()}) if self._refused else None
         told = status(tick, loop.plane.verdict, self.versions)
-        return told.model_copy(update={"observed_generation": intent.generation})
+        conditions = (*told.conditions, *self._refusal())
+        return told.model_copy(update={"observed_generation": intent.generation, "conditions": conditions})
 
     def not_alive(self) -> str:
         """Why a liveness probe should fail; a node that waits for orders or handed everything back is alive."""
@@ -106,27 +118,48 @@ class Node:
 
     def not_ready(self) -> str:
         if self._intent is None:
-            return "no orders yet"
+            return self._refused or "no orders yet"
         return "" if self._intent.detached or self.last is not None else "no tick yet"
 
+    def _try(self, intent: Intent) -> None:
+        """Orders that cannot be obeyed change nothing and are told; a file that cannot be obeyed ends the process."""
+        try:
+            self._carry_out(intent)
+            self._refused = ""
+        except (Invalid, Unsupported) as error:
+            if intent.generation == 0:
+                raise
+            self._refused = str(error)
+            log.warning("orders_refused", error=str(error))
+
+    def _refusal(self) -> tuple[NodeCondition, ...]:
+        if not self._refused:
+            return ()
+        return (
+            NodeCondition(
+                type="ConfigAccepted", status="False", reason="Refused", message=self._refused[:MAX_NODE_MESSAGE],
+                last_transition_time=datetime.fromtimestamp(int(time.time()), UTC),
+            ),
+        )  # fmt: skip
+
     def _carry_out(self, intent: Intent) -> None:
-        before, self._intent = self._intent, intent
         if intent.detached:
+            self._intent = intent
             if self._loop is not None:
                 self._stop(hand_back=True)
             return
+        place = interface.chosen(intent.config)
+        before, self._intent = self._intent, intent
         if self._loop is None:
-            self._start(intent.config)
+            self._start(intent.config, place)
         elif before is not None and _place_moved(before.config, intent.config):
             self._stop(hand_back=True)
-            self._start(intent.config)
+            self._start(intent.config, place)
         else:
             self._loop.wanted = intent.config
 
-    def _start(self, config: NodeConfig) -> None:
-        place = Place(
-            object_path=self._settings.object_path, pins=self._settings.pins, interface=interface.chosen(config)
-        )
+    def _start(self, config: NodeConfig, chosen: Interface) -> None:
+        place = Place(object_path=self._settings.object_path, pins=self._settings.pins, interface=chosen)
         spare = Smoothing()
         self._loop = Loop(
             plane=open_plane(place, config), forecaster=spare, fallback=spare, publish=self._publish, config=config
@@ -143,10 +176,8 @@ class Node:
         assert self._metronome is not None
         try:
             self._metronome.run()
-        except BaseException as error:
-            self._crash = error
-            self.end()
-            raise
+        except BaseException as error:  # noqa: BLE001  raised again by `run`, in the main thread
+            self.fail(error)
 
     def _publish(self, tick: Tick) -> None:
         self.last = tick

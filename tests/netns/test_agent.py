@@ -1,0 +1,196 @@
+"""The agent as a process on a node between a sender and a receiver: what it leaves, takes over and hands back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sentinel_bpf import attach
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.probe import BPFFS
+from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.topology import NODE_DEVICE
+from support.netns import bottleneck, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OTHER = OBJECT.parent / "test/other.bpf.o"
+PORT = 9001
+RATE_BITS = 80_000_000
+START_S = 60.0
+LEASE_S = 0.5
+CONFIG = {
+    "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": PORT}]}],
+    "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": RATE_BITS}]},
+}
+
+
+class Agent:
+    """Starts and asks agents in the node's namespace, which is the one this thread is in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"test-{os.getpid()}"
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, config=None, wait: bool = True) -> subprocess.Popen[bytes]:
+        path = self.folder / "agent.yaml"
+        path.write_text(yaml.safe_dump(config or CONFIG))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sentinel_agent", "--config", str(path)], env=self.env, stderr=subprocess.DEVNULL
+        )
+        self.running.append(process)
+        if wait:
+            deadline = time.monotonic() + START_S
+            while not self.state():
+                assert process.poll() is None, "the agent ended"
+                assert time.monotonic() < deadline, "the agent does not start"
+                time.sleep(0.05)
+        return process
+
+    def detach(self) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "sentinel_agent", "--config", str(self.folder / "agent.yaml"), "detach"]
+        return subprocess.run(argv, env=self.env, capture_output=True, text=True, check=True)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return os.environ | {"SENTINEL_NODE_NAME": self.name}
+
+    def state(self):
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:9466/debug/state", timeout=1) as answer:
+                return json.load(answer)
+        except OSError:
+            return {}
+
+    def counted(self) -> int:
+        """Packets of the class, as the agent's own metrics say."""
+        with urllib.request.urlopen("http://127.0.0.1:9465/metrics", timeout=1) as answer:
+            lines = answer.read().decode().splitlines()
+        mine = [line for line in lines if line.startswith('sentinel_class_packets_total{class="bulk"}')]
+        return int(float(mine[0].split()[1]))
+
+
+@pytest.fixture
+def node():
+    with bottleneck((PORT,)) as made:
+        yield made
+
+
+@pytest.fixture
+def agent(node, tmp_path) -> Iterator[Agent]:
+    made = Agent(tmp_path)
+    yield made
+    for process in made.running:
+        process.kill()
+        process.wait()
+    made.detach()
+
+
+def ours_left() -> list[str]:
+    """What of the agent is still in this namespace."""
+    found = [f"program {attach.occupant(NODE_DEVICE)}"] if attach.occupant(NODE_DEVICE) else []
+    devices = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    return found + [line for line in devices.splitlines() if "sn-ifb" in line]
+
+
+def test_it_queues_real_packets_and_loses_none_within_the_rate(node, agent):
+    agent.start()
+    assert agent.state()["tier"] == "B"
+    node.send(PORT, 50)
+    wait_until(lambda: node.received_in_all(PORT) == 50, "all arrive")
+    wait_until(lambda: agent.counted() == 50, "all are counted")
+
+
+def test_a_killed_agent_slows_nothing_down_and_its_successor_takes_over_without_a_loss(node, agent):
+    first = agent.start()
+    node.send(PORT, 20)
+    first.kill()
+    first.wait()
+    for _ in range(40):  # across the end of the lease
+        node.send(PORT, 5)
+        time.sleep(LEASE_S / 20)
+    wait_until(lambda: node.received_in_all(PORT) == 220, "nothing is lost")
+    agent.start()
+    node.send(PORT, 10)
+    wait_until(lambda: node.received_in_all(PORT) == 230, "nothing is lost on the way back into the queue")
+    wait_until(lambda: agent.counted() == 230, "the counters go on where they were")
+
+
+def test_an_agent_that_is_frozen_lets_go_and_resumes_with_its_late_ticks_dropped(node, agent):
+    process = agent.start()
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(2 * LEASE_S)
+    node.send(PORT, 30)
+    wait_until(lambda: node.received_in_all(PORT) == 30, "packets pass while the agent is frozen")
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: bool(agent.state()), "it answers again")
+    before = agent.state()["seq"]
+    wait_until(lambda: agent.state()["seq"] > before, "it ticks again")
+
+
+def test_told_to_stop_it_keeps_its_place_and_detach_leaves_nothing(node, agent):
+    process = agent.start()
+    process.terminate()
+    assert process.wait(20) == 0
+    assert ours_left(), "a successor should find program and queue"
+    agent.detach()
+    assert ours_left() == []
+    assert not (BPFFS / f"sentinel_{agent.name}").exists()
+    node.send(PORT, 10)
+    wait_until(lambda: node.received_in_all(PORT) == 10, "the way is free")
+
+
+def test_with_detach_on_exit_nothing_stays(agent):
+    process = agent.start({**CONFIG, "dataPlane": {**CONFIG["dataPlane"], "onAgentExit": "Detach"}})
+    process.terminate()
+    assert process.wait(20) == 0
+    assert ours_left() == []
+
+
+@pytest.fixture
+def foreign(node) -> Iterator[attach.Occupant]:
+    """Somebody else's XDP program on the node's device."""
+    pin = BPFFS / f"foreign_{os.getpid()}" / "link"
+    with bpf_object.load(OTHER) as loaded:
+        attach.attach(next(iter(loaded.programs.values())), NODE_DEVICE, attach.Hook.XDP, pin)
+        yield attach.occupant(NODE_DEVICE)
+        attach.detach(pin)
+
+
+def test_a_foreign_program_stays_and_the_agent_only_observes(node, foreign, agent):
+    agent.start()
+    state = agent.state()
+    assert state["tier"] == "C"
+    assert "not ours" in state["why"]
+    assert attach.occupant(NODE_DEVICE) == foreign
+    node.send(PORT, 10)
+    wait_until(lambda: node.received_in_all(PORT) == 10, "packets pass")
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        pytest.param({"pool": {"minBytes": 9, "maxBytes": 1}}, "pool", id="a pool upside down"),
+        pytest.param({"dataPlane": {"interfaces": [{"name": "none0"}]}}, "no interface none0", id="no such device"),
+        pytest.param({"dataPlane": {"interfaces": [{"name": "a"}, {"name": "b"}]}}, "leave one", id="two devices"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_sentence_and_exit_code_2(node, tmp_path, config, sentence):
+    path = tmp_path / "agent.yaml"
+    path.write_text(yaml.safe_dump(config))
+    argv = [sys.executable, "-m", "sentinel_agent", "--config", str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_S)
+    assert done.returncode == 2
+    assert sentence in done.stderr.splitlines()[-1]
