@@ -44,11 +44,11 @@ class DataPlane:
             order = orders.Order(limit, rate_bytes_per_s, target_us=20_000, police=False, mark=False)
             table.put(each, orders.words(order, until, 0, bits))
 
-    def arrived(self) -> list[tuple[int, int]]:
-        """Packets and bytes that XDP counted, by class."""
+    def arrived(self) -> list[tuple[int, int, int]]:
+        """Packets and bytes that XDP counted, and packets that met no live order, by class."""
         cells = self.agent.map("sn_cells").view().reshape(-1, CLASSES)
-        packets, octets = cells["packets"].sum(axis=0), cells["bytes"].sum(axis=0)
-        return list(zip(packets.tolist(), octets.tolist(), strict=True))
+        counts = (cells[name].sum(axis=0).tolist() for name in ("packets", "bytes", "lease_over"))
+        return list(zip(*counts, strict=True))
 
 
 @contextmanager

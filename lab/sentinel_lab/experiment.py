@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sentinel_api.errors import Invalid
 from sentinel_lab.loop import ThinLoop
 from sentinel_lab.policies import POLICIES
@@ -141,6 +143,10 @@ def _judged(plan: Plan, start_ns: int, history: History, outcome: Outcome) -> Ru
         astray = each.sent - each.received - each.dropped
         if astray:
             dirt.append(f"{astray} packets of {each.name} were lost outside the queue")
+    for traffic in plan.scenario.classes:
+        past = np.ptp(history.series(traffic.id, "past_queue"))
+        if past:
+            dirt.append(f"{past:.0f} packets of {traffic.name} went past the queue, its order having lapsed")
     bursty = plan.scenario.classes.index(plan.scenario.bursty)
     return Run(plan, start_ns, history, outcome.sent[bursty].bursts, results, tuple(dirt))
 

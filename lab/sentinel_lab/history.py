@@ -27,6 +27,7 @@ class Tick:
     arrived_bytes: int
     sent_bytes: int
     drops: int
+    past_queue: int  # packets that met no live order, so that the queue never saw them
     sojourn: tuple[int, ...]
 
 

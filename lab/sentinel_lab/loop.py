@@ -87,7 +87,7 @@ class ThinLoop:
     def _tick(self, plane: DataPlane) -> None:
         arrived, readings, now_ns = plane.arrived(), plane.buffer.read(), time.monotonic_ns()
         for each, reading in readings.items():
-            packets, octets = arrived[each]
+            packets, octets, past_queue = arrived[each]
             self.history.add(
                 each,
                 Tick(
@@ -98,6 +98,7 @@ class ThinLoop:
                     octets,
                     reading.sent_bytes,
                     reading.drops,
+                    past_queue,
                     reading.sojourn,
                 ),
             )

@@ -17,7 +17,7 @@ from sentinel_lab.traffic.orders import SendOrder, Stream, StreamSent
 from sentinel_lab.traffic.patterns import schedule
 
 BATCH = 64
-NAP_NS = 200_000  # sleeping shorter than this costs more than it spares
+NAP_NS = 400_000  # a few packets of a burst at once: spinning would take the CPU from the node under test
 SEND_BUFFER_BYTES = 8 << 20
 
 
@@ -86,8 +86,8 @@ def main() -> None:
         if not upcoming:
             break
         idle_ns = min(upcoming) - time.monotonic_ns()
-        if idle_ns > NAP_NS:
-            time.sleep((idle_ns - NAP_NS // 2) / 1e9)
+        if idle_ns > 0:
+            time.sleep(max(idle_ns, NAP_NS) / 1e9)
     sys.stdout.write("[" + ",".join(source.result().model_dump_json() for source in sources) + "]\n")
 
 

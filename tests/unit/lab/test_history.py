@@ -6,7 +6,7 @@ from sentinel_lab.history import History, Tick
 
 
 def tick(at_s: float, limit: int = 0, sojourn: tuple[int, ...] = ()) -> Tick:
-    return Tick(int(at_s * 1e9), limit, 0, 0, 0, 0, 0, sojourn)
+    return Tick(int(at_s * 1e9), limit, 0, 0, 0, 0, 0, 0, sojourn)
 
 
 def test_a_mean_over_time_weighs_each_value_by_how_long_it_stood():
