@@ -35,10 +35,10 @@ int sn_answered(struct sn_packet *packet);
 /* source.bpf.c: packet and SYN rate of a source. */
 int sn_blame(struct sn_packet *packet, __u32 packets);
 
-/* count.bpf.c: the packet's reason, and its class where it has one; the last stage of every packet. */
+/* count.h, in ingress.bpf.c: the packet's reason, and its class where it has one; the last stage of every packet. */
 int sn_conclude(struct sn_packet *packet, __u32 wish);
 
-/* police.bpf.c: enum sn_wish of the class's virtual queue. */
+/* police.h, in ingress.bpf.c: enum sn_wish of the class's virtual queue. */
 int sn_police(struct xdp_md *ctx, struct sn_packet *packet);
 /* enum sn_order_flag of the class's order, or 0 once its lease is over. */
 int sn_live_flags(__u32 class_id, __u64 now_ns);

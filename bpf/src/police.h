@@ -1,5 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What an order asks of a class: its virtual queue passes, marks or drops. Without a live order nothing is touched. */
+#ifndef SENTINEL_POLICE_H
+#define SENTINEL_POLICE_H
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -84,7 +87,7 @@ static __always_inline int through_queue(struct xdp_md *ctx, struct sn_packet *p
 	return wish;
 }
 
-int sn_police(struct xdp_md *ctx, struct sn_packet *packet)
+__attribute__((always_inline)) int sn_police(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_vqueue *queue;
 	struct sn_order *order;
@@ -108,3 +111,5 @@ int sn_live_flags(__u32 class_id, __u64 now_ns)
 
 	return order && now_ns < order->valid_until_ns ? order->flags : 0;
 }
+
+#endif

@@ -1,5 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the tick reads: counters and shapes of each class, and one reason for each packet; one writer a cell. */
+#ifndef SENTINEL_COUNT_H
+#define SENTINEL_COUNT_H
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -102,7 +105,7 @@ static __always_inline void count_class(const struct sn_packet *packet, __u32 wi
 		count_shape(packet, index, last_ns);
 }
 
-int sn_conclude(struct sn_packet *packet, __u32 wish)
+__attribute__((always_inline)) int sn_conclude(struct sn_packet *packet, __u32 wish)
 {
 	struct sn_reason_cell *cell;
 	__u32 index;
@@ -117,3 +120,5 @@ int sn_conclude(struct sn_packet *packet, __u32 wish)
 		cell->packets++;
 	return 0;
 }
+
+#endif
