@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from sentinel_lab.dataplane import attached, queue_classes
 from sentinel_lab.history import Event, History, Tick
+from sentinel_lab.namespaces import go_first
 from sentinel_lab.policies import Seen
 from sentinel_lab.topology import NODE_DEVICE
 
@@ -59,6 +60,7 @@ class ThinLoop:
             with self._node.entered(), attached(NODE_DEVICE, scenario.drain_bytes_per_s, ports) as plane:
                 self._prepare(plane)
                 self._ready.set()
+                go_first()
                 self._keep_time(plane)
         except BaseException as failure:  # noqa: BLE001 - handed to the thread that waits for this one
             self._failure = failure

@@ -25,6 +25,7 @@ from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.history import Event, History, Tick
+from sentinel_lab.namespaces import go_first
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class AgentProcess:
             self._process = subprocess.Popen(
                 command, env=os.environ | {"SENTINEL_NODE_NAME": self._name}, stderr=log, start_new_session=True
             )
+        go_first(self._process.pid)
         self._thread.start()
         try:
             self._ready.wait(READY_SECONDS)

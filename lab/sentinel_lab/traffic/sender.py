@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentinel_lab.namespaces import enter_for_good
+from sentinel_lab.namespaces import enter_for_good, go_first
 from sentinel_lab.traffic.frames import Batch
 from sentinel_lab.traffic.orders import SendOrder, Stream, StreamSent
 from sentinel_lab.traffic.patterns import schedule
@@ -71,7 +70,7 @@ class Source:
 def main() -> None:
     order = SendOrder.model_validate_json(sys.stdin.readline())
     enter_for_good(order.namespace)
-    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # late packets would be our own noise, not the network's
+    go_first()
     sources = [Source(order, index, stream) for index, stream in enumerate(order.streams)]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
