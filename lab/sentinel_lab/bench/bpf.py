@@ -1,0 +1,147 @@
+"""`sentinel bench bpf`: nanoseconds a packet of the data plane, stage by stage, and the same work without BPF."""
+
+from __future__ import annotations
+
+import os
+import time
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+
+from sentinel_api.errors import Invalid, Transient
+from sentinel_lab.bench import bpf_frames, bpf_loop, bpf_user
+from sentinel_lab.bench.output import tell
+from sentinel_lab.namespaces import require_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sentinel_lab.bench.bpf_frames import Frame
+    from sentinel_lab.bench.bpf_loop import Timing
+
+SIZES = {1: "1", 4096: "4k", 65_536: "64k"}  # flows, and how a metric's name tells them
+ROUNDS, QUICK_ROUNDS = 20, 6
+PACED_PACKETS, QUICK_PACKETS = 20_000, 4_000
+PACED_ROUNDS = 5
+
+Row = dict[str, float | str]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="IPv4 TCP only, all stages together, fewer rounds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def bpf(quick: bool, as_json: bool) -> None:
+    """Time the data plane's XDP program on one core, and beside it a reader in user space that parses and counts.
+
+    \b
+    Example:
+      sudo sentinel bench bpf --json
+    """
+    require_root()
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    metrics: dict[str, float] = {}
+    rows: list[Row] = [{"what": "load average, one minute, at the start", "value": os.getloadavg()[0]}]
+    with bpf_loop.undisturbed():
+        metrics["ns_drop"] = bpf_loop.drop_ns(bpf_frames.PLAIN4, rounds)
+        for frame in _frames(quick=quick):
+            stages = [bpf_loop.ALL] if quick or frame is not bpf_frames.PLAIN4 else list(bpf_loop.STAGES)
+            _log(f"{frame.name}, {len(stages)} programs, {rounds} rounds")
+            for flows, timings in loop_timings(frame, stages, rounds).items():
+                rows += _loop_rows(frame, flows, timings)
+                if frame is bpf_frames.PLAIN4:
+                    metrics |= loop_metrics(flows, timings)
+        try:
+            found, compared = user_figures(quick=quick)
+        except Invalid as missing:
+            _log(f"left out: {missing}")
+        else:
+            metrics |= found
+            rows += compared
+    rows.append({"what": "load average, one minute, at the end", "value": os.getloadavg()[0]})
+    tell("bpf", metrics, rows, as_json=as_json)
+
+
+def loop_timings(frame: Frame, stages: Sequence[str], rounds: int) -> dict[int, dict[str, Timing]]:
+    """By number of flows and target."""
+    with bpf_loop.loop_over(frame) as (loop, bare), bpf_loop.targets(stages) as products:
+        found = {flows: bpf_loop.measured(loop, [*bare, *products], flows, rounds) for flows in SIZES}
+        for each in products:
+            bpf_loop.require_clean(each, rounds * len(SIZES) * bpf_loop.MEASURED)
+    return found
+
+
+def loop_metrics(flows: int, timings: Mapping[str, Timing]) -> dict[str, float]:
+    """Unsound figures are an error: all stages cannot be cheaper than the harness that runs them."""
+    everything, size = timings[bpf_loop.ALL], SIZES[flows]
+    if everything.p50 <= timings[bpf_loop.DROP].p50 or everything.p50 > everything.p99:
+        raise Transient(f"{flows} flows: the times contradict each other; run the benchmark on a quieter machine")
+    metrics = {
+        f"ns_all_{size}": everything.p50,
+        f"ns_all_{size}_p99": everything.p99,
+        f"ns_all_{size}_quiet": everything.quiet,
+    }
+    if flows == 1:
+        metrics["ns_harness"] = timings[bpf_loop.HARNESS].p50
+    return metrics
+
+
+def user_figures(*, quick: bool) -> tuple[dict[str, float], list[Row]]:
+    """How many times the CPU that the data plane adds to each packet a reader in user space adds, at a fixed rate."""
+    packets = QUICK_PACKETS if quick else PACED_PACKETS
+    with bpf_user.compared(bpf_frames.PLAIN4) as comparison:
+        _log("the same work in user space: flood, fixed rate, single packets")
+        flood = {name: median(each) for name, each in comparison.flood_ns(QUICK_ROUNDS if quick else ROUNDS).items()}
+        paced = comparison.paced(PACED_ROUNDS, packets)
+        trips = comparison.trips_us()
+    rows = [_user_row(name, flood[name], paced[name], trips.get(name)) for name in bpf_user.SIDES]
+    added_ns = {name: flood[name] - flood[bpf_user.NOTHING] for name in flood}
+    added_cpu = {name: paced[name]["cpu_percent"] - paced[bpf_user.NOTHING]["cpu_percent"] for name in paced}
+    metrics = {
+        "userspace_ratio": _ratio(added_cpu),
+        "userspace_flood_ratio": _ratio(added_ns),
+        "userspace_latency_ratio": trips[bpf_user.USER][0] / trips[bpf_user.KERNEL][0],
+    }
+    return {name: value for name, value in metrics.items() if value is not None}, rows
+
+
+def _ratio(added: Mapping[str, float]) -> float | None:
+    """None where noise hides what the data plane costs."""
+    return added[bpf_user.USER] / added[bpf_user.KERNEL] if added[bpf_user.KERNEL] > 0 else None
+
+
+def _frames(*, quick: bool) -> list[Frame]:
+    every = [bpf_frames.PLAIN4, bpf_frames.PLAIN6, bpf_frames.STAMPED4, bpf_frames.DATAGRAM4]
+    return every[:1] if quick else every
+
+
+def _loop_rows(frame: Frame, flows: int, timings: Mapping[str, Timing]) -> list[Row]:
+    rows: list[Row] = []
+    before = 0.0
+    for name, each in timings.items():
+        row: Row = {"what": "in-BPF loop, ns a packet", "frame": frame.name, "flows": flows, "on": name}
+        row |= {"p50": each.p50, "p99": each.p99, "quiet": each.quiet}
+        if name in bpf_loop.STAGES and len(timings) > len((bpf_loop.HARNESS, bpf_loop.DROP, bpf_loop.ALL)):
+            row["added_by_stage_quiet"] = each.quiet - before
+            before = each.quiet
+        rows.append(row)
+    return rows
+
+
+def _user_row(name: str, flood_ns: float, paced: Mapping[str, float], trip: tuple[float, float] | None) -> Row:
+    row: Row = {
+        "what": "the same work in user space",
+        "side": name,
+        "packets_per_s_of_one_cpu": 1e9 / flood_ns,
+        "ns_per_packet": flood_ns,
+        "cpu_percent_at_20k_packets_per_s": paced["cpu_percent"],
+        "context_switches_per_s": paced["switches_per_s"],
+        "copies_per_packet": 1 if name == bpf_user.USER else 0,  # into the ring; by construction, not measured
+    }
+    if trip:
+        row |= {"us_until_counted_p50": trip[0], "us_until_counted_p99": trip[1]}
+    return row
+
+
+def _log(sentence: str) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {sentence}", err=True)

@@ -1,0 +1,84 @@
+"""The benchmark's loop shows the data plane what it says it does; the reader without BPF counts the same packets."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from sentinel_api.errors import Transient
+from sentinel_bpf import maps
+from sentinel_lab.bench import bpf, bpf_frames, bpf_loop, bpf_user
+from sentinel_lab.bench.bpf_loop import Timing
+
+FRAMES = [
+    pytest.param(each, id=each.name)
+    for each in (bpf_frames.PLAIN4, bpf_frames.PLAIN6, bpf_frames.STAMPED4, bpf_frames.DATAGRAM4)
+]
+FIXED = {"ns_drop", "ns_all_1", "ns_all_4k", "ns_all_64k", "userspace_ratio"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def user_built(built):
+    subprocess.run(["make", "-s", "-C", str(built.parent), "bench"], check=True)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_flow_is_sent_equally_often_and_passes(frame):
+    flows = 1024
+    with bpf_loop.loop_over(frame) as (loop, _), bpf_loop.targets([bpf_loop.ALL]) as (product,):
+        batches = loop.batches(product, flows)
+        bpf_loop.require_clean(product, bpf_loop.MEASURED)
+        _, entries = product.agent.map("sn_flows").dump()
+        cells = product.agent.map("sn_cells").view()
+        assert len(entries) == flows
+        assert np.ptp(entries["packets"]) <= 1
+        assert int(cells["packets"].sum()) == bpf_loop.SETTLING + bpf_loop.MEASURED + 1
+        assert int(cells["packets"].reshape(maps.cpus(), -1)[:, 0].sum()) == 0  # the rules were asked
+        assert len(batches) == bpf_loop.MEASURED // 256
+        assert (batches > 0).all()
+
+
+def test_one_stage_more_is_on_with_each_name():
+    with (
+        bpf_loop.targets(["parse, count", "flows, rules"]) as found,
+        bpf_loop.loop_over(bpf_frames.PLAIN4) as (loop, _),
+    ):
+        for each in found:
+            loop.batches(each, 64)
+        flows = [len(each.agent.map("sn_flows").dump()[1]) for each in found]
+    assert flows == [0, 64]
+
+
+def test_packets_that_take_another_way_spoil_the_figures():
+    with bpf_loop.loop_over(bpf_frames.PLAIN4) as (loop, _), bpf_loop.targets([bpf_loop.ALL]) as (product,):
+        for each in range(16):
+            product.agent.map("sn_order").put(each, valid_until_ns=1)
+        loop.batches(product, 64)
+        with pytest.raises(Transient, match="another way"):
+            bpf_loop.require_clean(product, bpf_loop.MEASURED)
+
+
+def test_figures_that_contradict_each_other_are_refused():
+    timings = {bpf_loop.HARNESS: Timing(30, 31, 30), bpf_loop.DROP: Timing(1, 2, 1), bpf_loop.ALL: Timing(0, 2, 0)}
+    with pytest.raises(Transient, match="contradict"):
+        bpf.loop_metrics(4096, timings)
+
+
+def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch):
+    monkeypatch.setattr(bpf, "QUICK_ROUNDS", 1)
+    monkeypatch.setattr(bpf, "QUICK_PACKETS", 500)
+    monkeypatch.setattr(bpf, "PACED_ROUNDS", 1)
+    ran = CliRunner().invoke(bpf.bpf, ["--quick", "--json"], catch_exceptions=False)
+    told = json.loads(ran.stdout)
+    assert ran.exit_code == 0
+    assert told["bench"] == "bpf"
+    assert told.keys() == {"bench", "machine", "metrics", "rows"}
+    assert told["metrics"].keys() >= FIXED - {"userspace_ratio"}  # too noisy to be had from 500 packets
+    assert {row["side"] for row in told["rows"] if "side" in row} == set(bpf_user.SIDES)
+    assert "flood" in ran.stderr
+
+
+def test_a_wrong_option_ends_with_2():
+    assert CliRunner().invoke(bpf.bpf, ["--slowly"]).exit_code == 2
