@@ -62,6 +62,7 @@ class Object:
         self.types = layout.types(path)
         self._maps = maps
         self._programs = programs
+        self._handle = handle
         self._close = weakref.finalize(self, libbpf.lib().bpf_object__close, handle)
 
     def map(self, name: str) -> Map:
@@ -74,6 +75,11 @@ class Object:
         if name not in self._programs:
             raise Invalid(f"{self.path.name} loaded no program {name}; it has {', '.join(sorted(self._programs))}.")
         return self._programs[name]
+
+    def register(self, name: str) -> None:
+        """Tell the kernel of the operations in the struct_ops map `name`, until entry 0 of that map is deleted."""
+        found = libbpf.lib().bpf_object__find_map_by_name(self._handle, name.encode())
+        libbpf.lib().bpf_map__attach_struct_ops(found)  # what it returns is only libbpf's own note of the map
 
     @property
     def maps(self) -> Mapping[str, Map]:

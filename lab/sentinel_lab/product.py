@@ -18,8 +18,7 @@ import yaml
 
 from sentinel_api.errors import Transient
 from sentinel_bpf import layout, pinned, pins
-from sentinel_bpf.buffer.htb import queue_device
-from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import CLASSES
 from sentinel_bpf.buffer.wire import Rtnl
 from sentinel_bpf.object import ABI_VERSION

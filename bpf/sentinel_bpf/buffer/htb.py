@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sentinel_api.errors import Invalid, Transient
 from sentinel_bpf.buffer import wire
-from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import (
     UNMATCHED,
     Direction,
@@ -189,8 +189,3 @@ class HtbBuffer:
 
     def _leaf(self, class_id: int) -> int:
         return (self._programs.major + 1 + class_id) << 16
-
-
-def queue_device(device_index: int) -> str:
-    """By index, since a name may be as long as a device name can be."""
-    return f"sn-ifb{device_index}"

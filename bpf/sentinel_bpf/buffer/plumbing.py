@@ -92,6 +92,11 @@ class Plumbing:
         with _said("adding the HTB root"):
             self._route.tc("add", "htb", index, self._major << 16, default=default_minor)
 
+    def add_root(self, index: int, kind: str) -> None:
+        """For a kind without options, such as our own."""
+        with _said(f"adding the {kind} root"):
+            self._route.tc("add", kind, index, self._major << 16)
+
     def ensure_trunk(self, index: int, rate: int) -> None:
         with _said("setting the link's rate"):
             self._class(index, TRUNK_MINOR, self._major << 16, rate, rate, 0)
@@ -146,7 +151,7 @@ class Plumbing:
             self._route.tc("add", "bfifo", index, handle, parent=parent, limit=limit_bytes)
 
     def remove_root(self, index: int) -> None:
-        with _said("removing the HTB root"):
+        with _said("removing the root qdisc"):
             self._route.tc("del", index=index, handle=self._major << 16, parent=0xFFFFFFFF)
 
     # ---- redirect ----
@@ -190,6 +195,11 @@ class Plumbing:
 
     def _qdiscs(self, index: int) -> list[Any]:
         return list(self._route.get_qdiscs(index=index))
+
+
+def queue_device(device_index: int) -> str:
+    """By index, since a name may be as long as a device name can be."""
+    return f"sn-ifb{device_index}"
 
 
 @contextmanager

@@ -1,0 +1,232 @@
+"""Tier A: one BPF queueing discipline for all classes, whose limits are words of mapped memory.
+
+ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ sn_buffer ─→ stack
+                                         └─ lease over: ────────────────────────→ stack
+egress    stack ─ sn_buffer ─→ device        (lease over: static limits)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sentinel_api.errors import Invalid, SentinelError, Unsupported
+from sentinel_bpf import layout, probe
+from sentinel_bpf.buffer import discipline
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
+from sentinel_bpf.buffer.port import (
+    CLASSES,
+    Direction,
+    Interface,
+    QueueClass,
+    Reading,
+    Tier,
+    Verdict,
+    check_classes,
+    check_limits,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sentinel_bpf.object import Object
+
+POOL_BYTES: Final = 10 << 20  # the default of spec.pool.maxBytes
+QUANTUM_BYTES: Final = 3200  # of the class with the largest share: two frames, so that a turn is short
+ROOT: Final = 0xFFFFFFFF
+DRAIN_PATIENCE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the discipline comes from, and where it is pinned for whoever comes after this process."""
+
+    object_path: Path
+    pins: Path
+
+
+class _Queue:
+    """The mapped words of one slot; each of the arrays has an entry for each class."""
+
+    def __init__(self, found: discipline.Discipline, slot: int, agent: Object) -> None:
+        own = slice(slot * CLASSES, (slot + 1) * CLASSES)
+        self.discipline = found
+        self.drain: NDArray[Any] = found.map("sn_drains").view(writable=True)[slot : slot + 1]
+        self.shares: NDArray[Any] = found.map("sn_shares").view(writable=True)[own]
+        self.waits: NDArray[Any] = found.map("sn_waits").view()[own]
+        self.told: NDArray[Any] = agent.map("sn_backlog").view()
+        self.orders: NDArray[Any] = agent.map("sn_order").view()
+        # The queue obeys the leases of this agent from now on, and tells this agent's egress program how full it is.
+        found.map("sn_orders").put(slot, agent.map("sn_order").descriptor)
+        found.map("sn_backlogs").put(slot, agent.map("sn_backlog").descriptor)
+
+
+class QdiscBuffer:
+    """Lives in the network namespace of the thread that makes it, and takes over what an earlier process left.
+
+    Needs the agent's loaded object: for its orders, and with sn_classify where traffic comes in. A class's share of a
+    busy link follows its guaranteed rate; `priority` means nothing in this tier.
+    """
+
+    def __init__(self, interface: Interface, agent: Object, home: Home, pool_bytes: int = POOL_BYTES) -> None:
+        self._interface = interface
+        self._agent = agent
+        self._home = home
+        self._pool_bytes = pool_bytes
+        self._ingress = interface.direction is Direction.INGRESS
+        self._major = layout.constants(home.object_path, "sn_queue_const")["SN_QUEUE_MAJOR"]
+        self._queue: _Queue | None = None
+        self._configured: frozenset[int] = frozenset()
+
+    def probe(self) -> Verdict:
+        choice = probe.tier(probe.probe(), qdisc_built=self._home.object_path.exists())
+        if choice.tier != "A":
+            return Verdict(Tier(choice.tier), choice.reason)
+        with Plumbing(self._major) as plumbing:
+            obstacle = self._obstacle(plumbing)
+        if obstacle:
+            return Verdict(Tier.OBSERVE, obstacle)
+        where = f"{self._interface.name} {self._interface.direction.value.lower()}"
+        return Verdict(Tier.BPF_QDISC, f"a BPF queue on {where}")
+
+    def _obstacle(self, plumbing: Plumbing) -> str:
+        name = self._interface.name
+        index = plumbing.index(name)
+        if index is None:
+            return f"there is no interface {name} on this node"
+        if self._interface.rate_bytes_per_s <= 0:
+            return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
+        if not self._ingress:
+            return self._foreign_root(plumbing, name, index)
+        if plumbing.has_qdisc(index, "ingress"):
+            return f"{name} has a foreign ingress qdisc"
+        return self._foreign_queue(plumbing, queue_device(index))
+
+    def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
+        queue = plumbing.index(name)
+        if queue is None:
+            return ""
+        return self._foreign_root(plumbing, name, queue) if plumbing.is_ifb(queue) else f"{name} is not an ifb device"
+
+    def _foreign_root(self, plumbing: Plumbing, name: str, index: int) -> str:
+        kind, major = plumbing.root(index)
+        if major == 0 or (kind, major) == (discipline.KIND, self._major):
+            return ""
+        if major == self._major:
+            return f"{name} still has the HTB queue of tier B; detach it first"
+        return f"{name} has a foreign root qdisc {kind} {major:x}:"
+
+    def configure(self, classes: Sequence[QueueClass]) -> None:
+        """What stands in a class that goes away is sent; later packets of it land in class 0."""
+        self._check(classes)
+        with Plumbing(self._major) as plumbing:
+            obstacle = self._obstacle(plumbing)
+            if obstacle:
+                raise Invalid(f"cannot queue: {obstacle}")
+            device = plumbing.index(self._interface.name)
+            assert device is not None
+            queue_index = plumbing.ensure_ifb(queue_device(device)) if self._ingress else device
+            self._lay_out(self._opened(queue_index), classes)
+            if plumbing.root(queue_index)[1] != self._major:
+                self._add(plumbing, queue_index)
+            if self._ingress:
+                plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
+
+    def _add(self, plumbing: Plumbing, queue_index: int) -> None:
+        try:
+            plumbing.add_root(queue_index, discipline.KIND)
+        except SentinelError:
+            self._queue = None  # another may have given the discipline up meanwhile: the next try opens it anew
+            raise
+
+    def _check(self, classes: Sequence[QueueClass]) -> None:
+        check_classes(classes)
+        if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
+            raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
+        choice = probe.tier(probe.probe(), qdisc_built=self._home.object_path.exists())
+        if choice.tier != "A":
+            raise Unsupported(choice.reason)
+
+    def _opened(self, queue_index: int) -> _Queue:
+        if self._queue is None:
+            found = discipline.open_discipline(self._home.object_path, self._home.pins)
+            self._queue = _Queue(found, found.slot(_spot(queue_index)), self._agent)
+        return self._queue
+
+    def _lay_out(self, queue: _Queue, classes: Sequence[QueueClass]) -> None:
+        """A class is there once it has a quantum, so that comes last; and first it goes from those no longer wanted."""
+        rate = self._interface.rate_bytes_per_s
+        largest = max(1, *(each.guaranteed_bytes_per_s for each in classes))
+        queue.drain["rate_Bps"] = rate
+        queue.drain["pool_bytes"] = self._pool_bytes
+        for gone in set(range(CLASSES)) - {each.id for each in classes}:
+            queue.shares["quantum_bytes"][gone] = 0
+        for each in classes:
+            queue.shares["static_limit_bytes"][each.id] = each.limit_bytes
+            queue.shares["limit_bytes"][each.id] = each.limit_bytes
+            queue.shares["ceiling_Bps"][each.id] = each.ceiling_bytes_per_s if each.ceiling_bytes_per_s < rate else 0
+            quantum = max(1, QUANTUM_BYTES * each.guaranteed_bytes_per_s // largest)
+            queue.shares["quantum_bytes"][each.id] = quantum
+        self._configured = frozenset(each.id for each in classes)
+
+    def resize(self, limits: Mapping[int, int]) -> None:
+        """One store a class into the memory that the kernel reads at the next packet: nothing is left to confirm."""
+        check_limits(limits, self._configured)
+        if self._queue is None:
+            return
+        words = self._queue.shares["limit_bytes"]
+        for each, limit in limits.items():
+            words[each] = limit
+
+    def read(self) -> Mapping[int, Reading]:
+        """The limit is the one that holds now: the static one while the class's lease is over."""
+        queue = self._queue
+        if queue is None:
+            return {}
+        now = time.monotonic_ns()
+        return {each: self._reading(queue, each, now) for each in sorted(self._configured)}
+
+    def _reading(self, queue: _Queue, each: int, now_ns: int) -> Reading:
+        told = queue.told[each]
+        live = now_ns < queue.orders["valid_until_ns"][each]
+        return Reading(
+            backlog_bytes=int(told["backlog_bytes"]),
+            backlog_packets=int(told["backlog_packets"]),
+            limit_bytes=int(queue.shares["limit_bytes" if live else "static_limit_bytes"][each]),
+            sent_bytes=int(told["sent_bytes"]),
+            sent_packets=int(told["sent_packets"]),
+            drops=int(told["drops"]),
+            sojourn=tuple(queue.waits["bucket"][each].tolist()),
+        )
+
+    def detach(self) -> None:
+        with Plumbing(self._major) as plumbing:
+            device = plumbing.index(self._interface.name)
+            index = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
+            if device is not None and index is not None and plumbing.root(index) == (discipline.KIND, self._major):
+                queue = self._opened(index)
+                if self._ingress:
+                    plumbing.stop_redirect(device, index)
+                self._drain(queue)
+                if self._ingress:
+                    plumbing.remove_link(index)
+                else:
+                    plumbing.remove_root(index)
+                queue.discipline.release(_spot(index))
+        self._queue, self._configured = None, frozenset()
+
+    def _drain(self, queue: _Queue) -> None:
+        queue.drain["rate_Bps"] = 0
+        queue.shares["ceiling_Bps"] = 0
+        deadline = time.monotonic() + DRAIN_PATIENCE_S
+        while time.monotonic() < deadline and queue.told["backlog_packets"].any():
+            os.sched_yield()
+
+
+def _spot(ifindex: int) -> dict[str, int]:
+    return {"netns": Path("/proc/thread-self/ns/net").stat().st_ino, "ifindex": ifindex, "parent": ROOT}

@@ -1,0 +1,87 @@
+"""A node whose queue is tier A, in namespaces; works where the kernel has queueing disciplines in BPF."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sentinel_bpf import layout, pins
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.agent import SHARDED
+from sentinel_bpf.buffer import discipline
+from sentinel_bpf.buffer.port import CLASSES, Direction, Interface
+from sentinel_bpf.buffer.qdisc import POOL_BYTES, Home, QdiscBuffer
+from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.topology import RECEIVER_ADDRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.netns import Bottleneck
+
+QDISC_OBJECT = OBJECT.with_name("qdisc.bpf.o")
+HOUR_NS = 3600 * 10**9
+EXIT_DEVICE = "back"  # of the node, towards the receiver
+PORTS = {each: 9100 + each for each in range(CLASSES)}
+PROGRAMS = frozenset({"sn_classify"})
+
+
+def home() -> Home:
+    return Home(QDISC_OBJECT, discipline.folder())
+
+
+@contextmanager
+def agent_object(programs: frozenset[str] = PROGRAMS) -> Iterator[bpf_object.Object]:
+    pins.mount()
+    options = bpf_object.Options(sharded=SHARDED, programs=programs, max_entries={"sn_flows": 1024})
+    with bpf_object.load(OBJECT, options) as loaded:
+        yield loaded
+
+
+def give_lease(agent: bpf_object.Object, lease_ns: int, flags: int = 0) -> None:
+    """An order for every class that ends so long from now."""
+    for each in range(CLASSES):
+        agent.map("sn_order").put(each, valid_until_ns=time.monotonic_ns() + lease_ns, flags=flags)
+
+
+@dataclass(slots=True)
+class Egress:
+    """Traffic that starts in the node's own namespace and says its class itself; the queue is on the way out."""
+
+    wires: Bottleneck
+    agent: bpf_object.Object
+    outgoing: dict[int, socket.socket] = field(default_factory=dict)
+
+    def buffer(self, rate_bytes_per_s: int, pool_bytes: int = POOL_BYTES) -> QdiscBuffer:
+        return QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, rate_bytes_per_s), self.agent, home(), pool_bytes)
+
+    def send(self, class_id: int, count: int, size: int = 1000) -> None:
+        for _ in range(count):
+            self.outgoing[class_id].sendto(bytes(size), (RECEIVER_ADDRESS, PORTS[class_id]))
+
+    def received(self, class_id: int) -> int:
+        """Since the beginning."""
+        return self.wires.received_in_all(PORTS[class_id])
+
+    def received_in_all(self) -> int:
+        return sum(map(self.received, range(CLASSES)))
+
+
+@contextmanager
+def egress(agent: bpf_object.Object, wires: Bottleneck) -> Iterator[Egress]:
+    made = Egress(wires, agent)
+    priorities = layout.constants(QDISC_OBJECT, "sn_queue_const")
+    for class_id in range(CLASSES):
+        sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sending.setsockopt(socket.SOL_SOCKET, 32, 64 << 20)  # SO_SNDBUFFORCE: what stands in the queue counts there
+        priority = priorities["SN_QUEUE_MAJOR"] << 16 | (priorities["SN_QUEUE_MINOR"] + class_id)
+        sending.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+        made.outgoing[class_id] = sending
+    try:
+        yield made
+    finally:
+        for each in made.outgoing.values():
+            each.close()
