@@ -4,11 +4,11 @@ PYTEST := .venv/bin/pytest
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds bpf tools vm setup doctor clean
+.PHONY: help demo test test-all check fmt crds bpf tools images e2e vm setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ready-net bpf ## watch real XDP on this machine absorb a burst, after a look at what the machine can do
 	@tools/demo.sh
@@ -33,6 +33,12 @@ bpf: ready-check ## compile every BPF object to bpf/build/
 
 tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the cache (once; 20 minutes on 2 cores)
 	@tools/cluster-tools.sh
+
+images: ready-cluster ## build the operator's and the agent's image to out/images/, without a daemon
+	@tools/images.sh
+
+e2e: tools images ## the whole on a cluster of its own: helm install, ten lines, working agents, and nothing left
+	@$(PYTEST) tests/e2e
 
 vm: ready-vm bpf ## run tests inside another kernel: make vm [TEST=tests/…] [KERNEL=name|all]
 	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)

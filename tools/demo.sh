@@ -3,6 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 .venv/bin/sentinel doctor
-if .venv/bin/sentinel demo --help >/dev/null 2>&1; then
-	exec .venv/bin/sentinel demo
-fi
+exec .venv/bin/sentinel demo

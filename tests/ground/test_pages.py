@@ -29,16 +29,16 @@ def test_every_link_to_a_file_leads_to_one(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_make_command_exists(page: Path):
-    assert set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)) <= targets()
+    assert set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", page.read_text(), re.MULTILINE)) <= targets()
 
 
 def test_help_lists_every_target_that_is_no_inner_step():
-    rules = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    rules = re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets() == {rule for rule in rules if not rule.startswith("ready-") and rule != "static"}
 
 
 def test_every_recipe_of_the_makefile_is_one_line():
-    recipes = re.findall(r"^[a-z][a-z-]*:.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    recipes = re.findall(r"^[a-z][a-z0-9-]*:.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert all(recipe.count("\n") <= 1 for recipe in recipes)
 
 

@@ -58,6 +58,7 @@ TOOLS = (
     _Tool("go", "golang-go", "builds the cluster binaries"),
     _Tool("qemu-system-x86_64", "qemu-system-x86", "boots other kernels in `make vm`"),
     _Tool("buildah", "buildah", "builds images without a daemon"),
+    _Tool("mmdebstrap", "mmdebstrap", "makes the Debian base of the images"),
 )
 
 

@@ -26,6 +26,7 @@ VERSION_FLAGS: Final = {
     "go": "version",
     "ip": "-V",
     "kind": "version",
+    "mmdebstrap": "--version",
     "qemu-system-x86_64": "--version",
     "runc": "--version",
     "tc": "-V",

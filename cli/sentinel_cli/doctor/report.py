@@ -40,5 +40,4 @@ def show(diagnosis: Diagnosis) -> None:
 def _closing(diagnosis: Diagnosis) -> Text:
     if diagnosis.demo_runs:
         return Text(f"The demo can run here, in tier {diagnosis.tier}.", style="bold green")
-    lacking = sum(check.state is State.LACKS for check in diagnosis.checks)
-    return Text(f"The demo cannot run here yet: {lacking} of the lines above are marked ✗.", style="bold red")
+    return Text("The demo cannot run here yet: mend what is marked ✗ above, then run this again.", style="bold red")
