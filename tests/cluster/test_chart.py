@@ -1,0 +1,92 @@
+"""The chart: what helm makes of it, and what a real API server says to that."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.cluster.binaries import binary
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "deploy/helm/sentinel"
+SYSTEM = "sentinel-system"
+
+VALUES = {
+    "defaults": {},
+    "everything set": {
+        "image": {"operator": "mirror.test/o", "agent": "mirror.test/a", "tag": "1.2.3", "pullPolicy": "Always"},
+        "operator": {
+            "replicas": 3,
+            "resources": {"limits": {"memory": "1Gi"}},
+            "nodeSelector": {"pool": "system"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        },
+        "bpffs": "/run/sentinel/bpf",
+    },
+    "one replica": {"operator": {"replicas": 1}},
+}
+
+
+def helm(verb: str, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Without a cluster to ask, helm has to be told which Kubernetes it renders for."""
+    argv = [str(binary("helm")), verb, "--kube-version=1.34.4", *args]
+    return subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+
+
+def rendered(values) -> str:
+    done = helm("template", "sentinel", str(CHART), "-n", SYSTEM, "-f", "-", stdin=json.dumps(values))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def of_kind(values, kind):
+    return [each for each in yaml.safe_load_all(rendered(values)) if each and each["kind"] == kind]
+
+
+def test_helm_finds_nothing_to_complain_about():
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+def test_the_api_server_takes_everything_the_chart_makes(kinds, values):
+    kinds.plane.kubectl("create", "namespace", SYSTEM, check=False)
+    done = kinds.plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered(values), check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"operator": {"replicas": 0}}, "replicas"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"bpffs": "relative"}, "bpffs"),
+        ({"imagee": {}}, "imagee"),
+    ],
+)
+def test_a_mistaken_value_is_refused_by_its_name(values, sentence):
+    done = helm("template", "sentinel", str(CHART), "-f", "-", stdin=json.dumps(values))
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_the_operator_runs_without_any_privilege():
+    (deployment,) = of_kind({}, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_operator_can_hand_on_nothing_but_the_agents_two_roles():
+    (role,) = [each for each in of_kind({}, "ClusterRole") if each["metadata"]["name"] == "sentinel-operator"]
+    assert not any("*" in rule[part] for rule in role["rules"] for part in ("apiGroups", "resources", "verbs"))
+    assert not any("escalate" in rule["verbs"] for rule in role["rules"])
+    (bind,) = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
+    assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config"]
