@@ -14,6 +14,7 @@
 
 #include <sentinel/abi.h>
 #include <sentinel/queue.h>
+#include <sentinel/sojourn.h>
 #include <sentinel/stage.h>
 
 #define NO_MATCH 0
@@ -97,24 +98,6 @@ struct sk_buff {
 };
 #pragma clang attribute pop
 
-/* Four buckets an octave of microseconds (abi.h). */
-static __always_inline __u32 sojourn_bucket(__u64 spent_ns)
-{
-	__u64 us = spent_ns / 1000;
-	__u32 octave = 0, bucket;
-
-	if (us < 1)
-		us = 1;
-	if (us >> 32)
-		return SN_SOJOURN_BUCKETS - 1;
-#pragma unroll
-	for (int step = 16; step; step >>= 1)
-		if (us >> (octave + step))
-			octave += step;
-	bucket = octave * 4 + ((us * 4 >> octave) & 3);
-	return bucket < SN_SOJOURN_BUCKETS ? bucket : SN_SOJOURN_BUCKETS - 1;
-}
-
 static __always_inline void count(const struct sk_buff *skb, __u64 now)
 {
 	struct sn_stamp stamp;
@@ -130,7 +113,7 @@ static __always_inline void count(const struct sk_buff *skb, __u64 now)
 	cell = bpf_map_lookup_elem(&sn_sojourn, &index);
 	if (!cell || now < arrived)
 		return;
-	index = sojourn_bucket(now - arrived);
+	index = sn_sojourn_bucket(now - arrived);
 	if (index < SN_SOJOURN_BUCKETS)
 		cell->bucket[index]++;
 }
