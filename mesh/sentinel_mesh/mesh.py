@@ -1,0 +1,52 @@
+"""One node's place in the mesh: it tells its own state and sees the others."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from sentinel_mesh.engine import Place, Session
+from sentinel_mesh.roster import Roster, View
+from sentinel_mesh.voice import Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sentinel_api.records import NodeState
+    from sentinel_mesh.membership import Probe
+
+T = TypeVar("T")
+
+
+class Mesh(Generic[T]):
+    """`record` makes the state to tell from what was offered and the number of the record."""
+
+    def __init__(self, place: Place, record: Callable[[T, int], NodeState]) -> None:
+        self._roster = Roster(place.node)
+        self._session = Session(place, self._roster)
+        self._voice = Voice(record, self._session.send)
+        self._voice.start()
+
+    @property
+    def sent(self) -> int:
+        return self._voice.sent
+
+    @property
+    def unsent(self) -> int:
+        return self._voice.unsent
+
+    def offer(self, value: T) -> None:
+        """To be told soon, unless a newer one comes first; never waits."""
+        self._voice.offer(value)
+
+    def view(self, probes: Mapping[str, Probe] | None = None) -> View:
+        return self._roster.view(time.monotonic_ns(), probes)
+
+    def close(self) -> None:
+        self._voice.stop()
+        self._session.close()
+
+
+def incarnation() -> int:
+    """Grows with each start of a process, unless the clock was set back: the engine's tokens tell that case."""
+    return int(time.time()) & 0xFFFF_FFFF

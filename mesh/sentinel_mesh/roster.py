@@ -1,0 +1,172 @@
+"""Who is there, as this process heard it: what comes in is checked and counted, and read as one frozen value."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from sentinel_api.errors import Invalid
+from sentinel_api.wire import STATE_MAX_BYTES, UnknownVersion, unpack_state
+from sentinel_mesh.keys import node_of, token_of
+from sentinel_mesh.membership import Level, Probe, Standing, Witnesses, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sentinel_api.records import NodeState
+
+MEMBERS_MAX: Final = 1024
+TOKENS_MAX: Final = 8
+FORGOTTEN_NS: Final = 60_000_000_000
+"""A node that left is shown for a minute, so that people see what became of it."""
+
+
+class Refusal(Enum):
+    """Why something that came in was not believed."""
+
+    STRANGE_KEY = "strange_key"
+    OVERSIZE = "oversize"
+    GARBAGE = "garbage"
+    UNKNOWN_VERSION = "unknown_version"
+    REPLAYED = "replayed"
+    IMPOSTOR = "impostor"
+    CROWDED = "crowded"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    name: str
+    level: Level
+    since_ns: int
+    state: NodeState | None
+    heard_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The other nodes at one instant. `refused` counts since the start."""
+
+    at_ns: int
+    members: Mapping[str, Member]
+    refused: Mapping[Refusal, int]
+
+    def level(self, name: str) -> Level | None:
+        member = self.members.get(name)
+        return member.level if member else None
+
+
+@dataclass(slots=True)
+class _Entry:
+    seen_ns: int
+    state: NodeState | None = None
+    heard_ns: int | None = None
+    tokens: set[int] = field(default_factory=set)
+    probe: Probe = Probe.UNKNOWN
+    standing: Standing | None = None
+
+    def judged(self, now_ns: int) -> Standing:
+        token = self.state is not None and self.state.incarnation in self.tokens
+        self.standing = judge(self.standing, Witnesses(self.heard_ns, token, self.probe), now_ns)
+        return self.standing
+
+
+class Roster:
+    """Its methods may be called from any thread and only ever wait for one another, for microseconds."""
+
+    def __init__(self, own: str) -> None:
+        self._own = own
+        self._entries: dict[str, _Entry] = {}
+        self._refused: Counter[Refusal] = Counter()
+        self._lock = threading.Lock()
+
+    def told(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> None:
+        """A state arrived; its bytes are read only when there are not too many of them."""
+        with self._lock:
+            refusal = self._believe(key, size, read, now_ns)
+            if refusal is not None:
+                self._refused[refusal] += 1
+
+    def vouched(self, key: str, *, alive: bool, now_ns: int) -> None:
+        """The engine says that a process of this node came or went."""
+        with self._lock:
+            try:
+                name, incarnation = token_of(key)
+            except Invalid:
+                self._refused[Refusal.STRANGE_KEY] += 1
+                return
+            if name == self._own:
+                return
+            entry = self._entry(name, now_ns) if alive else self._entries.get(name)
+            if entry is None:
+                self._refused[Refusal.CROWDED] += alive
+                return
+            entry.seen_ns = now_ns
+            if not alive:
+                entry.tokens.discard(incarnation)
+            elif len(entry.tokens) < TOKENS_MAX:
+                entry.tokens.add(incarnation)
+            else:
+                self._refused[Refusal.CROWDED] += 1
+            entry.judged(now_ns)
+
+    def view(self, now_ns: int, probes: Mapping[str, Probe] | None = None) -> View:
+        """`probes` is what the balancer's kernel says of nodes, where there is a balancer."""
+        with self._lock:
+            for name in [name for name, each in self._entries.items() if _forgotten(each, now_ns)]:
+                del self._entries[name]
+            members = {}
+            for name, entry in sorted(self._entries.items()):
+                entry.probe = (probes or {}).get(name, Probe.UNKNOWN)
+                standing = entry.judged(now_ns)
+                members[name] = Member(name, standing.level, standing.since_ns, entry.state, entry.heard_ns)
+            return View(now_ns, MappingProxyType(members), MappingProxyType(dict(self._refused)))
+
+    def _believe(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> Refusal | None:
+        try:
+            name = node_of(key)
+        except Invalid:
+            return Refusal.STRANGE_KEY
+        state = Refusal.IMPOSTOR if name == self._own else _understood(size, read)
+        if isinstance(state, Refusal):
+            return state
+        entry = self._entry(name, now_ns)
+        if entry is None:
+            return Refusal.CROWDED
+        if entry.state is not None and not _follows(state, entry.state, entry.tokens):
+            return Refusal.REPLAYED
+        entry.judged(now_ns)  # a gap that ends with this state was one, even if nobody looked meanwhile
+        entry.state, entry.heard_ns, entry.seen_ns = state, now_ns, now_ns
+        entry.judged(now_ns)
+        return None
+
+    def _entry(self, name: str, now_ns: int) -> _Entry | None:
+        """None when there is no room for one more."""
+        if name not in self._entries:
+            if len(self._entries) >= MEMBERS_MAX:
+                return None
+            self._entries[name] = _Entry(now_ns)
+        return self._entries[name]
+
+
+def _understood(size: int, read: Callable[[], bytes]) -> NodeState | Refusal:
+    if size > STATE_MAX_BYTES:
+        return Refusal.OVERSIZE
+    try:
+        state = unpack_state(read())
+    except Invalid:
+        return Refusal.GARBAGE
+    return Refusal.UNKNOWN_VERSION if isinstance(state, UnknownVersion) else state
+
+
+def _follows(state: NodeState, known: NodeState, tokens: set[int]) -> bool:
+    """Newer, or of a process that the engine knows while it knows the other no more: a clock was set back meanwhile."""
+    restarted = state.incarnation in tokens and known.incarnation not in tokens
+    return state.newer_than(known) or (restarted and state.incarnation != known.incarnation)
+
+
+def _forgotten(entry: _Entry, now_ns: int) -> bool:
+    return not entry.tokens and now_ns - entry.seen_ns > FORGOTTEN_NS

@@ -1,0 +1,40 @@
+"""Keys of the mesh: what we write we read, and what we would not write is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sentinel_api.errors import Invalid
+from sentinel_mesh.keys import Keys, node_of, token_of
+
+NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,60}", fullmatch=True)
+
+
+@given(NAMES, NAMES, st.integers(0, 2**32 - 1))
+def test_whoever_wrote_a_key_can_be_read_from_it(cluster, node, incarnation):
+    keys = Keys(cluster)
+    assert node_of(keys.state(node)) == node
+    assert token_of(keys.token(node, incarnation)) == (node, incarnation)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a*", "*", "a b", "ä", "n" * 254, "n\n"])
+def test_a_name_that_would_reach_beyond_its_own_key_is_refused(name):
+    with pytest.raises(Invalid, match="is no"):
+        Keys("c").state(name)
+    with pytest.raises(Invalid, match="is no"):
+        Keys(name)
+
+
+@given(st.text(max_size=80))
+def test_any_key_is_read_or_refused(key):
+    for read in (node_of, token_of):
+        try:
+            read(key)
+        except Invalid:
+            continue
+
+
+@pytest.mark.parametrize("number", ["", "-1", "4294967296", "9" * 5000, "²", "1e3"])
+def test_an_incarnation_is_a_number_of_32_bits(number):
+    with pytest.raises(Invalid, match="incarnation"):
+        token_of(f"sentinel/c/n/alive/{number}")
