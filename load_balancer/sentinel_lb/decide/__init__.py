@@ -1,0 +1,1 @@
+"""Values to values: no clock, no network, no map."""
