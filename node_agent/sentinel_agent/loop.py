@@ -13,11 +13,12 @@ import structlog
 from sentinel_agent.act.orders import OrderTable
 from sentinel_agent.decide.policy import Chosen, Moment, Standing, decide, standing
 from sentinel_agent.observe import Observer
-from sentinel_agent.predict.port import Forecaster, PredictionFailed
+from sentinel_agent.predict.port import Forecaster, Foreseeing, PredictionFailed
 from sentinel_api.errors import Transient
 from sentinel_api.records import CLASSES
 from sentinel_core.allocate import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
+from sentinel_core.score import LiveScore, Marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ class Tick:
     names: dict[int, str]
     observed: Observed
     forecast: Forecast
+    marks: Marks
     chosen: Chosen
 
 
@@ -67,7 +69,7 @@ class Loop:
     """Owned by the tick's thread. Others give it a new configuration by storing one reference."""
 
     plane: Plane
-    forecaster: Forecaster
+    forecaster: Foreseeing
     fallback: Forecaster
     publish: Callable[[Tick], None]
     config: NodeConfig
@@ -79,10 +81,12 @@ class Loop:
     _observer: Observer = field(init=False)
     _orders: OrderTable = field(init=False)
     _held: Held = field(init=False)
+    _score: LiveScore = field(init=False)
 
     def __post_init__(self) -> None:
         self._orders = OrderTable(self.plane)
         self._held = start(time.monotonic_ns())
+        self._score = _live_score(self.config)
         self._settle(self.config)
 
     def tick(self, beat: Beat) -> None:
@@ -127,6 +131,7 @@ class Loop:
                 names=dict(self._rules.names),
                 observed=observed,
                 forecast=forecast,
+                marks=self._score.marks(),
                 chosen=chosen,
             )
         )
@@ -134,19 +139,21 @@ class Loop:
     def _predict(self, observed: Observed) -> Forecast:
         """The fallback sees every sample too, so that it is warm when it is needed."""
         spare = self.fallback.predict(observed.sample)
-        if self.forecaster is self.fallback:
-            return spare
         try:
-            return self.forecaster.predict(observed.sample)
+            forecast = self.forecaster.predict(observed.sample)
         except PredictionFailed as error:
             if not self.totals.fallbacks:
                 log.warning("prediction_failed", error=str(error), fallback=self.fallback.name)
             self.totals.fallbacks += 1
+            self._score.step(None, np.zeros(CLASSES, np.bool_))
             return spare
+        self._score.step(forecast, self.forecaster.began)
+        return forecast
 
     def _outlook(self, forecast: Forecast) -> Outlook | None:
-        """Smoothing names no onset, so there is nothing in it to act on; its demand serves the operator."""
-        return None if forecast.source == self.fallback.name else Outlook(forecast, np.ones(CLASSES))
+        """Smoothing names no onset, so there is nothing in it to act on; what does is believed as far as it was right
+        lately."""
+        return None if forecast.source == self.fallback.name else Outlook(forecast, self._score.trust)
 
     def _act(self, chosen: Chosen, now_ns: int) -> None:
         if not self.plane.enforcing:
@@ -166,10 +173,16 @@ class Loop:
         log.info("config_adopted", digest=wanted.digest)
 
     def _settle(self, config: NodeConfig) -> None:
+        if config.model.gate != self._score.gate:
+            self._score = _live_score(config)
         self.config = config
         self._digest = config.digest
         self._rules = standing(config, self.plane.place.interface.rate_bytes_per_s)
         self._observer = Observer(self.plane, self._rules.share_bps)
+
+
+def _live_score(config: NodeConfig) -> LiveScore:
+    return LiveScore(CLASSES, PERIOD_NS / 1e9, config.model.gate)
 
 
 def _seen(observed: Observed) -> Seen:

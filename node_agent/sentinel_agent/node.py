@@ -25,6 +25,7 @@ from sentinel_agent.clock import Metronome
 from sentinel_agent.health import stalled
 from sentinel_agent.loop import Loop, Tick
 from sentinel_agent.plane import Place, Plane, open_plane
+from sentinel_agent.predict.schedule import Schedule
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
@@ -160,9 +161,12 @@ class Node:
 
     def _start(self, config: NodeConfig, chosen: Interface) -> None:
         place = Place(object_path=self._settings.object_path, pins=self._settings.pins, interface=chosen)
-        spare = Smoothing()
         self._loop = Loop(
-            plane=open_plane(place, config), forecaster=spare, fallback=spare, publish=self._publish, config=config
+            plane=open_plane(place, config),
+            forecaster=Schedule(),
+            fallback=Smoothing(),
+            publish=self._publish,
+            config=config,
         )
         self._loop.last_tick_ns = time.monotonic_ns()
         self._metronome = Metronome(PERIOD_NS, self._loop.tick)

@@ -14,6 +14,7 @@ from sentinel_api.v1alpha1.buffernode import (
     DataPlaneStatus,
     ForecastPoint,
     NodeForecast,
+    Scores,
     Versions,
 )
 from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
@@ -23,6 +24,7 @@ from sentinel_core.sample import Valid
 if TYPE_CHECKING:
     from sentinel_agent.loop import Tick
     from sentinel_bpf.buffer.port import Verdict
+    from sentinel_core.score import Marks
 
 State = Literal["Starting", "Active", "Draining", "Detached"]
 
@@ -52,7 +54,20 @@ def status(tick: Tick, verdict: Verdict, versions: Versions, state: State = "Act
             granted_bytes=_amount(sum(limit.values())),
             held_bytes=_amount(sample.backlog_bytes.sum()),
         ),
+        scores=_scores(tick.marks),
         conditions=(ready(verdict, tick.wall_ns),),
+    )
+
+
+def _scores(marks: Marks) -> Scores:
+    return Scores(
+        hits=min(marks.hits, MAX_TALLY),
+        misses=min(marks.misses, MAX_TALLY),
+        false_alarms=min(marks.false_alarms, MAX_TALLY),
+        precision_percent=round(100 * (marks.precision or 0.0)),
+        lead_time_millis=round(1000 * (marks.lead_s or 0.0)),
+        brier_permille=round(1000 * (marks.brier or 0.0)),
+        trusted=marks.trusted,
     )
 
 
@@ -83,6 +98,7 @@ def state(tick: Tick, verdict: Verdict) -> dict[str, Any]:
         "why": verdict.why,
         "configDigest": tick.config_digest,
         "forecast": tick.forecast.source,
+        "scores": _scores(tick.marks).wire(),
         "classes": {
             name: {
                 "limitBytes": tick.chosen.limit_bytes[each],

@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sentinel_core.forecast import Forecast
 from sentinel_core.sample import Sample
 
@@ -15,3 +18,10 @@ class Forecaster(Protocol):
 
     def predict(self, sample: Sample) -> Forecast:
         """One streaming step. Raises PredictionFailed."""
+
+
+class Foreseeing(Forecaster, Protocol):
+    """A forecaster that names onsets also says which came, so that it can be held to its word."""
+
+    began: NDArray[np.bool_]
+    """In which classes a burst began between the last two samples."""

@@ -10,12 +10,13 @@ from sentinel_agent.loop import Tick
 from sentinel_agent.observe import Seen as Observed
 from sentinel_agent.report import state, status
 from sentinel_api.records import CLASSES
-from sentinel_api.v1alpha1.buffernode import Versions
+from sentinel_api.v1alpha1.buffernode import MAX_TALLY, Versions
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_bpf.buffer.port import Tier, Verdict
 from sentinel_core.allocate import Seen, start
 from sentinel_core.forecast import nothing_expected
 from sentinel_core.sample import PERIOD_NS, Snapshot, between, no_queues
+from sentinel_core.score import Marks
 
 CONFIG = NodeConfig.parse(
     {"trafficClasses": [{"name": f"class-{i:02}-{'x' * 20}", "match": [{"port": i}]} for i in range(1, 16)]}
@@ -49,6 +50,7 @@ def tick(config=CONFIG, demand=1e12):
         names=dict(rules.names),
         observed=Observed(sample, rules.share_bps),
         forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
+        marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),
         chosen=decide(rules, seen, None, start(0), Moment(0, 500)),
     )
 
@@ -77,3 +79,9 @@ def test_the_last_tick_names_a_reason_for_every_class():
     assert shown["classes"].keys() == {"unmatched", *(each.name for each in CONFIG.traffic_classes)}
     assert all(each["reason"] for each in shown["classes"].values())
     json.dumps(shown)
+
+
+def test_how_good_the_forecasts_were_is_told_in_the_units_of_the_contract():
+    scores = status(tick(), LONG, Versions()).scores
+    assert (scores.hits, scores.misses, scores.false_alarms) == (MAX_TALLY, 3, 4)
+    assert (scores.lead_time_millis, scores.brier_permille, scores.trusted) == (1250, 125, True)
