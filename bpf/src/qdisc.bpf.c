@@ -545,6 +545,9 @@ void BPF_PROG(sn_destroy, struct Qdisc *queue)
 		bank->taken = 0;
 }
 
+/* The name can be registered only once, so the discipline of another ABI needs another. */
+_Static_assert(SN_ABI_VERSION == 1, "the id below ends in the ABI version");
+
 SEC(".struct_ops")
 struct Qdisc_ops sn_buffer = {
 	.enqueue = (void *)sn_enqueue,
@@ -552,7 +555,7 @@ struct Qdisc_ops sn_buffer = {
 	.init = (void *)sn_init,
 	.reset = (void *)sn_reset,
 	.destroy = (void *)sn_destroy,
-	.id = "sn_buffer",
+	.id = "sn_buffer1",
 };
 
 /* The compiler describes a type only when something has it: an inner map's value too, or libbpf finds no size for it. */

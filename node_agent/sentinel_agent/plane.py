@@ -16,10 +16,10 @@ from sentinel_api.v1alpha1.profiles import PROFILES
 from sentinel_bpf import attach, pins
 from sentinel_bpf import object as bpf_object
 from sentinel_bpf.agent import SHARDED
-from sentinel_bpf.buffer import programs as queue_programs
-from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_bpf.buffer import choice, discipline
 from sentinel_bpf.buffer.observe import ObserveBuffer
 from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
+from sentinel_bpf.buffer.qdisc import Home
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import compiled
 
@@ -95,8 +95,7 @@ def open_plane(place: Place, config: NodeConfig) -> Plane:
             loaded.program("sn_ingress"), place.interface.name, attach.Hook.XDP, link, allow_generic=place.allow_generic
         )
         log.info("xdp_attached", interface=attached.interface, mode=attached.mode.value, change=attached.change.value)
-        buffer = _queue(place, loaded, config)
-        verdict = buffer.probe()
+        buffer, verdict = _queue(place, loaded, config)
     except Unsupported as reason:
         verdict = Verdict(Tier.OBSERVE, str(reason))
         buffer = ObserveBuffer(str(reason))
@@ -124,12 +123,12 @@ def queue_classes(config: NodeConfig, rate_bytes_per_s: int) -> list[QueueClass]
     ]
 
 
-def _queue(place: Place, loaded: Object, config: NodeConfig) -> Buffer:
+def _queue(place: Place, loaded: Object, config: NodeConfig) -> tuple[Buffer, Verdict]:
     if config.data_plane.mode == "Observe":
-        return ObserveBuffer("spec.dataPlane.mode is Observe")
-    wanted = HtbBuffer(place.interface, queue_programs.QueuePrograms(loaded))
-    found = wanted.probe()
-    return wanted if found.tier is not Tier.OBSERVE else ObserveBuffer(found.why)
+        watching = ObserveBuffer("spec.dataPlane.mode is Observe")
+        return watching, watching.probe()
+    home = Home(place.object_path.with_name("qdisc.bpf.o"), discipline.folder(place.pins))
+    return choice.best(place.interface, loaded, home, config.pool.max_bytes)
 
 
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:

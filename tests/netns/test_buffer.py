@@ -153,12 +153,12 @@ def test_detaching_under_load_loses_nothing_and_leaves_the_device_as_it_was(wire
 
 def test_a_restarted_process_takes_over_the_queue_with_what_stands_in_it(wires, plane):
     queue(plane)
-    wires.send(PORT, 100)
+    wires.send(PORT, 600)
     again = HtbBuffer(Interface(NODE_DEVICE, Direction.INGRESS, RATE), plane.programs)
     again.configure([QueueClass(each, RATE // 4, RATE, ROOM) for each in (0, BURSTY, OTHER)])
     assert again.read()[BURSTY].backlog_packets > 10
     wait_until(lambda: drained(plane), "an empty queue")
-    assert wires.received(PORT) == 100
+    assert wires.received(PORT) == 600
 
 
 @pytest.mark.parametrize(

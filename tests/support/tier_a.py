@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentinel_bpf import layout, pins
@@ -15,7 +17,7 @@ from sentinel_bpf.buffer import discipline
 from sentinel_bpf.buffer.port import CLASSES, Direction, Interface
 from sentinel_bpf.buffer.qdisc import POOL_BYTES, Home, QdiscBuffer
 from sentinel_lab.dataplane import OBJECT
-from sentinel_lab.topology import RECEIVER_ADDRESS
+from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +43,10 @@ def agent_object(programs: frozenset[str] = PROGRAMS) -> Iterator[bpf_object.Obj
         yield loaded
 
 
-def give_lease(agent: bpf_object.Object, lease_ns: int, flags: int = 0) -> None:
+def give_lease(agent: bpf_object.Object, lease_ns: int, **order: int) -> None:
     """An order for every class that ends so long from now."""
     for each in range(CLASSES):
-        agent.map("sn_order").put(each, valid_until_ns=time.monotonic_ns() + lease_ns, flags=flags)
+        agent.map("sn_order").put(each, valid_until_ns=time.monotonic_ns() + lease_ns, **order)
 
 
 @dataclass(slots=True)
@@ -70,8 +72,18 @@ class Egress:
         return sum(map(self.received, range(CLASSES)))
 
 
+def quiet(wires: Bottleneck) -> None:
+    """Nothing goes out but what a test sends: no neighbour is asked for, and nothing of IPv6."""
+    Path(f"/proc/sys/net/ipv6/conf/{EXIT_DEVICE}/disable_ipv6").write_text("1")
+    (there,) = json.loads(wires.spaces[RECEIVER].ip("-json", "link", "show", "in"))
+    wires.spaces[NODE].ip(
+        "neigh", "replace", RECEIVER_ADDRESS, "lladdr", there["address"], "nud", "permanent", "dev", EXIT_DEVICE
+    )
+
+
 @contextmanager
 def egress(agent: bpf_object.Object, wires: Bottleneck) -> Iterator[Egress]:
+    quiet(wires)
     made = Egress(wires, agent)
     priorities = layout.constants(QDISC_OBJECT, "sn_queue_const")
     for class_id in range(CLASSES):

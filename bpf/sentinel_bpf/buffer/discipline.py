@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sentinel_bpf.layout import Dtype
 
-KIND: Final = "sn_buffer"  # what tc calls it, and the map that holds its operations
+OPERATIONS: Final = "sn_buffer"  # the map that holds them
+KIND: Final = f"{OPERATIONS}{bpf_object.ABI_VERSION}"  # what tc calls it: a name can be registered only once
 _IN_USE: Final = 1  # enum bpf_struct_ops_state: registered
 _STATE: Final = slice(4, 8)  # of struct bpf_struct_ops_common_value: refcnt, state
 
@@ -78,7 +79,7 @@ class Discipline:
         table.delete(spot)
         if any(self._taken(int(slot)) for slot in table.dump()[1]):
             return
-        self._maps[KIND].delete(0)
+        self._maps[OPERATIONS].delete(0)
         for pin in sorted(self._where.iterdir()):
             pins.drop(pin)
 
@@ -93,7 +94,7 @@ def open_discipline(path: Path, where: Path) -> Discipline:
     pins.mount()
     with bpf_object.load(path, bpf_object.Options(pins=where)) as loaded:
         try:
-            loaded.register(KIND)
+            loaded.register(OPERATIONS)
         except OSError as refused:
             for pin in where.glob("*"):
                 pins.drop(pin)
@@ -117,7 +118,7 @@ def _standing(path: Path, where: Path) -> dict[str, Map] | None:
             break
         found[name] = Map(name, descriptor, key, value)
     else:
-        if _registered(found[KIND]):
+        if _registered(found[OPERATIONS]):
             return found
     _close([each.descriptor for each in found.values()])
     return None

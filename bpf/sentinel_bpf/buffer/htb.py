@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sentinel_bpf.buffer.programs import QueuePrograms
 
+KIND = "htb"
 DRAIN_BYTES_PER_S = 10**11  # a rate that holds nothing back
 DRAIN_PATIENCE_S = 2.0
 U32 = 0xFFFFFFFF
@@ -64,8 +65,7 @@ class HtbBuffer:
         if self._interface.rate_bytes_per_s <= 0:
             return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
         if not self._ingress:
-            kind, major = plumbing.root(index)
-            return "" if major in (0, self._programs.major) else f"{name} has a foreign root qdisc {kind} {major:x}:"
+            return plumbing.obstacle(index, name, KIND)
         if plumbing.has_qdisc(index, "ingress"):
             return f"{name} has a foreign ingress qdisc"
         return self._foreign_queue(plumbing, queue_device(index))
@@ -76,7 +76,7 @@ class HtbBuffer:
             return ""
         if not plumbing.is_ifb(queue):
             return f"{name} is not an ifb device"
-        return "" if plumbing.root(queue)[1] in (0, self._programs.major) else f"{name} has a foreign root qdisc"
+        return plumbing.obstacle(queue, name, KIND)
 
     def configure(self, classes: Sequence[QueueClass]) -> None:
         """A class that goes away loses what stands in it; unmatched priorities land in class 0."""
@@ -162,7 +162,7 @@ class HtbBuffer:
         with Plumbing(self._programs.major) as plumbing:
             device = plumbing.index(self._interface.name)
             queue = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
-            if device is None or queue is None or plumbing.root(queue)[1] != self._programs.major:
+            if device is None or queue is None or plumbing.root(queue) != (KIND, self._programs.major):
                 return
             if self._ingress:
                 plumbing.stop_redirect(device, queue)

@@ -86,6 +86,15 @@ class Plumbing:
                 return str(qdisc.get_attr("TCA_KIND")), qdisc["handle"] >> 16
         return "noqueue", 0
 
+    def obstacle(self, index: int, name: str, kind: str) -> str:
+        """What stands where our root of this kind would, or nothing."""
+        found, major = self.root(index)
+        if major == 0 or (found, major) == (kind, self._major):
+            return ""
+        if major == self._major:
+            return f"{name} still has our queue of another tier ({found}); detach it first"
+        return f"{name} has a foreign root qdisc {found} {major:x}:"
+
     def ensure_root(self, index: int, default_minor: int) -> None:
         if self.root(index)[1] == self._major:
             return

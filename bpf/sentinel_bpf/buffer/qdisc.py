@@ -1,8 +1,8 @@
 """Tier A: one BPF queueing discipline for all classes, whose limits are words of mapped memory.
 
-ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ sn_buffer ─→ stack
-                                         └─ lease over: ────────────────────────→ stack
-egress    stack ─ sn_buffer ─→ device        (lease over: static limits)
+ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ sn_buffer1 ─→ stack
+                                         └─ lease over: ─────────────────────────→ stack
+egress    stack ─ sn_buffer1 ─→ device        (lease over: static limits)
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class QdiscBuffer:
         self._home = home
         self._pool_bytes = pool_bytes
         self._ingress = interface.direction is Direction.INGRESS
-        self._major = layout.constants(home.object_path, "sn_queue_const")["SN_QUEUE_MAJOR"]
+        self._major = layout.constants(agent.path, "sn_queue_const")["SN_QUEUE_MAJOR"]
         self._queue: _Queue | None = None
         self._configured: frozenset[int] = frozenset()
 
@@ -102,7 +102,7 @@ class QdiscBuffer:
         if self._interface.rate_bytes_per_s <= 0:
             return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
         if not self._ingress:
-            return self._foreign_root(plumbing, name, index)
+            return plumbing.obstacle(index, name, discipline.KIND)
         if plumbing.has_qdisc(index, "ingress"):
             return f"{name} has a foreign ingress qdisc"
         return self._foreign_queue(plumbing, queue_device(index))
@@ -111,15 +111,9 @@ class QdiscBuffer:
         queue = plumbing.index(name)
         if queue is None:
             return ""
-        return self._foreign_root(plumbing, name, queue) if plumbing.is_ifb(queue) else f"{name} is not an ifb device"
-
-    def _foreign_root(self, plumbing: Plumbing, name: str, index: int) -> str:
-        kind, major = plumbing.root(index)
-        if major == 0 or (kind, major) == (discipline.KIND, self._major):
-            return ""
-        if major == self._major:
-            return f"{name} still has the HTB queue of tier B; detach it first"
-        return f"{name} has a foreign root qdisc {kind} {major:x}:"
+        if not plumbing.is_ifb(queue):
+            return f"{name} is not an ifb device"
+        return plumbing.obstacle(queue, name, discipline.KIND)
 
     def configure(self, classes: Sequence[QueueClass]) -> None:
         """What stands in a class that goes away is sent; later packets of it land in class 0."""

@@ -1,0 +1,303 @@
+"""What the BPF queue does to packets: by class and share, kept while limits move, bounded whatever the maps say."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+import tomllib
+
+import numpy as np
+import pytest
+
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.buffer import discipline
+from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, QueueClass, Tier, sojourn_quantile_us
+from sentinel_bpf.buffer.qdisc import QUANTUM_BYTES, QdiscBuffer
+from sentinel_lab.topology import NODE_DEVICE
+from support.netns import bottleneck, wait_until
+from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, QDISC_OBJECT, agent_object, egress, give_lease, home, quiet
+
+RATE = 500_000  # bytes a second: 100 packets of 1000 bytes stand for about 0.2 s
+ROOM = 5_000_000
+FRAME = 1042  # a 1000-byte datagram with its UDP, IP and Ethernet headers
+BURST_S = 0.01  # what pacing may catch up on after a late timer, and more than it
+A, B, GONE = 1, 2, 9
+BUDGETS = tomllib.loads((QDISC_OBJECT.parents[1] / "budgets.toml").read_text())["verified_instructions_qdisc"]
+
+
+@pytest.fixture(scope="module")
+def node(promised):
+    """The queue of another device keeps the discipline registered, so that not every test has to load it."""
+    if "qdisc_bpf" not in promised:
+        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
+    with bottleneck(tuple(PORTS.values())) as wires, agent_object() as agent, egress(agent, wires) as made:
+        other = QdiscBuffer(Interface(NODE_DEVICE, Direction.EGRESS, RATE), agent, home())
+        other.configure([QueueClass(0, 1, RATE, ROOM)])
+        yield made
+        other.detach()
+
+
+@pytest.fixture
+def out(node):
+    """Each test counts from zero."""
+    give_lease(node.agent, HOUR_NS)
+    for each in range(CLASSES):
+        node.agent.map("sn_backlog").put(each)
+        node.received(each)
+    node.wires.totals.clear()
+    return node
+
+
+@pytest.fixture
+def queue(out):
+    """Two classes with room, and class 0."""
+    buffer = out.buffer(RATE)
+    buffer.configure([QueueClass(each, RATE // 4, RATE, ROOM) for each in (0, A, B)])
+    yield buffer
+    buffer.detach()
+
+
+def drained(buffer):
+    return not any(each.backlog_packets for each in buffer.read().values())
+
+
+def sent_bytes(buffer):
+    return {each: reading.sent_bytes for each, reading in buffer.read().items()}
+
+
+def wait_empty(buffer):
+    wait_until(lambda: drained(buffer), "an empty queue")
+
+
+def test_a_packet_waits_in_its_class_and_an_unknown_one_in_class_0(out, queue):
+    for class_id, count in ((A, 20), (B, 30), (GONE, 5)):
+        out.send(class_id, count)
+    wait_empty(queue)
+    assert {each: reading.sent_packets for each, reading in queue.read().items()} == {0: 5, A: 20, B: 30}
+    wait_until(lambda: out.received_in_all() == 55, "55 packets")
+
+
+def test_arrivals_beyond_the_limit_are_dropped_and_counted(out, queue):
+    queue.resize({A: 10 * FRAME})
+    out.send(A, 100)
+    wait_empty(queue)
+    found = queue.read()[A]
+    assert found.drops > 0
+    assert found.sent_packets + found.drops == 100
+    wait_until(lambda: out.received(A) == found.sent_packets, "what was sent")
+
+
+def test_growing_and_shrinking_under_load_lose_nothing_that_stands_in_the_queue(out, queue, record_property):
+    for limit in (200_000, 400_000, 100_000, 1):
+        out.send(A, 60)
+        queue.resize({A: limit})
+    standing = queue.read()[A]
+    assert standing.backlog_packets > 10
+    assert standing.limit_bytes == 1
+    wait_empty(queue)
+    found = queue.read()[A]
+    assert found.drops == standing.drops, "a packet that already stood in the queue was dropped"
+    assert found.sent_packets == 240 - standing.drops
+    wait_until(lambda: out.received(A) == found.sent_packets, "all that stood in the queue")
+    record_property("tier_a_lost", 240 - standing.drops - out.received(A))
+
+
+def test_a_shrunk_class_refuses_arrivals_until_there_is_room_again(out, queue):
+    out.send(A, 50)
+    queue.resize({A: 1})
+    out.send(A, 7)
+    assert queue.read()[A].drops == 7
+    queue.resize({A: ROOM})
+    out.send(A, 3)
+    wait_until(lambda: out.received(A) == 53, "53 packets")
+
+
+def test_past_the_lease_the_static_limit_holds(out, queue):
+    queue.configure([QueueClass(each, RATE // 4, RATE, 10 * FRAME) for each in (0, A, B)])
+    queue.resize({A: ROOM, B: ROOM})
+    out.agent.map("sn_order").put(A, valid_until_ns=time.monotonic_ns())
+    for class_id in (A, B):
+        out.send(class_id, 60)
+    found = queue.read()
+    assert (found[A].limit_bytes, found[B].limit_bytes) == (10 * FRAME, ROOM)
+    assert found[A].backlog_bytes <= 11 * FRAME
+    assert found[A].drops > 0
+    assert found[B].drops == 0
+    wait_empty(queue)
+    wait_until(lambda: out.received_in_all() == 120 - found[A].drops, "all that stood in the queue")
+
+
+def test_sojourn_counts_each_packet_and_grows_with_the_queue(out, queue):
+    before = {each: reading.sojourn for each, reading in queue.read().items()}
+    out.send(A, 100)
+    wait_empty(queue)
+    after = queue.read()
+    waited = [now - then for now, then in zip(after[A].sojourn, before[A], strict=True)]
+    assert sum(waited) == 100
+    # The last of 100 packets of 1 kB waits for the ones before it: about 0.2 s at this rate, and never less.
+    assert sojourn_quantile_us(waited, 1.0) > 120_000
+    assert after[B].sojourn == before[B]
+
+
+def test_ten_times_too_much_is_held_to_limit_and_rate(out):
+    buffer = out.buffer(RATE)
+    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, RATE // 2, RATE, 50 * FRAME)])
+    began, sent, deepest = time.monotonic(), 0, 0
+    while sent < 10 * RATE // FRAME // 2:
+        out.send(A, 20)
+        sent += 20
+        deepest = max(deepest, buffer.read()[A].backlog_bytes)
+    gone = buffer.read()[A].sent_bytes
+    assert gone <= RATE * (time.monotonic() - began + BURST_S) + FRAME
+    assert 40 * FRAME < deepest <= 51 * FRAME
+    wait_empty(buffer)
+    found = buffer.read()[A]
+    assert found.sent_packets + found.drops == sent
+    assert found.drops > 0
+    wait_until(lambda: out.received(A) == found.sent_packets, "what was sent")
+    buffer.detach()
+
+
+def test_all_classes_share_a_busy_link_by_their_guarantees(out):
+    weights = {each: 1 + each % 4 for each in range(CLASSES)}
+    slow = RATE // 4
+    unit = slow // sum(weights.values())
+    buffer = out.buffer(slow)
+    buffer.configure([QueueClass(each, unit * weight, slow, ROOM) for each, weight in weights.items()])
+    for _ in range(10):
+        for each in weights:
+            out.send(each, 5)
+    begin = {each: reading.sent_bytes for each, reading in buffer.read().items()}
+    wait_until(
+        lambda: sum(each.sent_bytes for each in buffer.read().values()) - sum(begin.values()) > 200_000, "200 kB"
+    )
+    found = buffer.read()
+    assert all(each.backlog_packets for each in found.values()), "a class ran dry, so nothing is proven"
+    gone = {each: found[each].sent_bytes - begin[each] for each in weights}
+    share = sum(gone.values()) / sum(weights.values())
+    # Within a turn and a frame, which is all that a deficit can carry over.
+    assert all(abs(gone[each] - share * weight) <= 2 * QUANTUM_BYTES + FRAME for each, weight in weights.items()), gone
+    buffer.detach()
+    wait_until(lambda: out.received_in_all() == 50 * CLASSES, "every packet")
+
+
+def test_a_ceiling_holds_one_class_back_and_no_other(out):
+    buffer = out.buffer(RATE)
+    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, 1, RATE // 10, ROOM), QueueClass(B, 1, RATE, ROOM)])
+    began = time.monotonic()
+    out.send(A, 60)
+    out.send(B, 60)
+    wait_until(lambda: buffer.read()[B].backlog_packets == 0, "an empty class B")
+    slow = buffer.read()[A]
+    assert slow.sent_bytes <= RATE // 10 * (time.monotonic() - began + BURST_S) + FRAME
+    assert slow.backlog_packets > 0
+    wait_empty(buffer)
+    wait_until(lambda: out.received_in_all() == 120, "every packet")
+    buffer.detach()
+
+
+def test_the_pool_bounds_all_classes_together(out):
+    buffer = out.buffer(RATE, pool_bytes=40 * FRAME)
+    buffer.configure([QueueClass(each, 1, RATE, ROOM) for each in (0, A, B)])
+    for _ in range(10):
+        out.send(A, 8)
+        out.send(B, 8)
+        assert sum(each.backlog_bytes for each in buffer.read().values()) <= 41 * FRAME
+    assert sum(each.drops for each in buffer.read().values()) > 0
+    wait_empty(buffer)
+    buffer.detach()
+
+
+def test_wrong_map_content_bends_no_queue_for_good(out, queue):
+    dice = np.random.default_rng(7)
+    kept = discipline.open_discipline(QDISC_OBJECT, discipline.folder())
+    wrong = [kept.map(name).view(writable=True) for name in ("sn_shares", "sn_drains")]
+    wrong.append(out.agent.map("sn_order").view(writable=True))
+    right = [each.copy() for each in wrong]
+    for _ in range(60):
+        for each in wrong:
+            words = each.view(np.uint64)
+            anything = dice.integers(0, 1 << 64, words.shape, np.uint64, endpoint=False)
+            words[...] = np.choose(dice.integers(0, 4, words.shape), [0, 1, (1 << 64) - 1, anything])
+        for class_id in range(CLASSES):
+            out.send(class_id, 2)
+    for each, content in zip(wrong, right, strict=True):
+        each[...] = content
+    give_lease(out.agent, HOUR_NS)
+    told = out.agent.map("sn_backlog").view()
+    wait_until(lambda: not told["backlog_packets"].any(), "empty lines, also of classes that wrong words had opened")
+    assert told["drops"].sum() > 0
+    assert told["sent_packets"].sum() + told["drops"].sum() == 60 * 2 * CLASSES
+    wait_until(lambda: out.received_in_all() == told["sent_packets"].sum(), "all that was sent")
+
+
+def test_a_device_that_goes_down_empties_the_queue_and_comes_back_clean(out, queue):
+    out.send(A, 100)
+    subprocess.run(["ip", "link", "set", EXIT_DEVICE, "down"], check=True)
+    assert drained(queue)
+    subprocess.run(["ip", "link", "set", EXIT_DEVICE, "up"], check=True)
+    quiet(out.wires)
+    before = out.received(A)
+    out.send(A, 10)
+    wait_empty(queue)
+    wait_until(lambda: out.received(A) == before + 10, "10 packets")
+
+
+def test_no_queue_stands_where_none_was_announced(out):
+    added = subprocess.run(
+        ["tc", "qdisc", "add", "dev", "lo", "root", discipline.KIND], check=False, capture_output=True, text=True
+    )
+    assert added.returncode != 0
+    assert "No such device" in added.stderr
+
+
+def test_a_second_queue_at_the_same_spot_is_refused_and_the_first_goes_on(out, queue):
+    out.send(A, 50)
+    again = subprocess.run(
+        ["tc", "qdisc", "replace", "dev", EXIT_DEVICE, "root", "handle", "77:", discipline.KIND],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert again.returncode != 0
+    assert "busy" in again.stderr
+    wait_until(lambda: out.received(A) == 50, "50 packets")
+
+
+def test_another_process_takes_the_queue_over_with_what_stands_in_it(out):
+    classes = [QueueClass(0, 1, RATE // 10, ROOM), QueueClass(A, 1, RATE // 10, ROOM)]
+    out.buffer(RATE // 10).configure(classes)
+    out.send(A, 200)
+    heir = out.buffer(RATE)
+    heir.configure(classes)
+    assert heir.read()[A].backlog_packets > 10
+    heir.detach()
+    wait_until(lambda: out.received(A) == 200, "200 packets")
+
+
+def test_detaching_under_load_loses_nothing_and_leaves_the_device_as_it_was(out):
+    show = ["tc", "qdisc", "show", "dev", EXIT_DEVICE]
+    before = subprocess.run(show, check=True, capture_output=True).stdout
+    buffer = out.buffer(RATE)
+    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, 1, RATE, ROOM)])
+    out.send(A, 200)
+    buffer.detach()
+    out.send(A, 50)
+    wait_until(lambda: out.received(A) == 250, "250 packets")
+    assert subprocess.run(show, check=True, capture_output=True).stdout == before
+
+
+@pytest.mark.parametrize("foreign", [("tbf", "rate", "1gbit", "burst", "9k", "limit", "1m"), ("htb",)])
+def test_a_foreign_root_is_told_and_left_alone(out, foreign):
+    subprocess.run(["tc", "qdisc", "add", "dev", EXIT_DEVICE, "root", "handle", "7:", *foreign], check=True)
+    verdict = out.buffer(RATE).probe()
+    assert (verdict.tier, verdict.why) == (Tier.OBSERVE, f"{EXIT_DEVICE} has a foreign root qdisc {foreign[0]} 7:")
+    out.buffer(RATE).detach()
+    shown = subprocess.run(["tc", "qdisc", "show", "dev", EXIT_DEVICE], check=True, capture_output=True, text=True)
+    assert shown.stdout.startswith(f"qdisc {foreign[0]} 7: root")
+    subprocess.run(["tc", "qdisc", "del", "dev", EXIT_DEVICE, "root"], check=True)
+
+
+def test_each_program_keeps_its_budget(node):
+    with bpf_object.load(QDISC_OBJECT) as loaded:
+        spent = {name: program.verified_instructions() for name, program in loaded.programs.items()}
+    assert spent.keys() == BUDGETS.keys()
+    assert all(spent[name] <= budget <= 2 * max(500, spent[name]) for name, budget in BUDGETS.items()), spent
