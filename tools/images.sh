@@ -5,6 +5,7 @@
 # here by mmdebstrap once and kept in the cache. The machine's certificates and pip settings are lent to the build
 # stages and stay out of the images.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sentinel-buffers/images
@@ -19,7 +20,10 @@ die() { say "$*" && exit 1; }
 for tool in buildah mmdebstrap; do
 	command -v $tool >/dev/null || die "$tool is missing: run tools/setup.sh cluster."
 done
-mkdir -p "$CACHE" $OUT
+mkdir -p "$CACHE" $OUT || die "Cannot write to $CACHE: make it yours, or set XDG_CACHE_HOME to a folder that is."
+exec 9>"$CACHE/lock"
+flock -n 9 || { say "waiting for another build to end" && flock 9; }
+: >$BUILD_LOG
 
 version() { git describe --tags --always --dirty 2>/dev/null || echo 0.0.0; }
 
@@ -34,22 +38,31 @@ pep440() { # a version that Python packages may have, whatever git says
 }
 
 own_base() { # the base, loaded into buildah's store; prints its name
-	local tar=$CACHE/base-$SUITE.tar name=localhost/sentinel-base:$SUITE
-	if ! [ -s "$tar" ]; then
+	local tar=$CACHE/base-$SUITE.tar new=$CACHE/new-$SUITE.tar name=localhost/sentinel-base:$SUITE
+	if ! [ -f "$tar" ]; then
 		say "making a Debian $SUITE base (once, about half a minute)"
+		rm -rf "$tar" "$new"
 		mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
 			--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-			--dpkgopt='path-exclude=/usr/share/locale/*' $SUITE "$tar.new" >>$BUILD_LOG 2>&1 ||
+			--dpkgopt='path-exclude=/usr/share/locale/*' $SUITE "$new" >>$BUILD_LOG 2>&1 ||
 			die "the base could not be made (see $BUILD_LOG): check the network and free disk space."
-		mv "$tar.new" "$tar"
+		mv "$new" "$tar"
 	fi
-	if ! buildah images --quiet "$name" >/dev/null 2>&1; then
-		local container
-		container=$(buildah from scratch)
-		buildah add --quiet "$container" "$tar" / >/dev/null
-		buildah commit --quiet --rm "$container" "$name" >/dev/null
+	if ! buildah images --quiet "$name" >/dev/null 2>&1 && ! load_base "$tar" "$name" >>$BUILD_LOG 2>&1; then
+		rm -f "$tar"
+		die "the kept base does not work (see $BUILD_LOG) and was removed: run this again, and it is made anew."
 	fi
 	echo "$name"
+}
+
+load_base() { # TAR NAME: committed only if it works, for what stands in the store is not looked at again
+	local container failed=0
+	container=$(buildah from scratch)
+	buildah add --quiet "$container" "$1" / &&
+		buildah run --isolation chroot "$container" -- python3 --version &&
+		buildah commit --quiet "$container" "$2" || failed=1
+	buildah rm "$container"
+	return $failed
 }
 
 lent=()
@@ -64,7 +77,7 @@ for image in "${@:-operator agent}"; do
 	for each in $image; do
 		[ -f "Dockerfile.$each" ] || die "there is no Dockerfile.$each: name operator or agent."
 		say "building $each on $base"
-		buildah bud --quiet --isolation chroot --network host --layers --timestamp 0 "${lent[@]}" \
+		buildah bud --quiet --isolation chroot --network host --layers --force-rm --timestamp 0 "${lent[@]}" \
 			--build-arg BASE="$base" --build-arg VERSION="$(pep440)" \
 			-f "Dockerfile.$each" -t "sentinel.test/$each:dev" . >>$BUILD_LOG 2>&1 ||
 			die "$each did not build; the end of $BUILD_LOG says why: $(tail -n 3 $BUILD_LOG)"
