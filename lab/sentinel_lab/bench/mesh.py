@@ -1,0 +1,159 @@
+"""`sentinel bench mesh`: how fast a state travels, and how soon a dead, stopped or cut-off process is suspected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import numpy as np
+
+from sentinel_lab.bench.mesh_lab import mesh_lab
+from sentinel_lab.bench.output import tell
+from sentinel_lab.namespaces import require_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sentinel_lab.bench.mesh_lab import MeshLab, Running
+
+ROUNDS, QUICK_ROUNDS = 30, 5
+CALM_S, QUICK_CALM_S = 20.0, 5.0
+SETTLING_S = 0.3
+WATCHER, VICTIM, OTHER = 1, 2, 3  # places around the hub; the first and the last watch the second, and each other
+PLACES = 3
+
+
+@dataclass(slots=True)
+class Figures:
+    """Milliseconds, one entry a watcher and round."""
+
+    detected: dict[str, list[float]] = field(default_factory=dict)
+    back: dict[str, list[float]] = field(default_factory=dict)
+    unusable: int = 0
+    """Rounds in which a watcher already suspected the victim: on a starved machine, and no detection."""
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A few rounds of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def mesh(quick: bool, as_json: bool) -> None:
+    """Three processes in namespaces of their own tell each other their state; one is killed, stopped, cut off.
+
+    \b
+    Example:
+      sudo sentinel bench mesh --json
+    """
+    require_root()
+    load = os.getloadavg()[0]
+    metrics, rows = measured(QUICK_ROUNDS if quick else ROUNDS, QUICK_CALM_S if quick else CALM_S)
+    rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
+    tell("mesh", metrics, rows, as_json=as_json)
+
+
+def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    figures = Figures()
+    with mesh_lab(PLACES) as lab:
+        watchers = (lab.start(WATCHER), lab.start(OTHER))
+        for one, two in (watchers, watchers[::-1]):
+            one.until(two.node, "alive")
+        calm = _calm(lab, watchers[0], calm_s)
+        for kind, blow in BLOWS.items():
+            _log(f"{kind}, {rounds} rounds")
+            for turn in range(rounds):
+                _suffered(lab, watchers, f"{kind}{turn}", blow, figures)
+        last = {watcher.node: watcher.end() for watcher in watchers}
+        doubted = sum(
+            level == "suspected" for one, two in (watchers, watchers[::-1]) for _, level in one.levels(two.node)
+        )
+    latency = _latency_ms(last)
+    metrics = {"latency_p50_ms": _p(latency, 50), "latency_p99_ms": _p(latency, 99)} | calm
+    for kind, each in figures.detected.items():
+        metrics |= {f"detect_{kind}_p50_ms": _p(each, 50), f"detect_{kind}_p99_ms": _p(each, 99)}
+    for kind, each in figures.back.items():
+        metrics[f"back_after_{kind}_p50_ms"] = _p(each, 50)
+    metrics["false_suspicions"] = float(doubted)
+    rows: list[dict[str, Any]] = [
+        {"what": f"detection, {kind}, ms", "each": each} for kind, each in figures.detected.items()
+    ]
+    rows += [{"what": f"alive again after {kind}, ms", "each": each} for kind, each in figures.back.items()]
+    rows.append({"what": "states whose way was timed", "count": len(latency)})
+    rows.append({"what": "watchers that had doubts before the blow, left out", "count": figures.unusable})
+    return metrics, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """What befalls the victim, and how it is undone where that is possible."""
+
+    strike: Callable[[MeshLab, Running], None]
+    undo: Callable[[MeshLab, Running], None] | None = None
+
+
+BLOWS: Final[Mapping[str, Blow]] = {
+    "kill": Blow(lambda _lab, victim: victim.process.kill()),
+    "stop": Blow(
+        lambda _lab, victim: victim.process.send_signal(signal.SIGSTOP),
+        lambda _lab, victim: victim.process.send_signal(signal.SIGCONT),
+    ),
+    "cut": Blow(lambda lab, _victim: lab.cut(VICTIM), lambda lab, _victim: lab.heal(VICTIM)),
+}
+
+
+def _suffered(lab: MeshLab, watchers: tuple[Running, ...], name: str, blow: Blow, figures: Figures) -> None:
+    """A new name each round, so that the wait after earlier falls decides nothing here."""
+    kind = name.rstrip("0123456789")
+    victim = lab.start(VICTIM, name)
+    for watcher in watchers:
+        watcher.until(name, "alive")
+    time.sleep(SETTLING_S)
+    calm = [watcher for watcher in watchers if watcher.level(name) == "alive"]
+    figures.unusable += len(watchers) - len(calm)
+    struck_ns = time.monotonic_ns()
+    blow.strike(lab, victim)
+    for watcher in calm:
+        at_ns = watcher.until(name, "suspected", struck_ns)
+        figures.detected.setdefault(kind, []).append((at_ns - struck_ns) / 1e6)
+    if blow.undo is not None:
+        undone_ns = time.monotonic_ns()
+        blow.undo(lab, victim)
+        for watcher in calm:
+            at_ns = watcher.until(name, "alive", undone_ns)
+            figures.back.setdefault(kind, []).append((at_ns - undone_ns) / 1e6)
+    victim.process.kill()
+    victim.end()
+
+
+def _calm(lab: MeshLab, watcher: Running, seconds: float) -> dict[str, float]:
+    """What a member of a mesh of two costs while nothing happens; the lab's own watching is in its CPU time."""
+    began, bytes_before, cpu_before = time.monotonic(), lab.bytes_through(WATCHER), _cpu_s(watcher.process.pid)
+    time.sleep(seconds)
+    elapsed = time.monotonic() - began
+    return {
+        "bytes_per_s_2": (lab.bytes_through(WATCHER) - bytes_before) / elapsed,
+        "cpu_percent_2": 100 * (_cpu_s(watcher.process.pid) - cpu_before) / elapsed,
+    }
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _latency_ms(last: Mapping[str, Mapping[str, Any]]) -> list[float]:
+    """From the making of each state to its arrival at the other watcher; one clock serves both, on one machine."""
+    sent = {(node, seq): at_ns for node, words in last.items() for seq, at_ns in words["sent"]}
+    heard = (tuple(each) for words in last.values() for each in words["heard"])
+    return [(at_ns - sent[node, seq]) / 1e6 for node, seq, at_ns in heard if (node, seq) in sent]
+
+
+def _p(values: list[float], percent: float) -> float:
+    return float(np.percentile(values, percent))
+
+
+def _log(sentence: str) -> None:
+    click.echo(f"{time.strftime('%H:%M:%S')} {sentence}", err=True)
