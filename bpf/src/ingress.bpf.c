@@ -5,9 +5,12 @@
 
 #include <sentinel/stage.h>
 
-/* The stages that every packet passes are in line; others call them (sn_conclude, sn_live_flags) as they are. */
+/* The stages that every packet passes are in line; others call what they need of them (sn_conclude, sn_answered…). */
 #include "count.h"
 #include "police.h"
+#include "track.h"
+
+#define FIRST_FRAGMENT 1024 /* fewer bytes are a whole frame; to ask for the length of all is a call */
 
 const volatile __u32 sn_tunnels_on = 0;
 const volatile __u32 sn_probes_on = 0;
@@ -29,13 +32,22 @@ static __always_inline void hand_on(struct xdp_md *ctx, const struct sn_packet *
 	meta->class_id = packet->class_id;
 }
 
+/* Jumbo frames come in fragments, of which the first holds the headers and is filled before there is a second. */
 static __always_inline enum sn_outcome parse(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
+	struct sn_packet afresh = {.now_ns = packet->now_ns, .cpu = packet->cpu};
+	enum sn_outcome outcome;
 
-	/* Jumbo frames come in fragments, of which the first holds the headers. */
-	span.length = bpf_xdp_get_buff_len(ctx);
-	return sn_parse_span(&span, packet);
+	span.length = span.end - span.data;
+	if (span.length >= FIRST_FRAGMENT)
+		span.length = bpf_xdp_get_buff_len(ctx);
+	outcome = sn_parse_span(&span, packet);
+	/* A driver with smaller ones is found out by the packet that is too short for its headers. */
+	if (outcome != SN_MALFORMED || bpf_xdp_get_buff_len(ctx) == span.length)
+		return outcome;
+	*packet = afresh;
+	return sn_parse_xdp(ctx, packet);
 }
 
 static __always_inline int may_be_tunnel(const struct sn_packet *packet)
@@ -45,8 +57,8 @@ static __always_inline int may_be_tunnel(const struct sn_packet *packet)
 }
 
 /*
- * A call costs a few nanoseconds where returns are guarded (8 ns with Safe RET): what every packet needs is in line but
- * for the flow table, and what few need is called for those alone.
+ * A call costs a few nanoseconds where returns are guarded (8 ns with Safe RET): what every packet needs is in line,
+ * and what few need is called for those alone.
  */
 static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
 {

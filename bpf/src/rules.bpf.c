@@ -9,20 +9,11 @@
 #include <sentinel/rules.h>
 #include <sentinel/stage.h>
 
-#define READ_ONCE(place) (*(const volatile typeof(place) *)&(place))
 #define ATTEMPTS 2
 
 /* The compiler describes an enumeration in BTF only when something has its type; user space reads both. */
 const volatile enum sn_rules_const sn_rules_types = SN_RULES;
 const volatile enum sn_rule_check sn_rules_checks = SN_RULE_PROTOCOL;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sn_rules_head);
-} sn_rules_head SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -79,14 +70,6 @@ static long match(__u32 position, struct search *search)
 	return 1;
 }
 
-int sn_generation(void)
-{
-	__u32 zero = 0;
-	struct sn_rules_head *head = bpf_map_lookup_elem(&sn_rules_head, &zero);
-
-	return head ? READ_ONCE(head->generation) : 0;
-}
-
 /*
  * A bank is rewritten only after the other one was published, so an unchanged generation proves that what was read is
  * whole. After ATTEMPTS swaps within one search the packet is unmatched, and the next one of its flow asks again.
@@ -94,13 +77,8 @@ int sn_generation(void)
 int sn_class_of(struct sn_packet *packet)
 {
 	struct search search = {};
-	struct sn_rules_head *head;
-	__u32 zero = 0;
 
 	if (!packet)
-		return SN_UNMATCHED;
-	head = bpf_map_lookup_elem(&sn_rules_head, &zero);
-	if (!head)
 		return SN_UNMATCHED;
 	search.key = packet->key;
 	search.source_port = bpf_ntohs(packet->key.source_port);
@@ -108,17 +86,17 @@ int sn_class_of(struct sn_packet *packet)
 	search.dscp = packet->dscp;
 	search.has_ports = packet->flags & SN_HAS_PORTS;
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		__u32 generation = READ_ONCE(head->generation);
-		__u32 count = generation & 1 ? READ_ONCE(head->count_odd) : READ_ONCE(head->count_even);
+		__u32 generation = sn_generation();
+		__u32 count = sn_rule_count(generation);
 
 		search.class_id = SN_UNMATCHED;
 		search.first = (generation & 1) * SN_RULES;
 		bpf_loop(count < SN_RULES ? count : SN_RULES, match, &search, 0);
-		if (READ_ONCE(head->generation) == generation) {
+		if ((__u32)sn_generation() == generation) {
 			packet->generation = generation;
 			return search.class_id < SN_CLASSES ? search.class_id : SN_UNMATCHED;
 		}
 	}
-	packet->generation = READ_ONCE(head->generation) - 1;
+	packet->generation = sn_generation() - 1;
 	return SN_UNMATCHED;
 }

@@ -179,3 +179,43 @@ def test_a_source_is_known_by_its_packets_and_its_syns(plane):
     keys, values = plane.object.map("sn_sources").dump()
     assert len(keys) == 1
     assert (values[0]["syns"], values[0]["packets"]) == (10, 11)
+
+
+def sources_packets(plane):
+    return int(plane.object.map("sn_sources").dump()[1][0]["packets"])
+
+
+@pytest.mark.parametrize(
+    ("untold", "told_ms_ago", "then"),
+    [
+        pytest.param(20, 10, 1, id="few packets wait for more"),
+        pytest.param(31, 10, 33, id="a busy flow tells with its pane"),
+        pytest.param(20, 250, 22, id="nothing waits longer than a fifth of a second"),
+    ],
+)
+def test_a_flow_tells_its_source_in_batches(plane, untold, told_ms_ago, then):
+    plane.run(udp4())
+    plane.run(udp4(), repeat=untold)
+    ((key, flow),) = plane.flows()
+    now = time.monotonic_ns()
+    flow["pane_ns"] = now - 60 * MS_NS
+    flow["reported_ms"] = (now - told_ms_ago * MS_NS) >> 20 & 0xFFFFFFFF
+    flow["reported_packets"] = 1
+    plane.object.map("sn_flows").put(key, flow)
+    plane.object.map("sn_sources").put(plane.object.map("sn_sources").dump()[0][0], packets=1)
+    plane.run(udp4())
+    assert sources_packets(plane) == then
+
+
+def test_a_flow_that_ends_leaves_nothing_untold(plane):
+    plane.run(tcp4(flags=ACK), repeat=5)
+    plane.run(tcp4(flags=FIN | ACK))
+    assert sources_packets(plane) == 6
+
+
+def test_entries_of_the_flow_table_begin_on_cache_lines(plane):
+    """The kernel packs them: 48 bytes of its own, key, value."""
+    flows = plane.object.map("sn_flows")
+    assert (48 + flows.key.itemsize + flows.value.itemsize) % 64 == 0
+    fields = flows.value.fields
+    assert all((48 + flows.key.itemsize + fields[name][1]) % 64 == 0 for name in ("timestamp", "previous_ns"))

@@ -28,8 +28,9 @@ enum sn_tcp_state {
  * Plain stores, no atomics: a flow stays on one CPU (RSS), and where it moves, a lost increment of its own counters
  * is the price; the class counters are exact.
  *
- * Hot fields first: a packet touches the key and what comes before the timestamps. The sums of a pane are told by
- * where `bytes` and `packets` stood at its start, so that only a turning pane writes further back.
+ * One cache line a purpose, given that the kernel puts 48 bytes and the key in front and packs elements: what every
+ * packet touches ends with the second line, what only TCP's timestamps and states need is the third, and what only a
+ * turning pane needs the fourth. The sums of a pane are told by where `bytes` stood at its start.
  */
 struct sn_flow {
 	__u64 last_ns;
@@ -45,23 +46,24 @@ struct sn_flow {
 	__u32 timestamp; /* last TCP timestamp value of this direction */
 	__u32 timestamp_out; /* last value that was sent to this flow's source */
 	__u64 echo_ns; /* when the peer was sent echo_value, whose echo is awaited; zero: none is */
-	__u32 echo_value;
-	__u32 rtt_us; /* smoothed; zero while unknown */
 	__u64 asked_ns; /* last time the other direction was told to await an echo */
 	__u64 syn_ns; /* zero: none, or sent again, so that its round trip is ambiguous */
-	__u32 rtt_min_us;
-	__u32 _pad;
 	__u64 first_ns;
-	__u64 previous_ns; /* start of the pane before */
+	__u32 echo_value;
+	__u32 _pad[5];
 
+	__u64 previous_ns; /* start of the pane before */
 	__u64 pane_from_bytes; /* of `bytes`, at the start of the running pane */
 	__u64 previous_from_bytes; /* and of the one before */
-	__u64 reported_packets; /* of `packets`, of which the source's rate knows */
 	__u64 throughput_Bps; /* over the sliding window */
 	__u64 bdp_bytes;
 	__u64 optimal_bytes; /* BDP × 1.5 × 1.2 */
+	__u32 rtt_us; /* smoothed; zero while unknown */
+	__u32 rtt_min_us;
+	__u32 reported_packets; /* low half of `packets`, of which the source's rate knows */
+	__u32 reported_ms; /* when it was told, in 2^20 ns */
 };
-_Static_assert(sizeof(struct sn_flow) == 152, "read by user space");
+_Static_assert(sizeof(struct sn_flow) == 168, "read by user space; with 48 bytes and the key four cache lines");
 
 /* Counted only; the rates hold over the window that ended last. */
 struct sn_source {

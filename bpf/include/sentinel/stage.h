@@ -25,10 +25,12 @@ int sn_parse_skb(struct __sk_buff *skb, struct sn_packet *packet);
 
 /* rules.bpf.c: the class of a packet by the ordered rules; the generation that said so is left in packet->generation. */
 int sn_class_of(struct sn_packet *packet);
-int sn_generation(void);
 
-/* flow.bpf.c: remembers the flow, and names the packet's class from its entry or from the rules. */
-int sn_track(struct sn_packet *packet);
+/* track.h: remembers a new flow and names its class; a known one is the entry program's own affair, in line. */
+int sn_begin(struct sn_packet *packet);
+/* Of the rules in force, and how many a generation has. */
+int sn_generation(void);
+int sn_rule_count(__u32 generation);
 /* The class of a packet on its way out; its key is turned into that of the flow it answers. */
 int sn_answered(struct sn_packet *packet);
 

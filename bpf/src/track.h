@@ -1,8 +1,12 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The flow table: who talks how fast, over which round trip, in which class. */
+#ifndef SENTINEL_TRACK_H
+#define SENTINEL_TRACK_H
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include <sentinel/rules.h>
 #include <sentinel/stage.h>
 
 /* The compiler describes an enumeration in BTF only when something has its type. */
@@ -19,6 +23,8 @@ const volatile __u32 sn_top_on = 1;
 #define MAX_THROUGHPUT (1ull << 38) /* times MAX_RTT in microseconds stays within 64 bits */
 #define PANE_BYTES_MAX (1ull << 34) /* times NS_PER_S stays within 64 bits */
 #define ECHO_LOST_NS NS_PER_S
+#define REPORT_PACKETS 32
+#define REPORT_MS 200
 #define ACK 0x10
 #define SYN 0x02
 #define FIN 0x01
@@ -40,6 +46,40 @@ struct {
 } sn_top SEC(".maps");
 
 /* A sample beyond any real round trip is a clock of another CPU that is a little behind, or a value met by chance. */
+/* Here, and not with the rules, because every packet asks whether its flow's class is still of this generation. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_rules_head);
+} sn_rules_head SEC(".maps");
+
+#define READ_ONCE(place) (*(const volatile typeof(place) *)&(place))
+
+static __always_inline __u32 generation(void)
+{
+	__u32 zero = 0;
+	struct sn_rules_head *head = bpf_map_lookup_elem(&sn_rules_head, &zero);
+
+	return head ? READ_ONCE(head->generation) : 0;
+}
+
+int sn_generation(void)
+{
+	return generation();
+}
+
+int sn_rule_count(__u32 of_generation)
+{
+	__u32 zero = 0;
+	struct sn_rules_head *head = bpf_map_lookup_elem(&sn_rules_head, &zero);
+
+	if (!head)
+		return 0;
+	return of_generation & 1 ? READ_ONCE(head->count_odd) : READ_ONCE(head->count_even);
+}
+
 static __always_inline void note_rtt(struct sn_flow *flow, __u64 sample_ns)
 {
 	__u32 sample_us;
@@ -166,10 +206,23 @@ static __always_inline __u64 capped(__u64 value, __u64 most)
 	return value > most ? most : value;
 }
 
+static __always_inline __u32 in_ms(__u64 ns)
+{
+	return ns >> 20;
+}
+
+/* A source's rates are those of whole seconds: few packets may wait for others to be told with. */
+static __always_inline int report_is_due(const struct sn_flow *flow, __u64 now)
+{
+	return (__u32)flow->packets - flow->reported_packets >= REPORT_PACKETS ||
+	       in_ms(now) - flow->reported_ms >= REPORT_MS;
+}
+
 static __always_inline void report(struct sn_flow *flow, struct sn_packet *packet)
 {
-	sn_blame(packet, flow->packets - flow->reported_packets);
+	sn_blame(packet, (__u32)flow->packets - flow->reported_packets);
 	flow->reported_packets = flow->packets;
+	flow->reported_ms = in_ms(packet->now_ns);
 }
 
 /* A pane is over: reckon the throughput over it and the one before, and what follows from that. */
@@ -188,7 +241,7 @@ static __always_inline void turn_pane(struct sn_flow *flow, struct sn_packet *pa
 	flow->optimal_bytes = flow->bdp_bytes * 9 / 5;
 	if (sn_top_on)
 		enter_top(flow, packet);
-	if (sn_sources_on)
+	if (sn_sources_on && report_is_due(flow, now))
 		report(flow, packet);
 }
 
@@ -209,13 +262,13 @@ static __always_inline void update(struct sn_flow *flow, struct sn_packet *packe
 		follow_tcp(flow, packet);
 	if (packet->now_ns - flow->pane_ns >= sn_pane_ns && packet->now_ns > flow->pane_ns)
 		turn_pane(flow, packet);
-	else if ((packet->flags & (SN_SYN | SN_NEW_FLOW)) && sn_sources_on)
+	else if ((packet->flags & (SN_SYN | SN_NEW_FLOW | SN_CLOSES)) && sn_sources_on)
 		report(flow, packet);
 }
 
 static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet *packet)
 {
-	if (flow->rules_generation != (__u32)sn_generation() || flow->dscp != packet->dscp) {
+	if (flow->rules_generation != generation() || flow->dscp != packet->dscp) {
 		flow->class_id = sn_class_of(packet);
 		flow->rules_generation = packet->generation;
 		flow->dscp = packet->dscp;
@@ -223,11 +276,17 @@ static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet
 	return flow->class_id;
 }
 
-static __always_inline int begin(struct sn_packet *packet, const struct sn_flow_key *key)
+/* A flow's first packet: remembered, and classified by the rules. A stage for the room that it takes on the stack. */
+int sn_begin(struct sn_packet *packet)
 {
 	struct sn_flow flow = {};
-	__u64 now = packet->now_ns;
+	struct sn_flow_key key;
+	__u64 now;
 
+	if (!packet)
+		return SN_UNMATCHED;
+	key = packet->key; /* before 6.3 a key must lie on the stack */
+	now = packet->now_ns;
 	flow.class_id = sn_class_of(packet);
 	flow.rules_generation = packet->generation;
 	flow.dscp = packet->dscp;
@@ -237,21 +296,17 @@ static __always_inline int begin(struct sn_packet *packet, const struct sn_flow_
 	flow.previous_ns = now;
 	packet->flags |= SN_NEW_FLOW;
 	update(&flow, packet);
-	bpf_map_update_elem(&sn_flows, key, &flow, BPF_NOEXIST);
+	bpf_map_update_elem(&sn_flows, &key, &flow, BPF_NOEXIST);
 	return flow.class_id;
 }
 
-int sn_track(struct sn_packet *packet)
+/* The class of a packet that comes in; the packet is on the caller's stack, where before 6.3 a key must lie. */
+static __always_inline int sn_track(struct sn_packet *packet)
 {
-	struct sn_flow_key key;
-	struct sn_flow *flow;
+	struct sn_flow *flow = bpf_map_lookup_elem(&sn_flows, &packet->key);
 
-	if (!packet)
-		return SN_UNMATCHED;
-	key = packet->key; /* before 6.3 a key must lie on the stack */
-	flow = bpf_map_lookup_elem(&sn_flows, &key);
 	if (!flow)
-		return begin(packet, &key);
+		return sn_begin(packet);
 	update(flow, packet);
 	return class_by_cache(flow, packet);
 }
@@ -276,3 +331,5 @@ int sn_answered(struct sn_packet *packet)
 		expect_echo(flow, packet);
 	return flow->rules_generation == (__u32)sn_generation() ? flow->class_id : sn_class_of(packet);
 }
+
+#endif
