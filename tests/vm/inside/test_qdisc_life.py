@@ -40,18 +40,14 @@ def wires(promised):
 
 
 @pytest.fixture
-def tier_b_stands():
-    """What a node has whose agent learns of tier A while it runs."""
+def interface_and_agent():
+    """On every kernel."""
     with bottleneck(()), agent_object(PROGRAMS) as agent:
-        interface = Interface(NODE_DEVICE, Direction.EGRESS, RATE)
-        programs = QueuePrograms(agent)
-        yield interface, agent, HtbBuffer(interface, programs)
-        programs.close()
+        yield Interface(NODE_DEVICE, Direction.EGRESS, RATE), agent
 
 
-def test_the_best_tier_of_this_kernel_is_chosen_and_the_reason_told(tier_b_stands, promised):
-    interface, agent, _ = tier_b_stands
-    _, verdict = choice.best(interface, agent, home(), ROOM)
+def test_the_best_tier_of_this_kernel_is_chosen_and_the_reason_told(interface_and_agent, promised):
+    _, verdict = choice.best(*interface_and_agent, home(), ROOM)
     if "qdisc_bpf" in promised:
         assert verdict == Verdict(Tier.BPF_QDISC, "a BPF queue on front egress")
     else:
@@ -59,9 +55,11 @@ def test_the_best_tier_of_this_kernel_is_chosen_and_the_reason_told(tier_b_stand
         assert "has no BPF queueing disciplines" in verdict.why
 
 
-def test_where_tier_b_stands_it_stays(tier_b_stands, promised):
-    interface, agent, standing = tier_b_stands
-    standing.configure(WIDE)
+def test_where_tier_b_stands_it_stays(interface_and_agent, promised):
+    interface, agent = interface_and_agent
+    programs = QueuePrograms(agent)
+    HtbBuffer(interface, programs).configure(WIDE)
+    programs.close()
     chosen, verdict = choice.best(interface, agent, home(), ROOM)
     assert verdict.tier is Tier.HTB
     if "qdisc_bpf" in promised:
