@@ -37,22 +37,27 @@ pep440() { # a version that Python packages may have, whatever git says
 	esac
 }
 
-own_base() { # the base, loaded into buildah's store; prints its name
-	local tar=$CACHE/base-$SUITE.tar new=$CACHE/new-$SUITE.tar name=localhost/sentinel-base:$SUITE
-	if ! [ -f "$tar" ]; then
-		say "making a Debian $SUITE base (once, about half a minute)"
-		rm -rf "$tar" "$new"
-		mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
-			--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-			--dpkgopt='path-exclude=/usr/share/locale/*' $SUITE "$new" >>$BUILD_LOG 2>&1 ||
-			die "the base could not be made (see $BUILD_LOG): check the network and free disk space."
-		mv "$new" "$tar"
-	fi
-	if ! buildah images --quiet "$name" >/dev/null 2>&1 && ! load_base "$tar" "$name" >>$BUILD_LOG 2>&1; then
-		rm -f "$tar"
-		die "the kept base does not work (see $BUILD_LOG) and was removed: run this again, and it is made anew."
+own_base() { # the base, in buildah's store; prints its name
+	local name=localhost/sentinel-base:$SUITE tar=$CACHE/base-$SUITE.tar
+	if ! buildah images --quiet "$name" >/dev/null 2>&1; then
+		[ -f "$tar" ] || make_base "$tar"
+		if ! load_base "$tar" "$name" >>$BUILD_LOG 2>&1; then
+			rm -f "$tar"
+			die "the kept base does not work (see $BUILD_LOG) and was removed: run this again, and it is made anew."
+		fi
 	fi
 	echo "$name"
+}
+
+make_base() { # TAR: whole or not at all
+	local new=$CACHE/new-$SUITE.tar # mmdebstrap goes by the end of the name
+	say "making a Debian $SUITE base (once, about half a minute)"
+	rm -rf "$1" "$new"
+	mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' $SUITE "$new" >>$BUILD_LOG 2>&1 ||
+		die "the base could not be made (see $BUILD_LOG): check the network and free disk space."
+	mv "$new" "$1"
 }
 
 load_base() { # TAR NAME: committed only if it works, for what stands in the store is not looked at again
