@@ -16,7 +16,8 @@ LEAST: Final = 4
 """Three equal gaps are the least that anybody should call a rhythm."""
 DIVISORS: Final = np.array([1.0, 2.0, 3.0])[:, None]
 """Of a gap: one or two onsets may have been missed in it."""
-EVIDENCE_NATS: Final = 3.0
+EVIDENCE_NATS: Final = 7.0
+"""Some forty candidates are tried at each onset, so the best of them looks good by log 40 alone."""
 NORMAL_ENTROPY: Final = 4.133
 """√(2πe): a normal distribution is as wide as a uniform one of so many of its standard deviations."""
 LOGISTIC_SCALE: Final = 0.5513

@@ -48,29 +48,29 @@ def test_a_period_is_learned_after_a_few_cycles_whatever_its_length(period):
 
 def test_a_learned_schedule_is_forgotten_when_it_stops():
     random = np.random.default_rng(2)
-    counts = traffic(np.arange(65.0, 665.0, 20.0), 1800, random)
+    counts = traffic(np.arange(65.0, 665.0, 20.0), 1300, random)
     _, hazard, _ = run(counts)
     ten = 1.0 - np.prod(1.0 - hazard[:, 0], axis=1)
     assert ten[500:660].max() > 0.8
-    assert ten[1500:].max() < 0.3
+    assert ten[1000:].max() < 0.3
 
 
 def test_its_certainty_tells_a_schedule_from_chance():
     random = np.random.default_rng(3)
-    seconds = 2400
+    seconds = 1400
     scheduled = traffic(np.arange(65.0, seconds, 20.0), seconds, random)
     memoryless = traffic(np.cumsum(random.exponential(20.0, 110)) + 65, seconds, random)
     _, _, learner = run(np.hstack([scheduled, memoryless[:seconds]]))
-    assert learner.certainty[0] > 0.5
+    assert learner.certainty[0] > 0.4
     assert learner.certainty[1] < 0.2
 
 
 def test_bursts_at_memoryless_times_are_not_claimed_to_be_foreseen():
     random = np.random.default_rng(4)
-    seconds = 4000
+    seconds = 2200
     began, hazard, _ = run(traffic(2 + np.cumsum(2 + random.exponential(38.0, 95)) + 65, seconds, random))
-    told = chance(hazard[:, 0], "5_10")[1500:-10]
-    truth = labels(began[:, 0], 1.0, WINDOWS["5_10"])[1500:-10]
+    told = chance(hazard[:, 0], "5_10")[1000:-10]
+    truth = labels(began[:, 0], 1.0, WINDOWS["5_10"])[1000:-10]
     assert told.max() < 0.6
     assert told.mean() == pytest.approx(truth.mean(), abs=0.06)
 

@@ -1,0 +1,73 @@
+"""The protocol end to end: schedules are found, chance is not, and no rule sees the future."""
+
+import numpy as np
+import pytest
+
+from sentinel_core.events import TRACE, Onsets
+from sentinel_training import baselines, evaluate, synthetic
+from sentinel_training.traces import Trace
+
+
+def trace(counts, name="made"):
+    return Trace(name, 1.0, counts, np.ones(len(counts), bool), len(counts) // 2)
+
+
+def bursts(onsets, seconds, random):
+    counts = random.poisson(20.0, seconds).astype(float)
+    for at in onsets:
+        counts[int(at) : int(at) + 2] += 200.0
+    return counts
+
+
+def test_memoryless_bursts_show_no_skill_over_their_base_rate():
+    """The negative control: beyond the refractory time, which everybody may know, nothing can be foreseen."""
+    random = np.random.default_rng(11)
+    onsets = 70 + np.cumsum(12 + random.exponential(40, 60))
+    metrics, _ = evaluate.of_trace(trace(bursts(onsets[onsets < 2900], 3000, random)))
+    assert metrics["made.ap_5_10"] < metrics["made.base_5_10"] * 1.6
+    assert metrics["made.recall_at_p90_5_10"] < 0.05
+    assert metrics["made.false_alarms_per_hour"] <= 3
+    assert metrics["made.ece"] < 0.1
+
+
+def test_a_schedule_is_foreseen_far_better_than_by_simple_rules():
+    random = np.random.default_rng(12)
+    metrics, rows = evaluate.of_trace(trace(bursts(np.arange(75, 1990, 37), 2000, random)))
+    assert metrics["made.ap_5_10"] > 0.8
+    rivals = {row["rule"]: row["ap"] for row in rows if row.get("window") == "5_10" and row["rule"] != "lightgbm"}
+    best = max(ap for rule, ap in rivals.items() if rule != "schedule")
+    assert rivals["schedule"] > best + 0.2
+    assert len(rivals) == 6
+
+
+def test_every_rule_knows_the_past_only():
+    random = np.random.default_rng(13)
+    counts = bursts(np.arange(75, 600, 37), 600, random)
+    other = counts.copy()
+    other[400:] += 500
+
+    def told(series):
+        detector = Onsets(1, 1.0, TRACE)
+        began = np.array([detector.step(np.array([c]), np.ones(1, bool))[0] for c in series])
+        return baselines.scores(series, began, (5, 10))
+
+    for name, score in told(counts).items():
+        if name == "seasonal_naive":  # speaks of a minute ago, whose window must have ended by now
+            assert baselines.SEASON >= 10
+        assert score[:400] == pytest.approx(told(other)[name][:400]), name
+
+
+def test_made_bursts_are_the_same_for_the_same_seed_and_found_where_they_were_made():
+    one, two = (synthetic.made("periodic", 900.0, 3) for _ in range(2))
+    assert np.array_equal(one.counts, two.counts)
+    first = one.onsets_s[0]
+    at = int(first / synthetic.STEP_S)
+    assert one.counts[at + 1 : at + 4].mean() > 4 * one.counts[at - 50 : at - 2].mean()
+
+
+@pytest.mark.parametrize("pattern", sorted(synthetic.PATTERNS))
+def test_every_pattern_gives_all_its_figures(pattern):
+    metrics, rows = evaluate.of_pattern(pattern, 200.0, range(2))
+    assert f"synthetic_{pattern}.false_alarms_per_hour_5_10" in metrics
+    assert len(rows) == 2
+    assert all(np.isfinite(value) for value in metrics.values())
