@@ -9,7 +9,7 @@ import structlog
 from kubernetes.aio.client import ApiClient
 from prometheus_client import start_http_server
 
-from sentinel_api.errors import SentinelError
+from sentinel_api.errors import Invalid, SentinelError
 from sentinel_operator import cluster, election, handlers
 from sentinel_operator.due import Due
 from sentinel_operator.settings import Settings, settings
@@ -20,7 +20,7 @@ def main() -> None:
     try:
         chosen = settings()
         _logs(chosen)
-        start_http_server(chosen.metrics_port)
+        serve_metrics(chosen.metrics_port)
         code = asyncio.run(operate(chosen))
     except SentinelError as error:
         print(f"sentinel-operator: {error}", file=sys.stderr)  # noqa: T201
@@ -28,6 +28,15 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 0
     sys.exit(code)
+
+
+def serve_metrics(port: int) -> None:
+    try:
+        start_http_server(port)
+    except OSError as error:
+        raise Invalid(
+            f"cannot listen on port {port} ({error.strerror}): free it, or set SENTINEL_METRICS_PORT to another"
+        ) from error
 
 
 async def operate(chosen: Settings) -> int:
