@@ -70,9 +70,10 @@ def test_the_balancer_and_the_queue_are_objects_of_their_own(tree):
     add_stage(tree, "l4lb")
     add_stage(tree, "lbtable")
     add_stage(tree, "qdisc")
+    add_stage(tree, "rules")
     assert make(tree, "QDISC_CLANG=clang", "QDISC_CLANG_MIN=1").returncode == 0
-    assert programs(tree, "agent") == {"first"}
-    assert programs(tree, "lb") == {"l4lb", "lbtable"}
+    assert programs(tree, "agent") == {"first", "rules"}
+    assert programs(tree, "lb") == {"l4lb", "lbtable", "rules"}
     assert programs(tree, "qdisc") == {"qdisc"}
 
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The stages of the balancer's data plane: global functions, each verified by itself. NULL is the verifier's idea. */
+#ifndef SENTINEL_LB_STAGE_H
+#define SENTINEL_LB_STAGE_H
+
+#include <linux/bpf.h>
+
+#include "lb.h"
+#include "stage.h"
+
+/* Where a packet goes; backend is SN_LB_BACKENDS while that is open. */
+struct sn_lb_route {
+	__u64 hash; /* of the flow */
+	__u32 backend;
+	__u16 opens; /* 1: counted as a new flow */
+	__u16 about; /* 1: the key is that of a flow which this packet is about, not part of */
+};
+
+/* lb_choose.bpf.c: fills the route and packet->reason; 0 when nobody is left to send it to. */
+int sn_lb_choose(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route);
+
+/* lb_send.bpf.c: enum sn_wish; the packet is on its way to the backend, or packet->reason says why not. */
+int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route);
+
+/* lb_refuse.bpf.c: turns the packet into an ICMP "too big" to its sender. */
+int sn_lb_refuse(struct xdp_md *ctx, struct sn_packet *packet, __u32 mtu);
+
+/* lb_inner.bpf.c: 1 when the packet is an ICMP error about a flow from one of our addresses, whose key packet gets. */
+int sn_lb_inner(struct xdp_md *ctx, struct sn_packet *packet);
+
+/* lb_probe.bpf.c: enum sn_wish; SN_CONTINUE when it is no answer to a probe. */
+int sn_lb_heard(struct xdp_md *ctx, struct sn_packet *packet);
+/* lb_choose.bpf.c and lb_send.bpf.c: what belongs to their maps. */
+int sn_lb_note_answer(__u32 backend, __u32 seq, __u64 now_ns, __u64 rtt_ns);
+int sn_lb_is_address(__u32 backend, struct sn_packet *packet);
+
+#endif

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The balancer's XDP entry: is it for a VIP, which backend, send it there, and count why. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <sentinel/lb_stage.h>
+
+/* The compiler describes an enumeration in BTF only when something has its type. */
+const volatile enum sn_lb_reason sn_lb_reason_types = SN_LB_KNOWN;
+const volatile enum sn_lb_const sn_lb_consts = SN_LB_SLOTS;
+const volatile enum sn_vip_flag sn_vip_flags = SN_VIP_STICKY;
+const volatile enum sn_backend_flag sn_backend_flags = SN_BACKEND_PRESENT;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sn_vip_key);
+	__type(value, struct sn_vip);
+} sn_lb_vips SEC(".maps");
+
+/* Sized at load for the CPUs there are, like the two below: a CPU beyond goes uncounted, never wrong. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_LB_VIPS);
+	__type(key, __u32);
+	__type(value, struct sn_lb_cell);
+} sn_lb_by_vip SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_LB_BACKENDS);
+	__type(key, __u32);
+	__type(value, struct sn_lb_cell);
+} sn_lb_by_node SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_LB_REASONS);
+	__type(key, __u32);
+	__type(value, struct sn_reason_cell);
+} sn_lb_reasons SEC(".maps");
+
+static __always_inline struct sn_vip *vip_of(const struct sn_packet *packet)
+{
+	struct sn_vip_key key = {};
+
+	__builtin_memcpy(key.address, packet->key.destination, sizeof(key.address));
+	key.port = packet->key.destination_port;
+	key.protocol = packet->key.protocol;
+	return bpf_map_lookup_elem(&sn_lb_vips, &key);
+}
+
+static __always_inline void count_cell(struct sn_lb_cell *cell, const struct sn_packet *packet, int sent, int opens)
+{
+	if (!cell)
+		return;
+	if (!sent) {
+		cell->refused++;
+		return;
+	}
+	cell->packets++;
+	cell->bytes += packet->length;
+	cell->new_flows += opens;
+}
+
+static __always_inline void count(const struct sn_packet *packet, const struct sn_vip *vip,
+				  const struct sn_lb_route *route, int sent)
+{
+	__u32 index = packet->cpu * SN_LB_VIPS + vip->index;
+
+	count_cell(bpf_map_lookup_elem(&sn_lb_by_vip, &index), packet, sent, route->opens);
+	if (route->backend >= SN_LB_BACKENDS)
+		return;
+	index = packet->cpu * SN_LB_BACKENDS + route->backend;
+	count_cell(bpf_map_lookup_elem(&sn_lb_by_node, &index), packet, sent, route->opens);
+}
+
+static __always_inline void count_reason(const struct sn_packet *packet)
+{
+	__u32 index = packet->cpu * SN_LB_REASONS + packet->reason;
+	struct sn_reason_cell *cell = bpf_map_lookup_elem(&sn_lb_reasons, &index);
+
+	if (cell)
+		cell->packets++;
+}
+
+static __always_inline enum sn_outcome parse(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
+
+	/* Jumbo frames come in fragments, of which the first holds the headers. */
+	span.length = bpf_xdp_get_buff_len(ctx);
+	return sn_parse_span(&span, packet);
+}
+
+static __always_inline int is_icmp(const struct sn_packet *packet)
+{
+	return packet->key.protocol == IPPROTO_ICMP || packet->key.protocol == IPPROTO_ICMPV6;
+}
+
+static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	struct sn_lb_route route = {.backend = SN_LB_BACKENDS};
+	struct sn_vip *vip;
+	int wish = SN_DROP;
+
+	if (is_icmp(packet))
+		route.about = sn_lb_inner(ctx, packet);
+	vip = vip_of(packet);
+	if (!vip) {
+		packet->reason = SN_LB_NO_VIP;
+		return SN_PASS;
+	}
+	if (sn_lb_choose(packet, vip, &route))
+		wish = sn_lb_send(ctx, packet, &route);
+	count(packet, vip, &route, wish == SN_REFLECT && packet->reason != SN_LB_TOO_BIG);
+	return wish;
+}
+
+static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	int wish;
+
+	if (parse(ctx, packet) != SN_FOUND)
+		return SN_PASS;
+	if (packet->key.protocol == IPPROTO_UDP && packet->key.source_port == bpf_htons(SN_PROBE_PORT)) {
+		wish = sn_lb_heard(ctx, packet);
+		if (wish != SN_CONTINUE)
+			return wish;
+	}
+	return balance(ctx, packet);
+}
+
+SEC("xdp.frags")
+int sn_balance(struct xdp_md *ctx)
+{
+	struct sn_packet packet = {};
+	int wish;
+
+	packet.now_ns = bpf_ktime_get_ns();
+	packet.cpu = bpf_get_smp_processor_id();
+	wish = handle(ctx, &packet);
+	count_reason(&packet);
+	switch (wish) {
+	case SN_DROP:
+		return XDP_DROP;
+	case SN_REFLECT:
+		return XDP_TX;
+	default:
+		return XDP_PASS;
+	}
+}

@@ -1,0 +1,1 @@
+"""The only writers: what was decided goes into the kernel's tables."""

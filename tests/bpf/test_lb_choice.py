@@ -1,0 +1,327 @@
+"""Where packets go: against the reference under random histories, and each rule by itself."""
+
+import struct
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentinel_api.errors import Invalid
+from sentinel_bpf import testrun
+from sentinel_core.rules import Rule
+from sentinel_lb.decide.ring import Member, pairs
+from support.data_plane import probes
+from support.frames import ACK, FIN, ICMP, MORE_FRAGMENTS, RST, SYN, TCP, UDP, ethernet, icmp, ipv4, ipv6, tcp, udp
+from support.lb_plane import Balancer, Twin, pairs_of
+from support.reference_balancer import DROP, PASS, Backend, Flow, ReferenceBalancer, Vip
+
+VIP4, VIP6, STICKY = "198.51.100.9", "2001:db8:1::9", "198.51.100.10"
+CLIENT6 = "2001:db8::7"
+MAC = bytes.fromhex("02aabbccdd01")
+GOLD = 80  # the port whose class is 1
+NODES = 6
+# Time goes by in steps of 5 s, and no age that matters is a multiple of that: real time may pass unseen in between.
+SLOW = {"sn_opens_per_s": 0, "sn_ready_age_ns": 12 * 10**9, "sn_mesh_age_ns": 12 * 10**9}
+RINGS = {gone: pairs([Member(f"node-{i}", i) for i in range(NODES) if i != gone]) for gone in (None, 0, 3)}
+
+
+def class_of(flow: Flow) -> int:
+    return 1 if flow.ports[1] == GOLD else 0
+
+
+@pytest.fixture(scope="module")
+def loaded(built):
+    balancer = Balancer(**SLOW)
+    yield balancer
+    balancer.object.close()
+
+
+def fresh(loaded, *, ring=RINGS[None], nodes=NODES):
+    loaded.forget()
+    loaded.rules.replace([Rule(1, destination_ports=(GOLD, GOLD))])
+    reference = ReferenceBalancer(class_of=class_of, ready_age=12.0, mesh_age=12.0, now=1000.0)
+    twin = Twin(loaded, reference)
+    for number in range(nodes):
+        twin.backend(number, Backend(f"203.0.113.{number + 1}", MAC))
+    for key in ((VIP4, GOLD, TCP), (VIP4, 53, UDP), (VIP4, 0, UDP), (VIP6, GOLD, TCP)):
+        twin.vip(*key, Vip(ring, idle=22.0))
+    for key in ((STICKY, GOLD, TCP), (STICKY, 53, UDP), (STICKY, 0, UDP)):
+        twin.vip(*key, Vip(ring, idle=22.0, sticky=True))
+    return twin
+
+
+@pytest.fixture
+def twin(loaded):
+    return fresh(loaded)
+
+
+@pytest.fixture
+def three(loaded):
+    """Every flow's candidates are 0 and 1."""
+    ring = pairs_of(0)
+    ring[:, 1] = 1
+    return fresh(loaded, ring=ring, nodes=2)
+
+
+def segment(flags=SYN, port=40000, vip=VIP4):
+    ends = ("192.0.2.7", vip)
+    return ethernet(ipv4(tcp(b"x", flags=flags, source_port=port, ends=ends), protocol=TCP, destination=vip))
+
+
+def datagram(port=40000, vip=VIP4, fragment=0):
+    return ethernet(ipv4(udp(b"x", source_port=port), destination=vip, fragment=fragment))
+
+
+def segment6(flags, port):
+    return ethernet(ipv6(tcp(flags=flags, source_port=port, ends=(CLIENT6, VIP6)), protocol=TCP, destination=VIP6))
+
+
+def complaint(port, vip):
+    sent = ipv4(tcp(source_port=GOLD, destination_port=port), protocol=TCP, source=vip, destination="192.0.2.7")
+    return ethernet(ipv4(icmp(3, 1, bytes(4) + sent[:28]), protocol=ICMP, source="192.0.2.254", destination=vip))
+
+
+PORTS, FOUR = st.integers(40000, 40011), st.sampled_from([VIP4, STICKY])
+FRAMES = st.one_of(
+    st.builds(segment, st.sampled_from([SYN, SYN, ACK, ACK, FIN | ACK, RST, SYN | ACK]), PORTS, FOUR),
+    st.builds(datagram, PORTS, FOUR, st.sampled_from([0, 0, 0, MORE_FRAGMENTS, 185])),
+    st.builds(segment6, st.sampled_from([SYN, ACK]), PORTS),
+    st.builds(complaint, PORTS, FOUR),
+)
+NUMBERS = st.integers(0, NODES - 1)
+STEPS = st.one_of(
+    FRAMES.map(lambda frame: ("send", frame)),
+    FRAMES.map(lambda frame: ("send", frame)),
+    st.tuples(st.just("room"), NUMBERS, st.integers(0, 1), st.sampled_from([0, 0, 1000, 2000])),
+    st.tuples(st.just("flag"), NUMBERS, st.sampled_from(["present", "draining", "suspected"]), st.booleans()),
+    st.tuples(st.just("load"), NUMBERS, st.integers(0, 3)),
+    st.tuples(st.just("hear"), NUMBERS, st.sampled_from(["mesh", "seen"])),
+    st.tuples(st.just("replace"), NUMBERS),
+    st.tuples(st.just("beat")),
+    st.tuples(st.just("ring"), st.sampled_from([None, 0, 3])),
+    st.tuples(st.just("time"), st.sampled_from([5.0, 5.0, 15.0])),
+)
+
+
+def carry_out(twin, kind, *what):
+    reference = twin.reference
+    if kind == "send":
+        twin.send(*what)
+    elif kind == "room":
+        number, class_id, room = what
+        reference.backends[number].rooms[class_id] = (room, reference.now)
+    elif kind == "flag":
+        number, name, value = what
+        setattr(reference.backends[number], name, value)
+    elif kind == "load":
+        reference.backends[what[0]].load = what[1]
+    elif kind == "hear":
+        setattr(reference.backends[what[0]], what[1], reference.now)
+    elif kind == "replace":
+        reference.backends[what[0]].generation += 1
+    elif kind == "beat":
+        reference.period, reference.beat = 4.0, reference.now
+    elif kind == "time":
+        twin.pass_time(*what)
+    else:
+        for key, vip in list(reference.vips.items()):
+            twin.vip(*key, Vip(RINGS[what[0]], vip.idle, vip.sticky))
+
+
+@settings(max_examples=60)
+@given(st.lists(STEPS, min_size=5, max_size=60))
+def test_kernel_and_reference_agree_whatever_happens(loaded, steps):
+    twin = fresh(loaded)
+    for step in steps:
+        carry_out(twin, *step)
+    for port in range(40000, 40012):
+        for flags in (ACK, SYN):
+            twin.send(segment(flags, port))
+
+
+def test_a_new_flow_goes_to_the_candidate_with_more_room_for_its_class_and_stays(three):
+    nodes = three.reference.backends
+    nodes[0].rooms = {1: (1000, 1000.0), 0: (9000, 1000.0)}
+    nodes[1].rooms = {1: (2000, 1000.0), 0: (1, 1000.0)}
+    assert three.send(segment()).backend == 1
+    assert three.send(datagram()).backend == 0
+    nodes[0].rooms[1] = (5000, 1000.0)
+    assert three.send(segment(ACK)).backend == 1
+    assert three.kernel.reasons() == {"BY_ROOM": 2, "KNOWN": 1}
+
+
+def test_old_news_count_as_none(three):
+    three.reference.backends[1].rooms = {1: (2000, 1000.0)}
+    assert three.send(segment(port=1)).backend == 1
+    three.pass_time(15)
+    three.tell()
+    assert three.send(segment(port=2)).reason == "BY_RING"
+
+
+def test_without_room_the_less_loaded_takes_it(three):
+    for number, load in ((0, 90), (1, 10)):
+        three.reference.backends[number].rooms = {1: (0, 1000.0)}
+        three.reference.backends[number].load = load
+    verdict = three.send(segment())
+    assert (verdict.backend, verdict.reason) == (1, "BY_LOAD")
+
+
+def test_a_node_that_says_nothing_takes_what_one_without_room_would_not(three):
+    three.reference.backends[0].rooms = {1: (0, 1000.0)}
+    assert three.send(segment()).backend == 1
+
+
+def test_a_drained_node_keeps_its_flows_and_gets_no_new_ones(three):
+    kept = three.send(segment(port=1)).backend
+    three.reference.backends[kept].draining = True
+    assert three.send(segment(ACK, port=1)).backend == kept
+    assert all(three.send(segment(port=port)).backend != kept for port in range(2, 20))
+
+
+def test_when_all_drain_there_is_still_service(three):
+    for backend in three.reference.backends.values():
+        backend.draining = True
+    assert three.send(segment()).backend == 0
+
+
+@pytest.mark.parametrize(
+    ("probe_heard", "mesh_heard", "suspected", "beats", "moves"),
+    [
+        pytest.param(True, True, False, True, False, id="alive"),
+        pytest.param(True, False, False, True, False, id="headless: the agent is dead, the node is not"),
+        pytest.param(True, False, True, True, False, id="suspicion alone proves nothing"),
+        pytest.param(False, True, False, True, False, id="probes lost, mesh alive"),
+        pytest.param(False, True, True, True, True, id="probes lost, and suspected"),
+        pytest.param(False, False, False, True, True, id="both silent"),
+        pytest.param(False, False, True, False, False, id="the prober is silent: everybody lives"),
+    ],
+)
+def test_a_flow_moves_only_when_two_witnesses_agree(three, probe_heard, mesh_heard, suspected, beats, moves):
+    assert three.send(segment()).backend == 0
+    three.pass_time(50)
+    reference = three.reference
+    reference.period, reference.beat = 4.0, reference.now if beats else 1000.0
+    one, other = reference.backends[0], reference.backends[1]
+    other.seen = reference.now
+    one.seen = reference.now if probe_heard else 1000.0
+    one.mesh = reference.now if mesh_heard else 1000.0
+    one.suspected = suspected
+    verdict = three.send(segment(ACK))
+    assert (verdict.backend, verdict.reason) == ((1, "MOVED") if moves else (0, "KNOWN"))
+    assert three.send(segment(ACK)).reason == "KNOWN"
+
+
+def test_when_nobody_lives_packets_are_dropped_and_counted(twin):
+    for backend in twin.reference.backends.values():
+        backend.present = False
+    assert twin.send(segment()).action == DROP
+    assert twin.kernel.reasons() == {"NONE_ALIVE": 1}
+    assert twin.kernel.cell("by_vip", 0) == {"packets": 0, "bytes": 0, "new_flows": 0, "refused": 1}
+
+
+def test_a_number_that_is_used_again_inherits_no_flows(three):
+    three.send(segment())
+    three.reference.backends[0].generation = 2
+    assert three.send(segment(ACK)).reason == "MOVED"
+
+
+def test_a_changed_ring_moves_no_flow_that_is_known(twin):
+    before = {port: twin.send(segment(port=port)).backend for port in range(200)}
+    carry_out(twin, "ring", 3)
+    assert {port: twin.send(segment(ACK, port=port)).backend for port in range(200)} == before
+
+
+def test_an_unknown_flow_goes_to_the_first_candidate_however_much_room_the_other_has(three):
+    three.reference.backends[1].rooms = {1: (1 << 40, 1000.0)}
+    verdict = three.send(segment(ACK))
+    assert (verdict.backend, verdict.reason) == (0, "MIDSTREAM")
+
+
+def test_fragments_of_one_pair_go_one_way_and_are_not_remembered(twin):
+    went = {twin.send(datagram(port, fragment=part)).backend for port in range(9) for part in (MORE_FRAGMENTS, 185)}
+    assert len(went) == 1
+    assert twin.kernel.object.map("sn_lb_conns").dump()[0].size == 0
+
+
+def test_a_sticky_client_keeps_its_node_over_ports_and_connections(twin):
+    went = {twin.send(segment(flags, port, STICKY)).backend for port in range(50) for flags in (SYN, FIN | ACK)}
+    assert len(went) == 1
+    assert twin.send(datagram(1, STICKY)).backend == twin.send(datagram(2, STICKY, MORE_FRAGMENTS)).backend
+
+
+def test_an_error_follows_the_flow_that_it_is_about(three):
+    three.reference.backends[1].rooms = {1: (1, 1000.0)}
+    assert three.send(segment()).backend == 1
+    assert three.send(complaint(40000, VIP4)).backend == 1
+    assert three.send(complaint(40001, VIP4)).backend == 0
+
+
+def test_new_flows_are_counted_once_by_vip_and_node(three):
+    for flags in (SYN, ACK, ACK, FIN | ACK):
+        three.send(segment(flags))
+    wanted = {"packets": 4, "bytes": 4 * len(segment()), "new_flows": 1, "refused": 0}
+    assert three.kernel.cell("by_vip", 0) == wanted
+    assert three.kernel.cell("by_node", 0) == wanted
+
+
+@pytest.mark.parametrize("count", [60])
+def test_new_flows_spread_evenly_when_nothing_is_known(twin, count):
+    """Chi-square with 5 degrees of freedom: 20.5 is passed once in a thousand; the flows are always the same."""
+    went = Counter(twin.send(segment(port=port)).backend for port in range(count * NODES))
+    assert sum((went[node] - count) ** 2 / count for node in range(NODES)) < 20.5
+
+
+def test_a_flood_of_new_flows_leaves_the_table_to_those_in_it(built):
+    balancer = Balancer(sn_opens_per_s=16)
+    ring = pairs_of(0)
+    ring[:, 1] = 1
+    twin = fresh(balancer, ring=ring, nodes=2)
+    twin.reference.backends[1].rooms = {1: (1, 1000.0)}
+    twin.tell()
+    # The window is of the kernel's own clock and of one CPU: the flood is far larger than what could slip through.
+    for port in range(1, 2001):
+        testrun.run(balancer.program, segment(port=port))
+    reasons = balancer.reasons()
+    remembered = balancer.object.map("sn_lb_conns").dump()[0].size
+    assert reasons["BY_ROOM"] + reasons["UNRECORDED"] == 2000
+    assert remembered == reasons["BY_ROOM"] < 1000
+    balancer.object.close()
+
+
+def answer(backend, source, *, kind=probes.ANSWER, sent_ns=1):
+    body = struct.pack("!IBBHIIQ", probes.MAGIC, probes.VERSION, kind, backend, 4711, 0, sent_ns)
+    ends = (source, "203.0.113.254")
+    return ethernet(
+        ipv4(udp(body, source_port=probes.PORT, destination_port=33000, ends=ends), source=source, destination=ends[1])
+    )
+
+
+def test_an_answer_to_a_probe_is_noted_and_goes_no_further(twin):
+    ran = testrun.run(twin.kernel.program, answer(2, "203.0.113.3"))
+    seen = twin.kernel.views["seen"][2]
+    assert ran.action == DROP
+    assert twin.kernel.reasons() == {"PROBE": 1}
+    assert (int(seen["answers"]), int(seen["seq"])) == (1, 4711)
+    assert 0 < int(seen["rtt_ns"]) == int(seen["last_seen_ns"]) - 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(answer(2, "203.0.113.4"), id="from another backend"),
+        pytest.param(answer(900, "203.0.113.3"), id="for no backend"),
+        pytest.param(answer(65535, "203.0.113.3"), id="for a number beyond the table"),
+        pytest.param(answer(2, "203.0.113.3", kind=probes.ASK), id="a question"),
+    ],
+)
+def test_nobody_speaks_for_another_node(twin, frame):
+    assert testrun.run(twin.kernel.program, frame).action == PASS
+    assert not twin.kernel.views["seen"]["answers"].any()
+
+
+def test_rings_run_out_with_a_sentence(twin):
+    for port in range(1000, 1007):
+        twin.vip(VIP4, port, TCP, Vip(RINGS[None].copy()))
+    with pytest.raises(Invalid, match="share one, or load more"):
+        twin.vip(VIP4, 1007, TCP, Vip(RINGS[None].copy()))

@@ -1,0 +1,314 @@
+"""What the balancer must do with a frame, written from the design and not from the C: a judge with a clock of its own.
+
+It knows the same rings (those are tested by themselves) and the same flow hash, and builds every outgoing frame and
+every sum from scratch.
+"""
+
+import ipaddress
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from support.frames import checksum, pseudo_header
+from support.reference_parser import FOUND, Parsed, parse
+
+SLOTS: Final = 65_537
+STEP: Final = 24_593
+ATTEMPTS: Final = 4
+MASK: Final = (1 << 64) - 1
+DROP, PASS, TX = 1, 2, 3
+TCP, UDP = 6, 17
+SYN, ACK, FIN, RST = 2, 16, 1, 4
+QUOTED: Final = 128
+PROBE_PORT, TUNNEL_PORT = 18471, 18472
+
+
+@dataclass
+class Backend:
+    address: str
+    mac: bytes
+    mtu: int = 1500
+    encap: str = "IP"
+    generation: int = 1
+    present: bool = True
+    draining: bool = False
+    suspected: bool = False
+    load: int = 0
+    mesh: float = -1e9
+    seen: float = -1e9
+    rooms: dict[int, tuple[int, float]] = field(default_factory=dict)
+
+
+@dataclass
+class Vip:
+    pairs: Any
+    idle: float = 0.0
+    sticky: bool = False
+
+
+@dataclass
+class Conn:
+    backend: int
+    generation: int
+    last: float
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """The balancer's own addresses, and how many low bits of each follow the flow."""
+
+    address4: str = "10.9.0.0"
+    vary4: int = 0xFFFF
+    address6: str = "2001:db8:ff::"
+    vary6: int = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Verdict:
+    action: int
+    reason: str
+    backend: int | None
+    frame: bytes
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Addresses as 16 bytes. `about`: an error that only speaks of the flow."""
+
+    source: bytes
+    destination: bytes
+    ports: tuple[int, int]
+    protocol: int
+    about: bool = False
+
+
+@dataclass
+class ReferenceBalancer:
+    """Times in seconds of a clock that only `now` moves."""
+
+    class_of: Callable[[Flow], int] = lambda _: 0
+    ready_age: float = 0.5
+    mesh_age: float = 0.15
+    period: float = 0.0
+    beat: float = -1e9
+    source: Source = Source()
+    now: float = 0.0
+    vips: dict[tuple[str, int, int], Vip] = field(default_factory=dict)
+    backends: dict[int, Backend] = field(default_factory=dict)
+    conns: dict[tuple[Any, ...], Conn] = field(default_factory=dict)
+
+    def verdict(self, frame: bytes) -> Verdict:
+        packet = parse(frame)
+        if packet.outcome != FOUND:
+            return Verdict(PASS, packet.reason, None, frame)
+        flow = flow_of(packet, frame)
+        vip = self.vips.get((str(readable(flow.destination)), flow.ports[1], flow.protocol))
+        if vip is None:
+            return Verdict(PASS, "NO_VIP", None, frame)
+        ports = (0, 0) if vip.sticky else flow.ports
+        key = (flow.source, flow.destination, ports, flow.protocol)
+        number, reason = self._choose(packet, flow, vip, key)
+        if number is None:
+            return Verdict(DROP, "NONE_ALIVE", None, frame)
+        return self._sent(packet, frame, flow, number, reason, flow_hash(key))
+
+    # ---- which backend ----
+
+    def _choose(self, packet: Parsed, flow: Flow, vip: Vip, key: tuple[Any, ...]) -> tuple[int | None, str]:
+        conn, slot = self.conns.get(key), slot_of(flow_hash(key))
+        if flow.about:
+            known = conn is not None and self.lives(conn.backend)
+            return (conn.backend if conn and known else self._first_living(vip, slot)), "ICMP"
+        opens = not packet.fragment and (packet.protocol == UDP or (packet.tcp_flags & (SYN | ACK)) == SYN)
+        if conn and not (opens and self._over(conn, vip)):
+            return self._follow(conn, packet, flow, vip, slot)
+        if packet.fragment:
+            return self._first_living(vip, slot), "FRAGMENT"
+        number, reason = self._place(vip, slot, flow) if opens else (None, "")
+        if number is None:
+            number, reason = self._first_living(vip, slot), "ONLY_ONE" if opens else "MIDSTREAM"
+        if number is not None:
+            self.conns[key] = Conn(number, self.backends[number].generation, self.now)
+        return number, reason
+
+    def _over(self, conn: Conn, vip: Vip) -> bool:
+        return bool(vip.idle and self.now - conn.last > vip.idle) or (conn.closed and not vip.sticky)
+
+    def _follow(self, conn: Conn, packet: Parsed, flow: Flow, vip: Vip, slot: int) -> tuple[int | None, str]:
+        conn.last = self.now
+        conn.closed = conn.closed or bool(packet.ports and packet.protocol == TCP and packet.tcp_flags & (FIN | RST))
+        if self.lives(conn.backend) and self.backends[conn.backend].generation == conn.generation:
+            return conn.backend, "KNOWN"
+        number, _ = self._place(vip, slot, flow)
+        if number is None:
+            number = self._first_living(vip, slot)
+        if number is not None:
+            conn.backend, conn.generation = number, self.backends[number].generation
+        return number, "MOVED"
+
+    def lives(self, number: int) -> bool:
+        backend = self.backends.get(number)
+        if backend is None or not backend.present:
+            return False
+        patience = 3 * self.period
+        if self.now - self.beat > patience or self.now - backend.seen <= patience:
+            return True
+        return not (backend.suspected or self.now - backend.mesh > self.mesh_age)
+
+    def _pairs(self, vip: Vip, slot: int) -> list[tuple[int, int]]:
+        slots = [(slot + attempt * STEP) % SLOTS for attempt in range(ATTEMPTS)]
+        return [(int(vip.pairs[each][0]), int(vip.pairs[each][1])) for each in slots]
+
+    def _first_living(self, vip: Vip, slot: int) -> int | None:
+        return next((one for pair in self._pairs(vip, slot) for one in pair if self.lives(one)), None)
+
+    def _place(self, vip: Vip, slot: int, flow: Flow) -> tuple[int | None, str]:
+        for pair in self._pairs(vip, slot):
+            usable = [one for one in pair if self.lives(one) and not self.backends[one].draining]
+            if len(usable) == 2:
+                return self._better(usable[0], usable[1], self.class_of(flow))
+            if usable:
+                return usable[0], "ONLY_ONE"
+        return None, ""
+
+    def _better(self, first: int, second: int, class_id: int) -> tuple[int, str]:
+        rooms = [self._room(first, class_id), self._room(second, class_id)]
+        if rooms[0] is None and rooms[1] is None:
+            return first, "BY_RING"
+        if rooms[0] is None or rooms[1] is None:
+            speaks, silent = (first, second) if rooms[1] is None else (second, first)
+            return (speaks if any(rooms) else silent), "BY_ROOM"
+        if rooms[0] != rooms[1]:
+            return (second if rooms[1] > rooms[0] else first), "BY_ROOM"
+        if rooms[0]:
+            return first, "BY_RING"
+        return (second if self.backends[second].load < self.backends[first].load else first), "BY_LOAD"
+
+    def _room(self, number: int, class_id: int) -> int | None:
+        room, seen = self.backends[number].rooms.get(class_id, (0, -1e9))
+        return room if self.now - seen <= self.ready_age else None
+
+    # ---- and the way there ----
+
+    def _sent(self, packet: Parsed, frame: bytes, flow: Flow, number: int, reason: str, hashed: int) -> Verdict:
+        backend, at = self.backends[number], packet.network
+        inner = frame[at : at + ip_bytes(frame, at)]
+        extra = overhead(backend)
+        if len(inner) + extra > backend.mtu:
+            if flow.about:
+                return Verdict(DROP, "TOO_BIG_LOST", number, frame)
+            return Verdict(TX, "TOO_BIG", number, too_big(frame, at, backend.mtu - extra))
+        hops = inner[8] if packet.version == 4 else inner[7]
+        if hops <= 1:
+            return Verdict(PASS, "LAST_HOP", number, frame)
+        rest = frame[at + len(inner) :]  # padding stays where it is, at the end
+        wrapped = wrap(one_hop_less(inner), backend, self.source, hashed)
+        kind = frame[at - 2 : at] if backend.encap == "L2" else (b"\x08\x00" if wrapped[0] >> 4 == 4 else b"\x86\xdd")
+        return Verdict(TX, reason, number, backend.mac + frame[:6] + frame[12 : at - 2] + kind + wrapped + rest)
+
+
+def readable(address: bytes) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    found = ipaddress.IPv6Address(address)
+    return found.ipv4_mapped or found
+
+
+def flow_of(packet: Parsed, frame: bytes) -> Flow:
+    own = Flow(packet.source, packet.destination, packet.ports or (0, 0), packet.protocol)
+    if packet.fragment or packet.protocol not in (1, 58):
+        return own
+    kind, quoted = frame[packet.transport], frame[packet.transport + 8 :]
+    quoted = quoted[: packet.network + ip_bytes(frame, packet.network) - packet.transport - 8]
+    errors = (3, 11, 12) if packet.protocol == 1 else (1, 2, 3, 4)
+    about = quoted_flow(quoted, packet.version) if kind in errors else None
+    return about if about and about.destination == packet.destination else own
+
+
+def quoted_flow(quoted: bytes, version: int) -> Flow | None:
+    """The flow to which the quoted packet was an answer."""
+    if len(quoted) < (20 if version == 4 else 40) or quoted[0] >> 4 != version:
+        return None
+    if version == 4:
+        at, protocol = (quoted[0] & 15) * 4, quoted[9]
+        ends = [bytes(10) + b"\xff\xff" + quoted[i : i + 4] for i in (12, 16)]
+        whole = at >= 20 and not int.from_bytes(quoted[6:8], "big") & 0x1FFF
+    else:
+        at, protocol, ends, whole = 40, quoted[6], [quoted[8:24], quoted[24:40]], True
+    if not whole or protocol not in (TCP, UDP) or len(quoted) < at + 4:
+        return None
+    ours, theirs = struct.unpack_from("!HH", quoted, at)
+    return Flow(ends[1], ends[0], (theirs, ours), protocol, about=True)
+
+
+def flow_hash(key: tuple[Any, ...]) -> int:
+    source, destination, ports, protocol = key
+    raw = source + destination + struct.pack("!HHB3x", *ports, protocol)
+    hashed = 0
+    for word in struct.unpack("<5Q", raw):
+        hashed = (hashed ^ word) * 0x9E3779B97F4A7C15 & MASK
+        hashed ^= hashed >> 32
+    hashed = hashed * 0xC2B2AE3D27D4EB4F & MASK
+    return hashed ^ hashed >> 29
+
+
+def slot_of(hashed: int) -> int:
+    return (hashed >> 32) * SLOTS >> 32
+
+
+def ip_bytes(frame: bytes, at: int) -> int:
+    length = int.from_bytes(frame[at + 2 : at + 4], "big")
+    return length if frame[at] >> 4 == 4 else 40 + int.from_bytes(frame[at + 4 : at + 6], "big")
+
+
+def overhead(backend: Backend) -> int:
+    if backend.encap == "L2":
+        return 0
+    return (40 if ":" in backend.address else 20) + (8 if backend.encap == "UDP" else 0)
+
+
+def one_hop_less(inner: bytes) -> bytes:
+    if inner[0] >> 4 == 6:
+        return inner[:7] + bytes([inner[7] - 1]) + inner[8:]
+    size = (inner[0] & 15) * 4
+    header = inner[:8] + bytes([inner[8] - 1]) + inner[9:10] + b"\0\0" + inner[12:size]
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + inner[size:]
+
+
+def wrap(inner: bytes, backend: Backend, source: Source, hashed: int) -> bytes:
+    if backend.encap == "L2":
+        return inner
+    low, tos = hashed & 0xFFFFFFFF, traffic_class(inner)
+    protocol = 4 if inner[0] >> 4 == 4 else 41
+    udp = backend.encap == "UDP"
+    if udp:
+        inner = struct.pack("!HHHH", 0xC000 | low & 0x3FFF, TUNNEL_PORT, 8 + len(inner), 0) + inner
+        protocol = UDP
+    there = ipaddress.ip_address(backend.address)
+    if there.version == 4:
+        here = int(ipaddress.ip_address(source.address4)) ^ (0 if udp else low & source.vary4)
+        head = struct.pack("!BBHHHBBH", 0x45, tos, 20 + len(inner), 0, 0x4000, 64, protocol, 0)
+        head += here.to_bytes(4, "big") + there.packed
+        return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + inner
+    here = int(ipaddress.ip_address(source.address6)) ^ (0 if udp else low & source.vary6)
+    head = struct.pack("!IHBB", 6 << 28 | tos << 20 | low & 0xFFFFF, len(inner), protocol, 64)
+    return head + here.to_bytes(16, "big") + there.packed + inner
+
+
+def traffic_class(inner: bytes) -> int:
+    return inner[1] if inner[0] >> 4 == 4 else int.from_bytes(inner[:2], "big") >> 4 & 0xFF
+
+
+def too_big(frame: bytes, at: int, mtu: int) -> bytes:
+    quoted = frame[at : at + QUOTED]
+    back = frame[6:12] + frame[:6] + frame[12:at]
+    if quoted[0] >> 4 == 4:
+        message = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
+        message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(message), 0, 0x4000, 64, 1, 0) + quoted[16:20] + quoted[12:16]
+        return back + head[:10] + struct.pack("!H", checksum(head)) + head[12:] + message
+    ends = [str(ipaddress.ip_address(quoted[i : i + 16])) for i in (24, 8)]
+    message = struct.pack("!BBHI", 2, 0, 0, max(1280, mtu)) + quoted
+    total = checksum(pseudo_header(ends[0], ends[1], 58, len(message)) + message)
+    message = message[:2] + struct.pack("!H", total) + message[4:]
+    return back + struct.pack("!IHBB", 6 << 28, len(message), 58, 64) + quoted[24:40] + quoted[8:24] + message
