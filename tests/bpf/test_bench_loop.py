@@ -75,7 +75,8 @@ def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch
     assert ran.exit_code == 0
     assert told["bench"] == "bpf"
     assert told.keys() == {"bench", "machine", "metrics", "rows"}
-    assert told["metrics"].keys() >= FIXED - {"userspace_ratio"}  # too noisy to be had from 500 packets
+    assert told["metrics"].keys() >= FIXED
+    assert all(value > 0 for value in told["metrics"].values())
     assert {row["side"] for row in told["rows"] if "side" in row} == set(bpf_user.SIDES)
     assert "flood" in ran.stderr
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -41,7 +43,10 @@ def bpf(quick: bool, as_json: bool) -> None:
     require_root()
     rounds = QUICK_ROUNDS if quick else ROUNDS
     metrics: dict[str, float] = {}
-    rows: list[Row] = [{"what": "load average, one minute, at the start", "value": os.getloadavg()[0]}]
+    rows: list[Row] = [
+        {"what": "processor", "value": _processor()},
+        {"what": "load average, one minute, at the start", "value": os.getloadavg()[0]},
+    ]
     with bpf_loop.undisturbed():
         metrics["ns_drop"] = bpf_loop.drop_ns(bpf_frames.PLAIN4, rounds)
         for frame in _frames(quick=quick):
@@ -87,7 +92,7 @@ def loop_metrics(flows: int, timings: Mapping[str, Timing]) -> dict[str, float]:
 
 
 def user_figures(*, quick: bool) -> tuple[dict[str, float], list[Row]]:
-    """How many times the CPU that the data plane adds to each packet a reader in user space adds, at a fixed rate."""
+    """The reader's cost over the data plane's, each with the sending and the stack that both share in it."""
     packets = QUICK_PACKETS if quick else PACED_PACKETS
     with bpf_user.compared(bpf_frames.PLAIN4) as comparison:
         _log("the same work in user space: flood, fixed rate, single packets")
@@ -95,19 +100,12 @@ def user_figures(*, quick: bool) -> tuple[dict[str, float], list[Row]]:
         paced = comparison.paced(PACED_ROUNDS, packets)
         trips = comparison.trips_us()
     rows = [_user_row(name, flood[name], paced[name], trips.get(name)) for name in bpf_user.SIDES]
-    added_ns = {name: flood[name] - flood[bpf_user.NOTHING] for name in flood}
-    added_cpu = {name: paced[name]["cpu_percent"] - paced[bpf_user.NOTHING]["cpu_percent"] for name in paced}
-    metrics = {
-        "userspace_ratio": _ratio(added_cpu),
-        "userspace_flood_ratio": _ratio(added_ns),
-        "userspace_latency_ratio": trips[bpf_user.USER][0] / trips[bpf_user.KERNEL][0],
-    }
-    return {name: value for name, value in metrics.items() if value is not None}, rows
-
-
-def _ratio(added: Mapping[str, float]) -> float | None:
-    """None where noise hides what the data plane costs."""
-    return added[bpf_user.USER] / added[bpf_user.KERNEL] if added[bpf_user.KERNEL] > 0 else None
+    user, kernel = bpf_user.USER, bpf_user.KERNEL
+    return {
+        "userspace_ratio": paced[user]["cpu_percent"] / paced[kernel]["cpu_percent"],
+        "userspace_flood_ratio": flood[user] / flood[kernel],
+        "userspace_latency_ratio": trips[user][0] / trips[kernel][0],
+    }, rows
 
 
 def _frames(*, quick: bool) -> list[Frame]:
@@ -141,6 +139,11 @@ def _user_row(name: str, flood_ns: float, paced: Mapping[str, float], trip: tupl
     if trip:
         row |= {"us_until_counted_p50": trip[0], "us_until_counted_p99": trip[1]}
     return row
+
+
+def _processor() -> str:
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return models[0].partition(":")[2].strip() if models else platform.machine()
 
 
 def _log(sentence: str) -> None:
