@@ -1,5 +1,6 @@
 """The shipped program on a real interface: replaced under traffic, answering probes, and outliving its agent."""
 
+import itertools
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from support.data_plane.probes import ANSWER, answered, asked, payload
 from support.frames import FRAGMENT, UDP, ethernet, fragment6, ipv4, ipv6, udp, udp4, udp6
 
 ALL_PROTOCOLS = 3
-SWAPS, BATCH = 60, 100
+PACKETS, BATCH = 100_000, 100
 SIZES = {"sn_flows": 4096}
 INGRESS = frozenset({"sn_ingress"})
 
@@ -100,17 +101,24 @@ def test_an_upgrade_under_traffic_loses_no_packet_and_misplaces_none(built, cabl
         ruleset.RuleSet(one).replace([Rule(4, protocol=UDP)])
         attach.attach(one.program("sn_ingress"), veth[1], Hook.XDP, bpffs / "link")
 
+        done, swaps = threading.Event(), itertools.count()
+
         def swap() -> None:
-            for turn in range(SWAPS):
-                attach.attach((other, one)[turn % 2].program("sn_ingress"), veth[1], Hook.XDP, bpffs / "link")
+            while not done.is_set():
+                program = (other, one)[next(swaps) % 2].program("sn_ingress")
+                attach.attach(program, veth[1], Hook.XDP, bpffs / "link")
 
         swapper = threading.Thread(target=swap)
         swapper.start()
-        while swapper.is_alive() or sent < 3000:
-            cable.send(frame, BATCH)
-            sent += BATCH
-            assert cable.passed(frame, BATCH) == BATCH
-        swapper.join()
+        try:
+            while sent < PACKETS:
+                cable.send(frame, BATCH)
+                sent += BATCH
+                assert cable.passed(frame, BATCH) == BATCH
+        finally:
+            done.set()
+            swapper.join()
+        assert next(swaps) > 10
         cells = one.map("sn_cells").view()["packets"].reshape(-1, 16).sum(axis=0)
         assert (int(cells[4]), int(cells.sum() - cells[0])) == (sent, sent)
         assert len(one.map("sn_flows").dump()[0]) == 1
