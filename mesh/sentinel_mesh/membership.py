@@ -1,6 +1,6 @@
 """How much a node is believed to live: a pure function of what its witnesses say and of what was believed before.
 
-                 late, or token gone                 silent, probe good
+                 late, or process gone               silent, probe good
     ALIVE ───────────────────────────→ SUSPECTED ───────────────────────→ HEADLESS
       ↑                                    │  ↑  └── probe failing ──→ DEAD
       └──── well for as long as held ──────┘  └──── well again ────────┘
@@ -22,8 +22,8 @@ LATE_NS: Final = 350_000_000
 SILENT_NS: Final = 500_000_000
 """From here on readiness counts as no data everywhere, so the node's numbers may as well not exist."""
 
-HOLD_NS: Final = 300_000_000
-"""How long a node must be well after its first fall: three states."""
+HOLD_NS: Final = 400_000_000
+"""How long a node must be well after its first fall: longer than `LATE_NS`, so that one state alone is not enough."""
 
 HOLD_MAX_NS: Final = 10_000_000_000
 CALM_NS: Final = 30_000_000_000
@@ -47,10 +47,14 @@ class Probe(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Witnesses:
-    """What speaks for a node. `heard_ns` is when its last state was received, by the receiver's clock."""
+    """What speaks for a node, by the receiver's clock: when its last state was received, and when the engine last
+    said that its process is gone (None when it never did, or took it back).
+
+    A state that comes after that outweighs the engine, which does not always tell of a return.
+    """
 
     heard_ns: int | None = None
-    token: bool = False
+    gone_ns: int | None = None
     probe: Probe = Probe.UNKNOWN
 
 
@@ -88,12 +92,16 @@ def judge(before: Standing | None, seen: Witnesses, now_ns: int) -> Standing:
 def verdict(seen: Witnesses, now_ns: int) -> Level:
     """What the witnesses say at this instant, without memory."""
     age_ns = None if seen.heard_ns is None else now_ns - seen.heard_ns
-    fresh = seen.token and age_ns is not None and age_ns <= LATE_NS
+    fresh = age_ns is not None and age_ns <= LATE_NS and not _gone(seen)
     if seen.probe is Probe.FAILING:
         return Level.SUSPECTED if fresh else Level.DEAD
     if seen.probe is Probe.GOOD and (age_ns is None or age_ns > SILENT_NS):
         return Level.HEADLESS
     return Level.ALIVE if fresh else Level.SUSPECTED
+
+
+def _gone(seen: Witnesses) -> bool:
+    return seen.gone_ns is not None and (seen.heard_ns is None or seen.heard_ns <= seen.gone_ns)
 
 
 def _lowered(standing: Standing, level: Level, now_ns: int) -> Standing:

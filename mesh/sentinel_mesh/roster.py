@@ -64,14 +64,27 @@ class _Entry:
     seen_ns: int
     state: NodeState | None = None
     heard_ns: int | None = None
+    gone_ns: int | None = None
     tokens: set[int] = field(default_factory=set)
     probe: Probe = Probe.UNKNOWN
     standing: Standing | None = None
 
     def judged(self, now_ns: int) -> Standing:
-        token = self.state is not None and self.state.incarnation in self.tokens
-        self.standing = judge(self.standing, Witnesses(self.heard_ns, token, self.probe), now_ns)
+        self.standing = judge(self.standing, Witnesses(self.heard_ns, self.gone_ns, self.probe), now_ns)
         return self.standing
+
+    def vouched(self, incarnation: int, *, alive: bool, now_ns: int) -> bool:
+        """False when there is no room for one more."""
+        if alive and len(self.tokens) >= TOKENS_MAX and incarnation not in self.tokens:
+            return False
+        if alive:
+            self.tokens.add(incarnation)
+        else:
+            self.tokens.discard(incarnation)
+        if self.state is not None and incarnation == self.state.incarnation:
+            self.gone_ns = None if alive else now_ns
+        self.judged(now_ns)
+        return True
 
 
 class Roster:
@@ -105,13 +118,8 @@ class Roster:
                 self._refused[Refusal.CROWDED] += alive
                 return
             entry.seen_ns = now_ns
-            if not alive:
-                entry.tokens.discard(incarnation)
-            elif len(entry.tokens) < TOKENS_MAX:
-                entry.tokens.add(incarnation)
-            else:
+            if not entry.vouched(incarnation, alive=alive, now_ns=now_ns):
                 self._refused[Refusal.CROWDED] += 1
-            entry.judged(now_ns)
 
     def view(self, now_ns: int, probes: Mapping[str, Probe] | None = None) -> View:
         """`probes` is what the balancer's kernel says of nodes, where there is a balancer."""
@@ -138,6 +146,8 @@ class Roster:
             return Refusal.CROWDED
         if entry.state is not None and not _follows(state, entry.state, entry.tokens):
             return Refusal.REPLAYED
+        if entry.state is not None and entry.state.incarnation != state.incarnation:
+            entry.gone_ns = None  # said of another process
         entry.judged(now_ns)  # a gap that ends with this state was one, even if nobody looked meanwhile
         entry.state, entry.heard_ns, entry.seen_ns = state, now_ns, now_ns
         entry.judged(now_ns)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sentinel_lab.bench.mesh_lab import MeshLab, Running
 
-ROUNDS, QUICK_ROUNDS = 30, 5
+ROUNDS, QUICK_ROUNDS = 20, 5
 CALM_S, QUICK_CALM_S = 20.0, 5.0
 SETTLING_S = 0.3
 WATCHER, VICTIM, OTHER = 1, 2, 3  # places around the hub; the first and the last watch the second, and each other
@@ -111,13 +111,13 @@ def _suffered(lab: MeshLab, watchers: tuple[Running, ...], name: str, blow: Blow
     for watcher in watchers:
         watcher.until(name, "alive")
     time.sleep(SETTLING_S)
-    calm = [watcher for watcher in watchers if watcher.level(name) == "alive"]
-    figures.unusable += len(watchers) - len(calm)
     struck_ns = time.monotonic_ns()
     blow.strike(lab, victim)
+    since_ns = {watcher: watcher.since(name, "suspected") for watcher in watchers}
+    calm = [watcher for watcher in watchers if since_ns[watcher] >= struck_ns]
+    figures.unusable += len(watchers) - len(calm)
     for watcher in calm:
-        at_ns = watcher.until(name, "suspected", struck_ns)
-        figures.detected.setdefault(kind, []).append((at_ns - struck_ns) / 1e6)
+        figures.detected.setdefault(kind, []).append((since_ns[watcher] - struck_ns) / 1e6)
     if blow.undo is not None:
         undone_ns = time.monotonic_ns()
         blow.undo(lab, victim)

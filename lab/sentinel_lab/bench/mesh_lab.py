@@ -54,7 +54,7 @@ class Running:
     def __init__(self, namespace: str, node: str, place: int, peers: tuple[int, ...]) -> None:
         self.node = node
         self._lines: list[dict[str, Any]] = []
-        self._came = threading.Condition()
+        self._came = threading.Condition(threading.RLock())
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "sentinel_lab.bench.mesh_member", "--namespace", namespace, "--node", node,
@@ -81,6 +81,15 @@ class Running:
         def found() -> int | None:
             at = [at_ns for at_ns, said in self.levels(node) if said == level and at_ns >= since_ns]
             return at[0] if at else None
+
+        return self._wait(found, f"{self.node} should believe {node} {level}")
+
+    def since(self, node: str, level: str) -> int:
+        """Since when it believes so without a break; waits until it does."""
+
+        def found() -> int | None:
+            said = self.levels(node)
+            return said[-1][0] if said and said[-1][1] == level else None
 
         return self._wait(found, f"{self.node} should believe {node} {level}")
 

@@ -22,35 +22,40 @@ from sentinel_mesh.membership import (
 
 T0 = 10**12
 LEVELS = {
-    # age of the last state, token, probe: level
-    "all speak for it": (0, True, Probe.GOOD, Level.ALIVE),
-    "nobody probes": (0, True, Probe.UNKNOWN, Level.ALIVE),
-    "one state is late": (LATE_NS, True, Probe.GOOD, Level.ALIVE),
-    "three states are late": (LATE_NS + 1, True, Probe.GOOD, Level.SUSPECTED),
-    "its process is gone": (0, False, Probe.GOOD, Level.SUSPECTED),
-    "agent gone, node answers": (SILENT_NS + 1, False, Probe.GOOD, Level.HEADLESS),
-    "agent hangs, node answers": (SILENT_NS + 1, True, Probe.GOOD, Level.HEADLESS),
-    "only the tunnel is broken": (0, True, Probe.FAILING, Level.SUSPECTED),
-    "suspected, and no answer": (0, False, Probe.FAILING, Level.DEAD),
-    "silent, and no answer": (SILENT_NS + 1, True, Probe.FAILING, Level.DEAD),
-    "silent for an hour, nobody probes": (3600 * 10**9, False, Probe.UNKNOWN, Level.SUSPECTED),
-    "never heard": (None, True, Probe.UNKNOWN, Level.SUSPECTED),
-    "never heard, node answers": (None, False, Probe.GOOD, Level.HEADLESS),
+    # age of the last state, how long ago the engine gave it up, probe: level
+    "all speak for it": (0, None, Probe.GOOD, Level.ALIVE),
+    "nobody probes": (0, None, Probe.UNKNOWN, Level.ALIVE),
+    "one state is late": (LATE_NS, None, Probe.GOOD, Level.ALIVE),
+    "three states are late": (LATE_NS + 1, None, Probe.GOOD, Level.SUSPECTED),
+    "its process is gone": (5, 5, Probe.GOOD, Level.SUSPECTED),
+    "it was gone, and spoke since": (4, 5, Probe.GOOD, Level.ALIVE),
+    "its process is gone just now": (5, 0, Probe.GOOD, Level.SUSPECTED),
+    "agent gone, node answers": (SILENT_NS + 1, SILENT_NS, Probe.GOOD, Level.HEADLESS),
+    "agent hangs, node answers": (SILENT_NS + 1, None, Probe.GOOD, Level.HEADLESS),
+    "only the tunnel is broken": (0, None, Probe.FAILING, Level.SUSPECTED),
+    "suspected, and no answer": (5, 0, Probe.FAILING, Level.DEAD),
+    "silent, and no answer": (SILENT_NS + 1, None, Probe.FAILING, Level.DEAD),
+    "silent for an hour, nobody probes": (3600 * 10**9, 10**9, Probe.UNKNOWN, Level.SUSPECTED),
+    "never heard": (None, None, Probe.UNKNOWN, Level.SUSPECTED),
+    "never heard, node answers": (None, None, Probe.GOOD, Level.HEADLESS),
 }
 
 
-@pytest.mark.parametrize(("age_ns", "token", "probe", "level"), LEVELS.values(), ids=LEVELS)
-def test_levels_follow_from_the_witnesses(age_ns, token, probe, level):
+def ago(age_ns, now_ns):
+    return None if age_ns is None else now_ns - age_ns
+
+
+@pytest.mark.parametrize(("age_ns", "gone_for_ns", "probe", "level"), LEVELS.values(), ids=LEVELS)
+def test_levels_follow_from_the_witnesses(age_ns, gone_for_ns, probe, level):
     alive = Standing(Level.ALIVE, T0 - 1)
-    heard_ns = None if age_ns is None else T0 - age_ns
-    assert judge(alive, Witnesses(heard_ns, token, probe), T0).level is level
+    assert judge(alive, Witnesses(ago(age_ns, T0), ago(gone_for_ns, T0), probe), T0).level is level
 
 
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 3 * 10**9),
         st.one_of(st.none(), st.integers(0, 2 * 10**9)),
-        st.booleans(),
+        st.one_of(st.none(), st.integers(0, 2 * 10**9)),
         st.sampled_from(Probe),
     ),
     min_size=1,
@@ -60,9 +65,9 @@ STEPS = st.lists(
 
 def followed(steps):
     standing, now_ns = None, T0
-    for elapsed_ns, age_ns, token, probe in steps:
+    for elapsed_ns, age_ns, gone_for_ns, probe in steps:
         now_ns += elapsed_ns
-        seen = Witnesses(None if age_ns is None else now_ns - age_ns, token, probe)
+        seen = Witnesses(ago(age_ns, now_ns), ago(gone_for_ns, now_ns), probe)
         standing = judge(standing, seen, now_ns)
         yield now_ns, seen, standing
 
@@ -73,7 +78,7 @@ def test_nobody_is_dead_without_the_second_witness_nor_alive_without_news(steps)
         if standing.level is Level.DEAD:
             assert seen.probe is Probe.FAILING
         if standing.level is Level.ALIVE:
-            assert seen.token
+            assert seen.gone_ns is None or seen.gone_ns < seen.heard_ns
             assert now_ns - seen.heard_ns <= LATE_NS
         if standing.level is Level.HEADLESS:
             assert seen.probe is Probe.GOOD
@@ -92,7 +97,11 @@ def test_since_is_when_the_level_last_changed(steps):
 
 
 def well(now_ns):
-    return Witnesses(now_ns, True)
+    return Witnesses(now_ns)
+
+
+def gone(now_ns):
+    return Witnesses(now_ns, now_ns)
 
 
 def recovery_ns(standing, now_ns):
@@ -105,7 +114,7 @@ def recovery_ns(standing, now_ns):
 
 def test_a_new_node_is_believed_with_its_first_state():
     assert judge(None, well(T0), T0).level is Level.ALIVE
-    joining = judge(None, Witnesses(None, True), T0)
+    joining = judge(None, Witnesses(), T0)
     assert joining.level is Level.SUSPECTED
     assert judge(joining, well(T0 + 1), T0 + 1).level is Level.ALIVE
 
@@ -114,7 +123,7 @@ def test_each_fall_doubles_the_wait_up_to_a_bound():
     standing, now_ns, waits = judge(None, well(T0), T0), T0, []
     for _ in range(9):
         now_ns += PERIOD_NS
-        standing = judge(standing, Witnesses(now_ns, token=False), now_ns)
+        standing = judge(standing, gone(now_ns), now_ns)
         standing, waited = recovery_ns(standing, now_ns)
         waits.append(waited)
         now_ns += waited
@@ -125,16 +134,16 @@ def test_each_fall_doubles_the_wait_up_to_a_bound():
 
 
 def test_falls_are_forgiven_with_time():
-    once = judge(judge(None, well(T0), T0), Witnesses(T0, token=False), T0)
+    once = judge(judge(None, well(T0), T0), gone(T0), T0)
     again, later_ns = recovery_ns(once, T0)[0], T0 + 20 * CALM_NS
-    fallen = judge(again, Witnesses(later_ns, token=False), later_ns)
+    fallen = judge(again, gone(later_ns), later_ns)
     assert recovery_ns(fallen, later_ns)[1] <= HOLD_NS + PERIOD_NS
 
 
 def test_a_relapse_while_waiting_starts_the_wait_anew():
-    fallen = judge(judge(None, well(T0), T0), Witnesses(T0, token=False), T0)
+    fallen = judge(judge(None, well(T0), T0), gone(T0), T0)
     half = judge(fallen, well(T0 + 1), T0 + 1)
     at_ns = T0 + HOLD_NS - 1
-    relapsed = judge(half, Witnesses(at_ns, token=False), at_ns)
+    relapsed = judge(half, gone(at_ns), at_ns)
     assert relapsed.since_ns == fallen.since_ns
     assert recovery_ns(relapsed, at_ns)[1] == HOLD_NS

@@ -149,6 +149,26 @@ def test_a_process_whose_clock_was_set_back_an_hour_is_heard_again_once_the_engi
     assert roster.view(T0 + 5).members["n1"].state.seq == 501, "the newer process, should it still be there, wins"
 
 
+def test_states_outweigh_an_engine_that_did_not_tell_of_a_return(roster):
+    vouch(roster)
+    tell(roster, state())
+    vouch(roster, T0 + 1, alive=False)
+    assert roster.view(T0 + 1).level("n1") is Level.SUSPECTED
+    for seq in range(2, 8):
+        tell(roster, state(seq=seq), T0 + seq * PERIOD_NS)
+    assert roster.view(T0 + seq * PERIOD_NS).level("n1") is Level.ALIVE
+
+
+def test_one_state_is_not_enough_to_be_believed_again(roster):
+    vouch(roster)
+    tell(roster, state())
+    vouch(roster, T0 + 1, alive=False)
+    vouch(roster, T0 + 2)
+    tell(roster, state(seq=2), T0 + 2)
+    for now_ns in range(T0 + 2, T0 + 3 * LATE_NS, PERIOD_NS // 10):
+        assert roster.view(now_ns).level("n1") is Level.SUSPECTED
+
+
 def test_those_who_left_are_forgotten_after_a_while(roster):
     vouch(roster)
     tell(roster, state())
