@@ -29,6 +29,11 @@ from sentinel_bpf import pins
 if TYPE_CHECKING:
     from types import FrameType
 
+    from sentinel_agent.loop import Tick
+    from sentinel_agent.mesh import Told
+    from sentinel_agent.plane import Plane
+    from sentinel_mesh.mesh import Mesh
+
 log = structlog.get_logger()
 
 
@@ -65,7 +70,9 @@ def run(chosen: Settings, config_path: Path | None) -> None:
     node = Node(chosen)
     _obey_signals(node)
     threading.excepthook = lambda broken: node.fail(broken.exc_value or SystemExit(1))
-    server = _serve(chosen, node)
+    registry = CollectorRegistry()
+    mesh = _join_mesh(chosen, node, registry)
+    server = _serve(chosen, node, registry)
     if config_path is not None:
         node.obey(Intent(_from_file(config_path)))
         teller = None
@@ -76,6 +83,8 @@ def run(chosen: Settings, config_path: Path | None) -> None:
     finally:
         if teller is not None:
             teller.stop()
+        if mesh is not None:
+            mesh.close()
         for each in server:
             each.stop()
 
@@ -97,9 +106,24 @@ def _join_cluster(chosen: Settings, node: Node) -> Teller:
     return teller
 
 
-def _serve(chosen: Settings, node: Node) -> tuple[health.Server, ...]:
+def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry) -> Mesh[Told] | None:
+    if chosen.mesh is None:
+        return None
+    from sentinel_agent import mesh  # noqa: PLC0415  the engine's memory is for those who use it
+
+    joined = mesh.join(chosen.mesh, chosen.node)
+
+    def share(tick: Tick, plane: Plane) -> None:
+        joined.offer(mesh.Told(tick, plane.verdict.tier, plane.place.interface.rate_bytes_per_s))
+
+    node.share = share
+    registry.register(mesh.MeshCollector(joined))
+    log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))
+    return joined
+
+
+def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[health.Server, ...]:
     """Probes and metrics for the network, the last tick's state for this machine only."""
-    registry = CollectorRegistry()
     registry.register(TickCollector(lambda: node.loop, lambda: node.last))
 
     def state() -> dict[str, object]:

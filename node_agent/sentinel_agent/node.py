@@ -35,6 +35,8 @@ from sentinel_bpf.object import ABI_VERSION
 from sentinel_core.sample import PERIOD_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentinel_agent.settings import Settings
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_bpf.buffer.port import Interface
@@ -67,6 +69,7 @@ class Node:
         self._crash: BaseException | None = None
         self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
+        self.share: Callable[[Tick, Plane], None] | None = None  # to whom every tick goes; it must not wait
         self.versions = Versions(
             agent=version("sentinel-buffers")[:48], kernel=os.uname().release[:48], abi=ABI_VERSION
         )
@@ -185,6 +188,8 @@ class Node:
 
     def _publish(self, tick: Tick) -> None:
         self.last = tick
+        if self.share is not None and self._loop is not None:
+            self.share(tick, self._loop.plane)
         for decision in tick.chosen.decisions:
             log.debug("decision", sentence=decision.sentence())
 

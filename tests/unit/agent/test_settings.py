@@ -2,7 +2,7 @@
 
 import pytest
 
-from sentinel_agent.settings import settings
+from sentinel_agent.settings import MeshSettings, settings
 from sentinel_api.errors import Invalid
 
 
@@ -20,9 +20,19 @@ def test_a_bpffs_takes_no_dots():
     [
         ({"SENTINEL_METRICS_PORT": "http"}, "SENTINEL_METRICS_PORT is 'http': use a port up to 65535"),
         ({"SENTINEL_DEBUG_PORT": "70000"}, "SENTINEL_DEBUG_PORT is '70000': use a port up to 65535"),
+        ({"SENTINEL_MESH_PEERS": "tcp/n2:7447"}, "SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN"),
         ({"SENTINEL_LOG_LEVEL": "loud"}, "SENTINEL_LOG_LEVEL is 'loud': use one of Debug, Info, Warning, Error"),
     ],
 )
 def test_a_mistake_is_one_sentence(env, sentence):
     with pytest.raises(Invalid, match=sentence):
         settings(env)
+
+
+def test_without_a_place_to_listen_there_is_no_mesh():
+    assert settings({}).mesh is None
+
+
+def test_a_node_may_name_several_peers():
+    chosen = settings({"SENTINEL_MESH_LISTEN": "tcp/n1:7447", "SENTINEL_MESH_PEERS": "tcp/n2:7447, tcp/n3:7447,"})
+    assert chosen.mesh == MeshSettings("default", ("tcp/n1:7447",), ("tcp/n2:7447", "tcp/n3:7447"))

@@ -1,0 +1,75 @@
+"""What a node tells the mesh of a tick: promises that it can keep, and what it expects."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sentinel_agent.mesh import Told, state
+from sentinel_api import records
+from sentinel_api.records import CLASSES, Flag
+from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+from sentinel_api.wire import STATE_MAX_BYTES, pack_state, unpack_state
+from sentinel_bpf.buffer.port import Tier
+from sentinel_core.forecast import checked
+from support.ticks import tick
+
+RATE = 10**9
+ONE = NodeConfig.parse({"trafficClasses": [{"name": "bulk", "match": [{"port": 1}]}]})
+
+
+def told(tier=Tier.HTB, **change):
+    return Told(replace(tick(ONE), **change), tier, RATE)
+
+
+def test_headroom_is_the_room_left_and_what_leaves_within_a_second():
+    made = told()
+    sample = made.tick.observed.sample
+    sample.backlog_bytes[1] = 100
+    found = state(made, 7, 1).classes[1].headroom_bytes
+    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + made.tick.observed.drain_bps[1])
+    assert found > 0
+
+
+def test_more_queued_than_allowed_is_no_negative_promise():
+    made = told()
+    made.tick.observed.sample.backlog_bytes[1] = 1 << 50
+    assert state(made, 7, 1).classes[1].headroom_bytes == 0
+
+
+def test_who_only_observes_promises_nothing_nor_does_anybody_for_classes_it_does_not_have():
+    assert not any(each.headroom_bytes for each in state(told(Tier.OBSERVE), 7, 1).classes)
+    assert [bool(each.headroom_bytes) for each in state(told(), 7, 1).classes] == [True, True] + [False] * 14
+
+
+@pytest.mark.parametrize(
+    ("tier", "expected"),
+    [(Tier.BPF_QDISC, records.Tier.A), (Tier.HTB, records.Tier.B), (Tier.OBSERVE, records.Tier.C)],
+)
+def test_the_tier_is_told(tier, expected):
+    assert state(told(tier), 7, 1).tier is expected
+
+
+def test_a_burst_that_is_expected_is_told_with_its_size_and_time():
+    hazard, magnitude = np.zeros((CLASSES, 10)), np.zeros((CLASSES, 3))
+    hazard[1, 4], magnitude[1] = 0.75, (100, 200, 300)
+    expected = checked(0, "model", hazard, magnitude, np.zeros((CLASSES, 4, 3)))
+    found = state(told(forecast=expected), 7, 1).classes[1]
+    assert (found.burst_probability, found.burst_in_s) == (0.75, 4.5)
+    assert (found.burst_p50_bytes, found.burst_p90_bytes) == (200, 300)
+
+
+def test_how_far_the_forecast_may_be_believed_is_told():
+    made = told()
+    assert state(made, 7, 1).flags == records.NO_FLAGS
+    doubted = told(
+        marks=replace(made.tick.marks, trusted=False), forecast=replace(made.tick.forecast, source="smoothing")
+    )
+    assert state(doubted, 7, 1).flags == Flag.FALLBACK_FORECAST | Flag.FORECAST_GATED
+
+
+def test_the_busiest_tick_fits_a_record_and_survives_it():
+    found = state(Told(tick(), Tier.HTB, RATE), 2**32 - 1, 5)
+    raw = pack_state(found)
+    assert len(raw) <= STATE_MAX_BYTES
+    assert (unpack_state(raw).incarnation, unpack_state(raw).seq) == (2**32 - 1, 5)
