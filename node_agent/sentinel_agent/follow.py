@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -78,9 +79,12 @@ class Follower:
             raise Transient("the API server knows no BufferNodes yet: are the CRDs installed?")
         for item in listed["items"]:
             self._take(item)
-        for event in self._api.watch(path + query, listed["metadata"]["resourceVersion"], WATCH_S):
-            if event["type"] in ("ADDED", "MODIFIED"):
-                self._take(event["object"])
+        with closing(self._api.watch(path + query, listed["metadata"]["resourceVersion"], WATCH_S)) as events:
+            for event in events:
+                if self._stopped.is_set():
+                    return
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    self._take(event["object"])
 
     def _take(self, stored: dict[str, object]) -> None:
         node = BufferNode.parse({"apiVersion": API_VERSION, "kind": "BufferNode", **stored})

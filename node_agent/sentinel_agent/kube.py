@@ -9,7 +9,8 @@ import json
 import os
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Api:
     def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         return self._call("PATCH", path, json.dumps(body).encode(), "application/merge-patch+json")
 
-    def watch(self, path: str, resource_version: str, seconds: int) -> Iterator[dict[str, Any]]:
+    def watch(self, path: str, resource_version: str, seconds: int) -> Generator[dict[str, Any], None, None]:
         """Events after `resource_version` until the server closes the stream, at the latest after `seconds`."""
         query = urllib.parse.urlencode(
             {
@@ -68,24 +69,18 @@ class Api:
         )
         joint = "&" if "?" in path else "?"
         connection = self._connection(timeout_s=seconds + self.timeout_s)
-        try:
-            response = self._send(connection, "GET", f"{path}{joint}{query}")
+        with closing(connection), closing(self._send(connection, "GET", f"{path}{joint}{query}")) as response:
             _raise_for(response.status, path, b"")
             while line := _line(response, path):
                 yield _event(line)
-        finally:
-            connection.close()
 
     def _call(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> dict[str, Any] | None:
         connection = self._connection(self.timeout_s)
-        try:
-            response = self._send(connection, method, path, body, kind)
+        with closing(connection), closing(self._send(connection, method, path, body, kind)) as response:
             try:
                 answer = response.read()
             except (OSError, http.client.HTTPException) as error:
                 raise Transient(f"the API server broke off while answering {method} {path}: {error}") from error
-        finally:
-            connection.close()
         if response.status == http.HTTPStatus.NOT_FOUND:
             return None
         _raise_for(response.status, path, answer)

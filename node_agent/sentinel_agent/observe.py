@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentinel_bpf.buffer.port import CLASSES, Reading, Tier, sojourn_quantile_us
+from sentinel_bpf.buffer.port import CLASSES, Direction, Reading, Tier, sojourn_quantile_us
 from sentinel_bpf.maps import snapshot as copied
 from sentinel_core.sample import Queues, Sample, Snapshot, Valid, between, no_queues
 
@@ -31,11 +31,14 @@ class Seen:
 
 
 class Observer:
-    """Remembers the last reading, since everything the kernel counts only grows."""
+    """Remembers the last reading, since everything the kernel counts only grows. Bytes and packets are those that go
+    the queue's way; new flows and SYNs are always those that come in, since leaving traffic begins with them."""
 
     def __init__(self, plane: Plane, share_bps: NDArray[np.float64]) -> None:
         self._plane = plane
         self._cells = plane.loaded.map("sn_cells").view()
+        out = plane.place.interface.direction is Direction.EGRESS
+        self._moved = plane.loaded.map("sn_out_cells").view() if out else self._cells
         self._share_bps = share_bps
         self._drain_bps = share_bps.copy()
         self._readings: Mapping[int, Reading] = plane.buffer.read()
@@ -52,13 +55,14 @@ class Observer:
 
     def _snapshot(self, now_ns: int, readings: Mapping[int, Reading]) -> Snapshot:
         cells = copied(self._cells).reshape(-1, CLASSES)
-        drops: NDArray[np.uint64] = cells["drops"].sum(axis=0)
+        moved = copied(self._moved).reshape(-1, CLASSES)
+        drops: NDArray[np.uint64] = moved["drops"].sum(axis=0)
         for each, reading in readings.items():
             drops[each] += np.uint64(reading.drops)
         return Snapshot(
             t_ns=now_ns,
-            bytes=cells["bytes"].sum(axis=0),
-            packets=cells["packets"].sum(axis=0),
+            bytes=moved["bytes"].sum(axis=0),
+            packets=moved["packets"].sum(axis=0),
             new_flows=cells["new_flows"].sum(axis=0),
             syns=cells["syns"].sum(axis=0),
             drops=drops,

@@ -7,7 +7,7 @@ out by themselves when nobody renews them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,6 +17,7 @@ from sentinel_bpf import attach, pins
 from sentinel_bpf import object as bpf_object
 from sentinel_bpf.agent import SHARDED
 from sentinel_bpf.buffer import choice, discipline
+from sentinel_bpf.buffer import programs as queue_programs
 from sentinel_bpf.buffer.observe import ObserveBuffer
 from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
 from sentinel_bpf.buffer.qdisc import Home
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_bpf.object import Object
+
+HOOKS: Final = {
+    Direction.INGRESS: {attach.Hook.XDP: "sn_ingress"},
+    Direction.EGRESS: {attach.Hook.XDP: "sn_ingress", attach.Hook.TCX_EGRESS: "sn_egress"},
+}
+"""Which programs hang where; on the way out, XDP still learns the flows that the leaving packets answer."""
 
 MIN_LIMIT_BYTES = 2 * 1514  # below two frames a queue is a policer
 
@@ -67,7 +74,8 @@ class Plane:
     def detach(self) -> None:
         """Hand everything back: queue drained and gone, programs off, pins removed."""
         self.buffer.detach()
-        attach.detach(self._link)
+        for hook in HOOKS[Direction.EGRESS]:
+            attach.detach(_link(self.place, hook))
         for pin in sorted(self._folder.glob("*")):
             pins.drop(pin)
         pins.drop_empty(self._folder, self.place.pins)
@@ -80,21 +88,13 @@ class Plane:
     def _folder(self) -> Path:
         return _folder(self.place)
 
-    @property
-    def _link(self) -> Path:
-        return pins.link_path(self._folder, attach.Hook.XDP.value, self.place.interface.name)
-
 
 def open_plane(place: Place, config: NodeConfig) -> Plane:
     """Load or take over, attach, and queue as far as this node can; the verdict says how far and why."""
     loaded = bpf_object.load(place.object_path, _options(place, config))
     buffer: Buffer
     try:
-        link = pins.link_path(_folder(place), attach.Hook.XDP.value, place.interface.name)
-        attached = attach.attach(
-            loaded.program("sn_ingress"), place.interface.name, attach.Hook.XDP, link, allow_generic=place.allow_generic
-        )
-        log.info("xdp_attached", interface=attached.interface, mode=attached.mode.value, change=attached.change.value)
+        _attach(place, loaded)
         buffer, verdict = _queue(place, loaded, config)
     except Unsupported as reason:
         verdict = Verdict(Tier.OBSERVE, str(reason))
@@ -103,6 +103,16 @@ def open_plane(place: Place, config: NodeConfig) -> Plane:
     plane.configure(config)
     log.info("plane_ready", tier=verdict.tier.value, why=verdict.why)
     return plane
+
+
+def _attach(place: Place, loaded: Object) -> None:
+    """Unsupported where a hook is taken or missing (tcx before 6.6): what was attached until then counts on."""
+    name = place.interface.name
+    for hook, program in HOOKS[place.interface.direction].items():
+        attached = attach.attach(
+            loaded.program(program), name, hook, _link(place, hook), allow_generic=place.allow_generic
+        )
+        log.info("attached", interface=name, hook=hook.value, mode=attached.mode.value, change=attached.change.value)
 
 
 def queue_classes(config: NodeConfig, rate_bytes_per_s: int) -> list[QueueClass]:
@@ -132,15 +142,17 @@ def _queue(place: Place, loaded: Object, config: NodeConfig) -> tuple[Buffer, Ve
 
 
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
-    ingress = place.interface.direction is Direction.INGRESS
-    programs = {"sn_ingress", "sn_dequeued"} | ({"sn_classify"} if ingress else set())
     return bpf_object.Options(
         max_entries={"sn_flows": config.data_plane.max_flows},
         sharded=SHARDED,
-        programs=frozenset(programs),
+        programs=queue_programs.PROGRAMS | set(HOOKS[place.interface.direction].values()),
         pins=_folder(place),
         replace_pins=True,
     )
+
+
+def _link(place: Place, hook: attach.Hook) -> Path:
+    return pins.link_path(_folder(place), hook.value, place.interface.name)
 
 
 def _folder(place: Place) -> Path:
