@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * From XDP's class to a place in the queue (tier B, ingress), and how long packets stand there.
+ * From XDP's class to a place in the queue (ingress), and how long packets stand in that of tier B.
  *
  * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
  * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
@@ -23,7 +23,7 @@
 
 const volatile enum sn_queue_const sn_queue_consts = SN_QUEUE_MAJOR;
 
-/* The queue device whose packets sn_dequeued counts; an ifindex means something only in its namespace. */
+/* The device whose root is our queue, for sn_dequeued and sn_egress; an ifindex means something only in its namespace. */
 struct sn_queue_place {
 	__u32 ifindex;
 	__u32 netns;
@@ -45,6 +45,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sn_sojourn);
 } sn_sojourn SEC(".maps");
+
+int sn_queue_on(__u32 ifindex)
+{
+	__u32 only = 0;
+	struct sn_queue_place *place = bpf_map_lookup_elem(&sn_queue_place, &only);
+
+	return place && place->ifindex == ifindex;
+}
 
 static __always_inline __u32 class_of(struct __sk_buff *skb)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The way out, at tcx egress (a cls_bpf filter before 6.6): class, mark by the backlog of the queue behind us, rate of
- * the class. A packet that may go on is never decided for others: TC_ACT_UNSPEC hands it to the next program.
+ * the class, and its place in that queue where the queue is ours: with or without a live order, for a queue on the way
+ * out is not bypassed. A packet that may go on is never decided for others: TC_ACT_UNSPEC hands it to the next program.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -9,6 +10,7 @@
 
 #include <sentinel/ecn.h>
 #include <sentinel/qos.h>
+#include <sentinel/queue.h>
 #include <sentinel/stage.h>
 #include <sentinel/vqueue.h>
 
@@ -124,5 +126,9 @@ int sn_egress(struct __sk_buff *skb)
 		packet.reason = SN_REASON_EGRESS_UNKNOWN;
 	}
 	sn_conclude(&packet, wish);
-	return wish == SN_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	if (wish == SN_DROP)
+		return TC_ACT_SHOT;
+	if (sn_queue_on(skb->ifindex))
+		sn_enter_queue(skb, packet.class_id, packet.now_ns);
+	return TC_ACT_UNSPEC;
 }

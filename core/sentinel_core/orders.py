@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sentinel_core import pid
@@ -63,6 +63,23 @@ def words(order: Order, valid_until_ns: int, seq: int, flag_bits: Mapping[str, i
         "kd": q16(order.gains.kd),
         "flags": flags,
         "seq": seq & _U32,
+    }
+
+
+def lease_only(order: Order) -> Order:
+    """For packets that the queue is not for: the lease is theirs too, but nothing is asked of them."""
+    return replace(order, drain_bytes_per_s=0, police=False, mark=False, queue=False)
+
+
+def exit_words(order: Order, valid_until_ns: int) -> dict[str, int]:
+    """The order as fields of `struct sn_qos`, for packets on their way out: they are marked once more waits in the
+    queue than it sends within the target delay. The queue's own classes bound their rates."""
+    mark_above = order.drain_bytes_per_s * order.target_us // 10**6 if order.mark else 0
+    return {
+        "valid_until_ns": _within(valid_until_ns, _U64),
+        "rate_Bps": 0,
+        "burst_bytes": 0,
+        "mark_above_bytes": _within(mark_above, _U64),
     }
 
 

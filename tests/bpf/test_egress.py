@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from sentinel_bpf import testrun
+from sentinel_bpf import layout, testrun
 from sentinel_bpf.agent import load_agent
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import Rule, address_range
@@ -39,6 +39,14 @@ def out(load_plane):
     return load_plane("sn_egress")
 
 
+@pytest.fixture
+def queued(out):
+    """Our queue is the root of the device that test frames leave through, which is the loopback."""
+    out.object.map("sn_queue_place").put(0, ifindex=1)
+    yield out
+    out.object.map("sn_queue_place").put(0)
+
+
 def ask(plane, class_id: int = 0, *, lease_ns: int = HOUR_NS, **fields: int) -> None:
     plane.object.map("sn_qos").put(class_id, valid_until_ns=time.monotonic_ns() + lease_ns, **fields)
 
@@ -50,6 +58,22 @@ def test_what_is_understood_goes_on_as_it_came_and_is_counted(out, name):
     assert out.reasons() == {"EGRESS_PASSED": 1}
     cell = out.out_cell()
     assert (cell["packets"], cell["bytes"]) == (1, len(frame))
+
+
+@pytest.mark.parametrize("lease_ns", [HOUR_NS, 1])
+def test_where_the_queue_is_ours_a_packet_is_led_to_its_class_lease_or_not(queued, lease_ns):
+    queued.rules.replace([Rule(6, source=address_range("192.0.2.0/24"), destination_ports=(80, 80))])
+    ask(queued, 6, lease_ns=lease_ns)
+    handles = layout.constants(OBJECT, "sn_queue_const")
+    first = handles["SN_QUEUE_MAJOR"] << 16 | handles["SN_QUEUE_MINOR"]
+    for frame, class_id in ((answer4(), 6), (tcp4(), 0), (ethernet(bytes(46), ETH_ARP), 0)):
+        context = testrun.run_tc(queued.program, frame, priority=3).context
+        assert (int(context["priority"]), int(context["cb"][1])) == (first + class_id, class_id)
+
+
+def test_where_another_queue_stands_the_priority_is_left_to_those_who_set_it(out):
+    context = testrun.run_tc(out.program, FRAME, priority=3).context
+    assert (int(context["priority"]), list(context["cb"])) == (3, [0] * 5)
 
 
 @pytest.mark.parametrize("name", TRIABLE)

@@ -24,6 +24,7 @@ PORT, OTHER_PORT = 9001, 9002
 BURSTY, OTHER = 1, 2
 PORTS = {PORT: BURSTY, OTHER_PORT: OTHER}
 RATE = 500_000  # bytes a second: 100 packets of 1000 bytes stand for about 0.2 s
+ROUNDS = 5
 HOUR_NS = 3600 * 10**9
 ROOM = 10_000_000
 FRAME = 1042  # a 1000-byte datagram with its UDP, IP and Ethernet headers
@@ -99,12 +100,17 @@ def test_a_shrunk_class_refuses_arrivals_until_there_is_room_again(wires, plane)
 
 
 def test_sojourn_is_measured_in_the_packets_own_class_and_grows_with_the_queue(wires, plane):
+    """Every packet is counted, except where the kernel withholds tracing: docs/design/0011 says what was seen. So one
+    of a few rounds must be exact; what loses packets by our own fault loses them in every round."""
     queue(plane)
-    wires.send(PORT, 100)
-    wait_until(lambda: drained(plane), "an empty queue")
-    histogram = plane.buffer.read()[BURSTY].sojourn
-    # Not always 100: on a crowded 6.18 guest one run in ten lost three to seven dequeues in a row, tracepoint and all.
-    assert 80 <= sum(histogram) <= 100
+    counted: list[int] = []
+    while 100 not in counted and len(counted) < ROUNDS:
+        before = plane.buffer.read()[BURSTY].sojourn
+        wires.send(PORT, 100)
+        wait_until(lambda: drained(plane), "an empty queue")
+        histogram = [b - a for a, b in zip(before, plane.buffer.read()[BURSTY].sojourn, strict=True)]
+        counted.append(sum(histogram))
+    assert max(counted) == 100, counted
     # The last of 100 packets of 1 kB waits for the ones before it: about 0.2 s at this rate, whatever the machine.
     assert 120_000 < sojourn_quantile_us(histogram, 1.0) < 1_000_000
     assert sum(plane.buffer.read()[OTHER].sojourn) == 0

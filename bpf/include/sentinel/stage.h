@@ -45,6 +45,9 @@ int sn_police(struct xdp_md *ctx, struct sn_packet *packet);
 /* enum sn_order_flag of the class's order, or 0 once its lease is over. */
 int sn_live_flags(__u32 class_id, __u64 now_ns);
 
+/* classify.bpf.c: whether our queue is the root of this device, so that a packet's class leads to its place in it. */
+int sn_queue_on(__u32 ifindex);
+
 /* tunnel.bpf.c and probe.bpf.c: enum sn_wish; SN_CONTINUE after the tunnel's header is off, and packet is new. */
 int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_answer(struct xdp_md *ctx, struct sn_packet *packet);

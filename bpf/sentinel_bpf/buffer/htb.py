@@ -2,7 +2,7 @@
 
 ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ HTB ─ bfifo ─→ stack
                                          └─ lease over: ──────────────────────────→ stack
-egress    stack ─ HTB ─ bfifo ─→ device        (lease over: the last limit stays)
+egress    stack ─ sn_egress ─ HTB ─ bfifo ─→ device        (lease over: the last limit stays)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class HtbBuffer:
     def __init__(self, interface: Interface, programs: QueuePrograms) -> None:
         self._interface = interface
         self._programs = programs
-        self._ingress = interface.direction is Direction.INGRESS  # where sn_classify stamps what enters the queue
+        self._ingress = interface.direction is Direction.INGRESS
         self._wire = wire.Rtnl()
         self._limits: dict[int, int] = {}
         self._queue_index = 0
@@ -140,6 +140,7 @@ class HtbBuffer:
         for each, limit in self._limits.items():
             found = stats.get(self._handle(each))
             if found is None:
+                self._programs.unwatch()  # what stands there now would read something else out of our class
                 raise Transient(f"class {each} is gone from the queue; somebody removed it")
             readings[each] = Reading(
                 backlog_bytes=found.backlog_bytes,
@@ -148,8 +149,9 @@ class HtbBuffer:
                 sent_bytes=found.sent_bytes,
                 sent_packets=found.sent_packets,
                 drops=self._total_drops(each, found.drops_low32),
-                sojourn=sojourn[each] if self._ingress else (),
+                sojourn=sojourn[each],
             )
+        self._programs.tell(readings)
         return readings
 
     def _total_drops(self, each: int, raw: int) -> int:
@@ -164,6 +166,7 @@ class HtbBuffer:
             queue = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
             if device is None or queue is None or plumbing.root(queue) != (KIND, self._programs.major):
                 return
+            self._programs.unwatch()
             if self._ingress:
                 plumbing.stop_redirect(device, queue)
             self._drain(plumbing, queue)

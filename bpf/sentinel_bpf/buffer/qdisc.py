@@ -130,6 +130,12 @@ class QdiscBuffer:
                 self._add(plumbing, queue_index)
             if self._ingress:
                 plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
+            else:
+                self._lead(queue_index)
+
+    def _lead(self, queue_index: int) -> None:
+        """Have sn_egress say the class of what leaves through this device; 0 ends it."""
+        self._agent.map("sn_queue_place").put(0, ifindex=queue_index)
 
     def _add(self, plumbing: Plumbing, queue_index: int) -> None:
         try:
@@ -204,6 +210,7 @@ class QdiscBuffer:
             index = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
             if device is not None and index is not None and plumbing.root(index) == (discipline.KIND, self._major):
                 queue = self._opened(index)
+                self._lead(0)
                 if self._ingress:
                     plumbing.stop_redirect(device, index)
                 self._drain(queue)
