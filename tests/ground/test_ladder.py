@@ -92,6 +92,14 @@ def test_a_rung_that_is_slow_leaves_the_later_ones_their_share():
     assert run.used_up("e2e")
 
 
+def test_every_rung_runs_its_first_slow_test_whatever_the_others_took():
+    spent = {"bpf": 10 * ladder.SLICE_S, "e2e": 0.0}
+    run = ladder.Ladder("slice", ladder.MustRun(), in_ci=False, slow_spent_s=spent)
+    assert not run.used_up("e2e")
+    run.slow_spent_s["e2e"] = 1.0
+    assert run.used_up("e2e")
+
+
 def test_the_slice_never_leaves_out_what_must_run_in_ci(tmp_path: Path):
     takes_all = "from support import ladder\nladder.SLICE_S = 0.0\n"
     files = {"unit/test_a.py": takes_all + SLOW, "unit/test_b.py": SLOW}

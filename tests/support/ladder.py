@@ -87,7 +87,10 @@ class Ladder:
         return not (self.in_ci and self.must_run.holds(node))
 
     def used_up(self, rung: str) -> bool:
-        """Each rung gets an equal share of what those before it left: the last must not starve for the first."""
+        """Each rung gets an equal share of what those before it left, and its first slow test in any case: a long test
+        of an early rung must not starve the last."""
+        if not self.slow_spent_s.get(rung):
+            return False
         others = [name for name in self.slow_spent_s if name != rung]
         before = sum(self.slow_spent_s[name] for name in others if RUNGS.index(name) < RUNGS.index(rung))
         after = sum(RUNGS.index(name) > RUNGS.index(rung) for name in others)
