@@ -1,17 +1,19 @@
 """The only writer: carries a plan out, in the plan's order, and stops at the first error."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sentinel_api.errors import SentinelError
-from sentinel_api.names import API_VERSION, CLUSTER_LABEL, FINALIZER
+from sentinel_api.names import API_VERSION, CLUSTER_LABEL, FINALIZER, ROLE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
-from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide.plan import Plan
+from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.status import Outcome
 from sentinel_operator.decide.world import World
-from sentinel_operator.objects import Key
+from sentinel_operator.objects import TAKEN_BY, Key, scale_key
 
 
 async def carry_out(api: Cluster, world: World, plan: Plan) -> tuple[Outcome, SentinelError | None]:
@@ -21,8 +23,14 @@ async def carry_out(api: Cluster, world: World, plan: Plan) -> tuple[Outcome, Se
             await _finalizers(api, world.cluster, (*world.cluster.metadata.finalizers, FINALIZER))
         for manifest in plan.apply:
             await api.apply(manifest)
+        for role in plan.roles:
+            await _role(api, role)
         for change in plan.relabel:
             await api.merge(Key("v1", "Node", "", change.node), {"metadata": {"labels": {CLUSTER_LABEL: change.value}}})
+        if plan.nodes is not None:
+            await api.merge(_key(world.cluster), {**_unchanged_since(world), "spec": {"nodes": plan.nodes}})
+        if plan.replicas is not None:
+            await _scale(api, world, plan.replicas)
         for at in plan.delete:
             await api.delete(at)
         if plan.finalizer == "release":
@@ -31,6 +39,19 @@ async def carry_out(api: Cluster, world: World, plan: Plan) -> tuple[Outcome, Se
     except SentinelError as error:
         return Outcome(str(error)), error
     return Outcome(), None
+
+
+async def commit(api: Cluster, world: World, scaling: ScalingStatus) -> World:
+    """Writes a decision down before anything is done about it; refused when anybody wrote to the cluster since.
+
+    Answers the world with that status, from which the plan is made: what a successor would find.
+    """
+    old = world.cluster.status or BufferClusterStatus()
+    new = old.model_copy(update={"scaling": scaling})
+    body = {**_unchanged_since(world), "status": difference(old.wire() if world.cluster.status else {}, new.wire())}
+    written = await api.merge(_key(world.cluster), body, subresource="status")
+    meta = world.cluster.metadata.model_copy(update={"resource_version": written["metadata"]["resourceVersion"]})
+    return replace(world, cluster=world.cluster.model_copy(update={"metadata": meta, "status": new}))
 
 
 async def publish(api: Cluster, cluster: BufferCluster, status: BufferClusterStatus) -> None:
@@ -53,6 +74,26 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         elif value != before:
             patch[name] = value
     return patch
+
+
+async def _role(api: Cluster, change: RoleChange) -> None:
+    meta = {
+        "labels": {ROLE_LABEL: change.role},
+        "annotations": {TAKEN_BY: change.taken_by},
+        "resourceVersion": change.resource_version,
+    }
+    await api.merge(Key("v1", "Node", "", change.node), {"metadata": meta})
+
+
+async def _scale(api: Cluster, world: World, replicas: int) -> None:
+    at = scale_key(world.cluster)
+    if at is not None and world.scale is not None:
+        meta = {"resourceVersion": world.scale.resource_version}
+        await api.merge(at, {"metadata": meta, "spec": {"replicas": replicas}}, subresource="scale")
+
+
+def _unchanged_since(world: World) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": world.cluster.metadata.resource_version}}
 
 
 async def _finalizers(api: Cluster, cluster: BufferCluster, finalizers: tuple[str, ...]) -> None:

@@ -30,10 +30,10 @@ class Cluster:
     def __init__(self, dynamic: DynamicClient) -> None:
         self._dynamic = dynamic
 
-    async def get(self, at: Key) -> Manifest | None:
+    async def get(self, at: Key, subresource: str = "") -> Manifest | None:
         try:
-            resource = await self._resource(at.api_version, at.kind)
-            found = await resource.get(name=at.name, namespace=at.namespace or None)
+            target = await self._target(at, subresource)
+            found = await target.get(name=at.name, namespace=at.namespace or None)
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
                 return None
@@ -68,17 +68,26 @@ class Cluster:
             if _status(error) != HTTPStatus.NOT_FOUND:
                 raise _translated(error, f"delete {at}") from error
 
-    async def merge(self, at: Key, body: Mapping[str, Any], subresource: str = "") -> None:
+    async def merge(self, at: Key, body: Mapping[str, Any], subresource: str = "") -> Manifest:
         """A merge patch; with `metadata.resourceVersion` in the body it is refused when somebody wrote in between."""
         try:
-            resource = await self._resource(at.api_version, at.kind)
-            target = resource.subresources[subresource] if subresource else resource
-            await target.patch(
+            target = await self._target(at, subresource)
+            merged = await target.patch(
                 body=dict(body), name=at.name, namespace=at.namespace or None,
                 content_type="application/merge-patch+json",
             )  # fmt: skip
         except FAILED as error:
             raise _translated(error, f"patch {at}") from error
+        return _plain(merged)
+
+    async def _target(self, at: Key, subresource: str) -> Any:
+        resource = await self._resource(at.api_version, at.kind)
+        if not subresource:
+            return resource
+        try:
+            return resource.subresources[subresource]
+        except KeyError as error:
+            raise Invalid(f"{at} has no /{subresource}: name an object that has one") from error
 
     async def _resource(self, api_version: str, kind: str) -> Any:
         try:

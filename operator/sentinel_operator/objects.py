@@ -5,10 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sentinel_api.v1alpha1.buffercluster import BufferCluster
+
 Manifest = Mapping[str, Any]
 
 DIGEST = "sentinel.io/digest"  # annotation: what we last applied, so that an unchanged object is not written again
 OWNER = "sentinel.io/cluster"  # label: the BufferCluster an object belongs to
+TAKEN_BY = "sentinel.io/taken-by"  # annotation of a Node: the BufferCluster whose autoscaler gave it its role
+DRAINING_SINCE = "sentinel.io/draining-since"  # annotation of a BufferNode: when it was first told to drain
 FIELD_MANAGER = "sentinel-operator"
 
 
@@ -28,6 +32,14 @@ class Key(NamedTuple):
 def key(manifest: Manifest) -> Key:
     meta = manifest["metadata"]
     return Key(manifest["apiVersion"], manifest["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def scale_key(cluster: BufferCluster) -> Key | None:
+    """The object whose /scale the cluster's driver writes, where it has such a driver."""
+    target = cluster.spec.scaling.driver.target
+    if target is None:
+        return None
+    return Key(target.api_version, target.kind, target.namespace or cluster.metadata.namespace or "", target.name)
 
 
 def digest(manifest: Manifest) -> str:

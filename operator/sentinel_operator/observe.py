@@ -11,9 +11,9 @@ from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.cluster import Cluster
-from sentinel_operator.decide.world import Agents, Node, World
+from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
 from sentinel_operator.due import ClusterName
-from sentinel_operator.objects import Key, Manifest, key, signature
+from sentinel_operator.objects import TAKEN_BY, Key, Manifest, key, scale_key, signature
 from sentinel_operator.render import access, daemonset
 from sentinel_operator.render.base import Owner
 from sentinel_operator.render.daemonset import Release
@@ -42,7 +42,22 @@ async def observe(api: Cluster, name: ClusterName, release: Release) -> World | 
         agents=_agents(owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))),
         release=release,
         now=datetime.now(UTC),
+        scale=await _scale(api, cluster),
     )
+
+
+async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
+    """What cannot be read for good is told as a condition; the rest of the cluster does not wait for it."""
+    at = scale_key(cluster)
+    if at is None or cluster.spec.scaling.mode == "Off":
+        return None
+    try:
+        found = await api.get(at, subresource="scale")
+    except Invalid as error:
+        return ScaleObject(refusal=str(error))
+    if found is None:
+        return ScaleObject(refusal=f"{at} does not exist: check scaling.driver.target")
+    return ScaleObject(found.get("spec", {}).get("replicas", 0), found["metadata"]["resourceVersion"])
 
 
 async def _owned(api: Cluster, owner: Owner) -> dict[Key, Manifest]:
@@ -76,6 +91,9 @@ def _node(manifest: Manifest) -> Node:
         uid=meta["uid"],
         labels=dict(meta.get("labels", {})),
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+        schedulable=not manifest.get("spec", {}).get("unschedulable", False),
+        taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
+        resource_version=meta["resourceVersion"],
     )
 
 

@@ -8,12 +8,17 @@ from prometheus_client import Counter
 
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.names import API_VERSION
-from sentinel_operator import act
+from sentinel_api.v1alpha1.clusterstatus import ScalingStatus
+from sentinel_operator import act, metrics
 from sentinel_operator.cluster import Cluster
+from sentinel_operator.decide import autoscale
+from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.status import status
+from sentinel_operator.decide.world import World
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.observe import observe
+from sentinel_operator.predict import Memory, predict, remembered
 from sentinel_operator.render.daemonset import Release
 
 RESYNC_S = 120.0
@@ -28,6 +33,7 @@ class Worker:
     api: Cluster
     release: Release
     due: Due
+    _memories: dict[ClusterName, Memory] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -41,7 +47,7 @@ class Worker:
 
     async def look(self, name: ClusterName) -> None:
         try:
-            again_s = await reconcile(self.api, name, self.release)
+            again_s = await self.reconcile(name)
         except SentinelError as error:
             again_s = self.due.failed(name)
             LOOKS.labels(type(error).__name__).inc()
@@ -50,6 +56,41 @@ class Worker:
             self.due.succeeded(name)
             LOOKS.labels("ok").inc()
         self._again(name, again_s)
+
+    async def reconcile(self, name: ClusterName) -> float | None:
+        """Observe, predict, decide, act, report; answers when to look again even if no event comes."""
+        world = await observe(self.api, name, self.release)
+        if world is None:
+            self._memories.pop(name, None)
+            metrics.forget(name)
+            return None
+        world, thought = await self._think(name, world)
+        todo = plan(world)
+        if not todo.empty:
+            log.info("plan", cluster=world.owner.label, **_summary(todo))
+        outcome, error = await act.carry_out(self.api, world, todo)
+        if todo.finalizer != "release":
+            await act.publish(self.api, world.cluster, status(world, todo, outcome, thought))
+        if error is not None and not isinstance(error, Invalid):
+            raise error
+        settled = todo.empty and not todo.blocked and world.agents.ready == world.agents.desired
+        waits = [] if settled else [LOOK_AGAIN_S]
+        decision_s = world.cluster.spec.scaling.interval_seconds if thought else autoscale.due_in_s(world)
+        return min([*waits, *([] if decision_s is None else [float(decision_s)])], default=None)
+
+    async def _think(self, name: ClusterName, world: World) -> tuple[World, Thought | None]:
+        """A decision when one is due; one that moves nodes is in the status before this returns."""
+        if autoscale.due_in_s(world) != 0:
+            return world, None
+        demand, memory = predict(world, self._memories.get(name) or remembered(world))
+        thought = autoscale.consider(world, demand)
+        before = world.cluster.status.scaling if world.cluster.status else ScalingStatus()
+        if thought.commits:
+            world = await act.commit(self.api, world, thought.status)
+            log.info("scaling_decided", cluster=world.owner.label, **_told(thought))
+        self._memories[name] = memory
+        metrics.tell(name, before, thought)
+        return world, thought
 
     def _again(self, name: ClusterName, after_s: float | None) -> None:
         waiting = self._timers.pop(name, None)
@@ -69,27 +110,24 @@ class Worker:
             await asyncio.sleep(RESYNC_S)
 
 
-async def reconcile(api: Cluster, name: ClusterName, release: Release) -> float | None:
-    """Observe, decide, act, report; answers when to look again even if no event comes."""
-    world = await observe(api, name, release)
-    if world is None:
-        return None
-    todo = plan(world)
-    if not todo.empty:
-        log.info("plan", cluster=world.owner.label, **_summary(todo))
-    outcome, error = await act.carry_out(api, world, todo)
-    if todo.finalizer != "release":
-        await act.publish(api, world.cluster, status(world, todo, outcome))
-    if error is not None and not isinstance(error, Invalid):
-        raise error
-    settled = todo.empty and not todo.blocked and world.agents.ready == world.agents.desired
-    return None if settled else LOOK_AGAIN_S
-
-
 def _summary(todo: Plan) -> dict[str, object]:
     return {
         "finalizer": todo.finalizer,
+        "nodes": todo.nodes,
+        "replicas": todo.replicas,
+        "roles": [f"{change.node}={change.role}" for change in todo.roles],
         "apply": [f"{m['kind']}/{m['metadata']['name']}" for m in todo.apply],
         "relabel": [f"{change.node}={change.value}" for change in todo.relabel],
         "delete": [str(at) for at in todo.delete],
+    }
+
+
+def _told(thought: Thought) -> dict[str, object]:
+    verdict = thought.verdict
+    return {
+        "target": verdict.target,
+        "required": verdict.required,
+        "reactive": verdict.reactive,
+        "reason": verdict.reason,
+        "limited": verdict.limited,
     }

@@ -1,13 +1,15 @@
 """Builders of the values that the planner takes; each test names only what it is about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_BUFFER, ROLE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.plan import Plan, plan
-from sentinel_operator.decide.world import Agents, Node, World
-from sentinel_operator.objects import key, signature
+from sentinel_operator.decide.spares import ZONE_LABEL, RoleChange
+from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
+from sentinel_operator.objects import DRAINING_SINCE, key, signature
 from sentinel_operator.render.daemonset import Release
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -29,24 +31,35 @@ def cluster(name="front", namespace="default", born_minutes_ago=60, deleted_seco
     return BufferCluster.parse(body | ({"status": status} if status else {}))
 
 
-def node(name, role=ROLE_BUFFER, **labels):
-    return Node(name, f"uid-{name}", {ROLE_LABEL: role, **labels} if role else labels, ready=True)
+def node(name, role=ROLE_BUFFER, zone=None, ready=True, taken_by="", **labels):
+    known = ({ROLE_LABEL: role} if role else {}) | ({ZONE_LABEL: zone} if zone else {})
+    return Node(name, f"uid-{name}", known | labels, ready, taken_by=taken_by)
 
 
-def report(state="Active", seconds_ago=1, tier="B", config_digest=None, ready="True"):
-    """What an agent wrote into its status."""
+def report(
+    state="Active", seconds_ago=1, tier="B", config_digest=None, ready="True", *, demand=0, points=(), scores=None
+):
+    """What an agent wrote into its status; `points` are (seconds, p50, p95)."""
+    said = [{"horizonSeconds": seconds, "p50": p50, "p95": p95} for seconds, p50, p95 in points]
     return {
         "state": state,
         "dataPlane": {"tier": tier, "reason": "Probed"},
         "configDigest": config_digest,
-        "forecast": {"seq": 1, "observedAt": _stamp(NOW - timedelta(seconds=seconds_ago)), "demandBytesPerSecond": 0},
+        "forecast": {
+            "seq": 1,
+            "observedAt": _stamp(NOW - timedelta(seconds=seconds_ago)),
+            "demandBytesPerSecond": demand,
+            "points": said,
+        },
+        "scores": scores,
         "conditions": [
             {"type": "Ready", "status": ready, "reason": "Ticking", "lastTransitionTime": _stamp(NOW)},
         ],
     }
 
 
-def buffer_node(name, of, status=None, **spec):
+def buffer_node(name, of, status=None, drained_seconds=None, **spec):
+    """`drained_seconds`: for how long it has been under orders to drain."""
     ref = {"namespace": of.metadata.namespace, "name": of.metadata.name}
     body = {
         "apiVersion": "sentinel.io/v1alpha1",
@@ -54,10 +67,14 @@ def buffer_node(name, of, status=None, **spec):
         "metadata": {"name": name, "ownerReferences": [_node_owner(name)]},
         "spec": {"clusterRef": ref, "configDigest": f"sha256:{'0' * 64}", **spec},
     }
+    if drained_seconds is not None:
+        since = NOW - timedelta(seconds=drained_seconds)
+        body["metadata"]["annotations"] = {DRAINING_SINCE: since.isoformat()}
+        body["spec"]["desiredState"] = "Draining"
     return BufferNode.parse(body | ({"status": {k: v for k, v in status.items() if v is not None}} if status else {}))
 
 
-def world(of=None, nodes=(), buffer_nodes=(), rivals=(), owned=None, agents=None):
+def world(of=None, nodes=(), buffer_nodes=(), rivals=(), owned=None, agents=None, *, scale=None):
     mine = of or cluster()
     return World(
         cluster=mine,
@@ -68,6 +85,7 @@ def world(of=None, nodes=(), buffer_nodes=(), rivals=(), owned=None, agents=None
         agents=agents or Agents(),
         release=RELEASE,
         now=NOW,
+        scale=scale,
     )
 
 
@@ -89,19 +107,34 @@ def carried_out(before: World) -> tuple[World, Plan]:
             buffer_nodes.pop(at.name, None)
     changes = {change.node: change.value for change in todo.relabel}
     nodes = tuple(_relabelled(n, changes[n.name]) if n.name in changes else n for n in before.nodes)
+    roles = {change.node: change for change in todo.roles}
+    nodes = tuple(_with_role(n, roles[n.name]) if n.name in roles else n for n in nodes)
     meta = before.cluster.metadata
     if todo.finalizer != "keep":
         meta = meta.model_copy(update={"finalizers": (FINALIZER,) if todo.finalizer == "add" else ()})
-    mine = before.cluster.model_copy(update={"metadata": meta})
-    after = World(
-        mine, before.clusters, nodes, tuple(buffer_nodes.values()), owned, before.agents, before.release, before.now
+    spec = before.cluster.spec
+    spec = spec if todo.nodes is None else spec.model_copy(update={"nodes": todo.nodes})
+    scale = before.scale if todo.replicas is None else ScaleObject(todo.replicas)
+    after = replace(
+        before,
+        cluster=before.cluster.model_copy(update={"metadata": meta, "spec": spec}),
+        nodes=nodes,
+        buffer_nodes=tuple(buffer_nodes.values()),
+        owned=owned,
+        scale=scale,
     )
     return after, todo
 
 
 def _relabelled(old: Node, value: str | None) -> Node:
     labels = {k: v for k, v in old.labels.items() if k != CLUSTER_LABEL}
-    return Node(old.name, old.uid, labels | ({CLUSTER_LABEL: value} if value else {}), old.ready)
+    return replace(old, labels=labels | ({CLUSTER_LABEL: value} if value else {}))
+
+
+def _with_role(old: Node, change: RoleChange) -> Node:
+    labels = {k: v for k, v in old.labels.items() if k != ROLE_LABEL}
+    given = {ROLE_LABEL: change.role} if change.role else {}
+    return replace(old, labels=labels | given, taken_by=change.taken_by or "")
 
 
 def _node_owner(name):

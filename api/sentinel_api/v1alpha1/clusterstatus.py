@@ -54,8 +54,19 @@ class ScalingDecision(Model):
     inputs: DecisionInputs = Field(DecisionInputs(), description="What it rested on.")
 
 
+class RecentNeed(Model):
+    """The most that was called for in one slice of the stabilisation window."""
+
+    since: Time = Field(description="Begin of the slice; it ends where the next one begins.")
+    nodes: NodeCount = Field(description="Most nodes called for in it.")
+
+
 class ScalingStatus(Model):
     """What the autoscaler thinks now."""
+
+    target_nodes: NodeCount | None = Field(
+        None, description="Nodes asked for, written down before it is acted on; absent while nobody acts."
+    )
 
     required_nodes: NodeCount = Field(0, description="Nodes that the forecast calls for.")
     reactive_nodes: NodeCount = Field(0, description="Nodes that present demand alone would call for.")
@@ -63,6 +74,10 @@ class ScalingStatus(Model):
     lead_time_seconds: Count = Field(0, description="Time a new node takes to carry traffic, as set or measured.")
     observed_at: Time | None = Field(None, description="When these numbers were computed.")
     last_scale_at: Time | None = Field(None, description="When the number of nodes was last changed.")
+    correlation_percent: Percent = Field(100, description="How much nodes deviate from their forecasts together.")
+    recent: tuple[RecentNeed, ...] = Field(
+        (), max_length=12, description="Nodes called for lately, newest first; more than fits them all is given back."
+    )
     decisions: tuple[ScalingDecision, ...] = Field((), max_length=10, description="The last decisions, newest first.")
 
 

@@ -1,5 +1,7 @@
 """Which nodes belong to which BufferCluster: the older one wins, and a node never changes hands under traffic."""
 
+from dataclasses import replace
+
 from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator.decide.world import Node, World
@@ -27,6 +29,12 @@ def lost(world: World) -> dict[str, str]:
     """Nodes that this cluster asks for but another one has → that other one, as namespace/name."""
     taken = ((node.name, _taken_by(world, node)) for node in _candidates(world))
     return {name: other for name, other in taken if other}
+
+
+def would_be_ours(world: World, node: Node) -> bool:
+    """Whether a node without a role came to this cluster if it got the role: not to an older one that asks for it."""
+    with_role = replace(node, labels={**node.labels, ROLE_LABEL: ROLE_BUFFER})
+    return wants(world.cluster, with_role) and not _taken_by(world, with_role)
 
 
 def _candidates(world: World) -> tuple[Node, ...]:

@@ -1,5 +1,6 @@
 """World to Plan: what to write, what to delete, which nodes to label. Every branch of the operator is here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -7,7 +8,8 @@ from typing import Literal
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
-from sentinel_operator.decide import claims
+from sentinel_operator.decide import claims, spares
+from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
 from sentinel_operator.render import access, buffernode, configmap, daemonset, service
@@ -35,18 +37,23 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Carried out in this order: the finalizer, then applies, labels, deletes, and a released finalizer last."""
+    """Carried out in this order: finalizer, applies, roles, labels, numbers, deletes, and a released finalizer last."""
 
     finalizer: Literal["keep", "add", "release"] = "keep"
+    nodes: int | None = None  # what spec.nodes should say; None leaves it alone
+    replicas: int | None = None  # what the /scale of the driver's target should say
     apply: tuple[Manifest, ...] = ()
+    roles: tuple[RoleChange, ...] = ()
     relabel: tuple[Relabel, ...] = ()
     delete: tuple[Key, ...] = ()
     config: NodeConfig | None = None
     blocked: str = ""  # a condition reason; empty when nothing stands in the way
+    missing: int = 0  # nodes that scaling asks for and that no spare is left for
 
     @property
     def empty(self) -> bool:
-        return self.finalizer == "keep" and not (self.apply or self.relabel or self.delete)
+        numbers = self.nodes is not None or self.replicas is not None
+        return self.finalizer == "keep" and not (numbers or self.apply or self.roles or self.relabel or self.delete)
 
 
 def plan(world: World) -> Plan:
@@ -58,12 +65,19 @@ def plan(world: World) -> Plan:
     leaving = _leaving(world, {node.name for node in nodes})
     config = node_config(world.cluster.spec, _known_ids(world))
     wanted = {key(m): m for m in _objects(world, config)}
+    held = FINALIZER in world.cluster.metadata.finalizers
+    moves = spares.moves(world)
+    orders = _orders(world, nodes, config, moves.draining)
     return Plan(
-        finalizer="keep" if FINALIZER in world.cluster.metadata.finalizers else "add",
-        apply=(*_changed(world, wanted), *_orders(world, nodes, config), *_detach_orders(world, leaving.detaching)),
+        finalizer="keep" if held else "add",
+        nodes=_nodes_asked_for(world) if held else None,
+        replicas=_replicas_asked_for(world),
+        apply=(*_changed(world, wanted), *orders, *_detach_orders(world, leaving.detaching)),
+        roles=moves.roles,
         relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in leaving.detaching}),
         delete=(*_stale(world, wanted), *(buffernode.key_of(n.metadata.name) for n in leaving.gone)),
         config=config,
+        missing=moves.missing,
     )
 
 
@@ -98,14 +112,39 @@ def _stale(world: World, wanted: dict[Key, Manifest]) -> tuple[Key, ...]:
     return tuple(sorted(k for k in world.owned if k not in wanted and k.name not in kept))
 
 
-def _orders(world: World, nodes: tuple[Node, ...], config: NodeConfig) -> tuple[Manifest, ...]:
+def _orders(
+    world: World, nodes: tuple[Node, ...], config: NodeConfig, draining: Mapping[str, datetime]
+) -> tuple[Manifest, ...]:
     """BufferNodes that are not there yet, or whose orders have changed."""
     pace = report_seconds(len(nodes), world.cluster.spec.reporting.max_writes_per_second)
-    wanted = buffernode.orders(world.owner, config.digest, pace)
+    active = buffernode.orders(world.owner, config.digest, pace)
+    drain = active.model_copy(update={"desired_state": "Draining"})
     known = {n.metadata.name: n.spec for n in world.own_nodes}
     return tuple(
-        buffernode.render(world.owner, node.name, node.uid, wanted) for node in nodes if known.get(node.name) != wanted
+        buffernode.render_draining(world.owner, node.name, node.uid, active, draining[node.name])
+        if node.name in draining
+        else buffernode.render(world.owner, node.name, node.uid, active)
+        for node in nodes
+        if known.get(node.name) != (drain if node.name in draining else active)
     )
+
+
+def _target(world: World) -> int | None:
+    return world.cluster.status.scaling.target_nodes if world.cluster.status else None
+
+
+def _nodes_asked_for(world: World) -> int | None:
+    """In mode Auto spec.nodes is the operator's, so that people and `kubectl scale` see what holds."""
+    spec, target = world.cluster.spec, _target(world)
+    return target if spec.scaling.mode == "Auto" and spec.nodes != target else None
+
+
+def _replicas_asked_for(world: World) -> int | None:
+    scale, target, mode = world.scale, _target(world), world.cluster.spec.scaling.mode
+    if scale is None or scale.refusal or target is None or scale.replicas == target:
+        return None
+    may = mode == "Auto" or (mode == "ScaleOutOnly" and scale.replicas < target)
+    return target if may else None
 
 
 def _detach_orders(world: World, detaching: tuple[BufferNode, ...]) -> tuple[Manifest, ...]:
@@ -147,6 +186,7 @@ def _farewell(world: World) -> Plan:
         return Plan(apply=_detach_orders(world, detaching), blocked="Detaching")
     return Plan(
         finalizer="release",
+        roles=spares.returned(world) if world.cluster.spec.deletion_policy == "Detach" else (),
         relabel=_relabels(world, set()),
         delete=(*(buffernode.key_of(n.metadata.name) for n in world.own_nodes), *_shared_leftovers(world)),
     )

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from sentinel_api.names import CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
-from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout, Tiers
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout, ScalingStatus, Tiers
 from sentinel_api.v1alpha1.conditions import Condition, Status, merge
-from sentinel_operator.decide import claims
+from sentinel_operator.decide import autoscale, claims
+from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.plan import Plan, answers
 from sentinel_operator.decide.world import World
 
@@ -30,7 +31,8 @@ class Count:
     tiers: Tiers
 
 
-def status(world: World, plan: Plan, outcome: Outcome) -> BufferClusterStatus:
+def status(world: World, plan: Plan, outcome: Outcome, thought: Thought | None = None) -> BufferClusterStatus:
+    """`thought` is there when a scaling decision was due at this look."""
     old = world.cluster.status or BufferClusterStatus()
     count = _count(world, plan)
     config = plan.config
@@ -45,7 +47,11 @@ def status(world: World, plan: Plan, outcome: Outcome) -> BufferClusterStatus:
             "class_ids": dict(config.ids) if config else old.class_ids,
             "config_digest": config.digest if config else old.config_digest,
             "rollout": Rollout(updated_nodes=count.updated),
-            "conditions": merge(old.conditions, _conditions(world, plan, outcome, count)),
+            "scaling": _scaling(world, old, thought),
+            "conditions": merge(
+                old.conditions,
+                (*_conditions(world, plan, outcome, count), *_scaling_conditions(world, plan, thought)),
+            ),
         }
     )
 
@@ -76,6 +82,31 @@ def _conditions(world: World, plan: Plan, outcome: Outcome, count: Count) -> tup
         build("Progressing", *_progressing(plan, count)),
         build("Degraded", *_degraded(world, outcome, count)),
         build("DataPlaneReady", *_data_plane(count)),
+    )
+
+
+def _scaling(world: World, old: BufferClusterStatus, thought: Thought | None) -> ScalingStatus:
+    if thought is not None:
+        return thought.status
+    return autoscale.idle(world) if world.cluster.spec.scaling.mode == "Off" else old.scaling
+
+
+def _scaling_conditions(world: World, plan: Plan, thought: Thought | None) -> tuple[Condition, ...]:
+    """Between two decisions the conditions of the last one stand."""
+    build = _Builder(world.now, world.cluster.metadata.generation or 0)
+    if thought is not None:
+        return (
+            build("ScalingActive", *autoscale.active(world, thought)),
+            build("ScalingLimited", *autoscale.limited(thought, plan.missing)),
+            build("ForecastReady", *autoscale.forecast_ready(world, thought.demand)),
+            build("ModelReady", *autoscale.model_ready(world)),
+        )
+    if world.cluster.spec.scaling.mode != "Off":
+        return ()
+    return (
+        build("ScalingActive", *autoscale.active(world, None)),
+        build("ScalingLimited", "False", "Off", ""),
+        build("ModelReady", *autoscale.model_ready(world)),
     )
 
 

@@ -19,6 +19,9 @@ class Node:
     uid: str
     labels: Mapping[str, str]
     ready: bool
+    schedulable: bool = True
+    taken_by: str = ""  # the cluster whose autoscaler gave it its role; empty when a person did
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,15 @@ class Agents:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleObject:
+    """The `/scale` that driver ScaleSubresource writes, or the sentence why it cannot be read."""
+
+    replicas: int = 0
+    resource_version: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     cluster: BufferCluster
     clusters: tuple[BufferCluster, ...]  # every BufferCluster of the API server, this one too
@@ -40,6 +52,7 @@ class World:
     agents: Agents
     release: Release
     now: datetime
+    scale: ScaleObject | None = None  # None where no driver asks for one
 
     @property
     def owner(self) -> Owner:

@@ -1,8 +1,10 @@
 """What the operator orders of one node."""
 
+from datetime import datetime
+
 from sentinel_api.names import CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode, BufferNodeSpec, ClusterRef
-from sentinel_operator.objects import Key, Manifest
+from sentinel_operator.objects import DRAINING_SINCE, Key, Manifest
 from sentinel_operator.render.base import Owner
 
 API_VERSION = "sentinel.io/v1alpha1"
@@ -32,6 +34,18 @@ def render(owner: Owner, node_name: str, node_uid: str, spec: BufferNodeSpec) ->
         },
         "spec": spec.wire(),
     }
+
+
+def render_draining(owner: Owner, node_name: str, node_uid: str, spec: BufferNodeSpec, since: datetime) -> Manifest:
+    """The same orders, but for taking no new flows; `since` outlives the operator that gave the order."""
+    manifest = render(owner, node_name, node_uid, spec.model_copy(update={"desired_state": "Draining"}))
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": {DRAINING_SINCE: since.isoformat()}}}
+
+
+def draining_since(node: BufferNode) -> datetime | None:
+    """None for a node that is not being drained."""
+    text = (node.metadata.annotations or {}).get(DRAINING_SINCE)
+    return datetime.fromisoformat(text) if text and node.spec.desired_state == "Draining" else None
 
 
 def render_detached(owner: Owner, node: BufferNode) -> Manifest:

@@ -1,0 +1,90 @@
+"""Many nodes' reports as the demand of the fleet: quantile of the sum, and what silent nodes count for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median_high
+
+from sentinel_core import forecast
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The last that a node said, in bytes per second: now, and at the horizon asked for."""
+
+    now: float
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One buffer node. `known` is None where no report ever came; a stale one is kept as the last known."""
+
+    node: str
+    known: Known | None = None
+    fresh: bool = False
+    foresees: bool = False  # it sent a forecast, and that is trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the fleet must carry, in bytes per second.
+
+    A node that never reported has carried nothing that anyone saw: it must not make the fleet grow (new nodes would
+    call for newer ones), nor shrink. So it counts for nothing in `p95` and `now`, and as its peers in `cautious_…`.
+    """
+
+    horizon_s: int
+    p95: float = 0.0
+    now: float = 0.0
+    cautious_p95: float = 0.0
+    cautious_now: float = 0.0
+    nodes: int = 0
+    reporting: int = 0
+    foreseeing: int = 0
+    correlation: float = 1.0  # that the sum was formed with
+
+    @property
+    def coverage_percent(self) -> int:
+        return 100 * self.reporting // self.nodes if self.nodes else 0
+
+    def believable(self, min_percent: int) -> bool:
+        """Whether enough of those that report also foresee."""
+        return self.reporting > 0 and 100 * self.foreseeing >= min_percent * self.reporting
+
+
+def fleet(reports: Iterable[Report], horizon_s: int, correlation: float) -> Demand:
+    """The order of the reports is irrelevant to the last bit: they are summed by name."""
+    ordered = sorted(reports, key=lambda report: report.node)
+    known = [report.known for report in ordered if report.known]
+    if not known:
+        return Demand(horizon_s, nodes=len(ordered), correlation=correlation)
+    typical = Known(*(median_high(values) for values in zip(*((k.now, k.p50, k.p95) for k in known), strict=True)))
+    counted = [_counted(report, typical) for report in ordered]
+    seen = [value for value, report in zip(counted, ordered, strict=True) if report.known]
+    return Demand(
+        horizon_s=horizon_s,
+        p95=_p95_of_sum(seen, correlation),
+        now=sum(value.now for value in seen),
+        cautious_p95=_p95_of_sum(counted, correlation),
+        cautious_now=sum(value.now for value in counted),
+        nodes=len(ordered),
+        reporting=sum(report.fresh for report in ordered),
+        foreseeing=sum(report.fresh and report.foresees for report in ordered),
+        correlation=correlation,
+    )
+
+
+def _counted(report: Report, typical: Known) -> Known:
+    """The median is over all that is known, fresh or not, so that falling silent never lowers what others count for."""
+    if report.known is None:
+        return typical
+    if report.fresh:
+        return report.known
+    last = report.known
+    return Known(max(last.now, typical.now), max(last.p50, typical.p50), max(last.p95, typical.p95))
+
+
+def _p95_of_sum(nodes: list[Known], correlation: float) -> float:
+    summed = forecast.spreads([[node.p50] for node in nodes], [[node.p95] for node in nodes])
+    return float(summed.p95(correlation)[0])

@@ -1,0 +1,108 @@
+"""Operators as processes of their own, under the chart's rights, against a real API server whose nodes nobody runs."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
+from support.cluster import control_plane as planes
+from support.cluster.binaries import binary
+from support.cluster.processes import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "deploy/examples/buffercluster.yaml"
+SYSTEM = "sentinel-system"
+GROUP = "/apis/sentinel.io/v1alpha1"
+FRONT = f"{GROUP}/namespaces/default/bufferclusters/front"
+PATIENCE_S = 60.0
+
+
+class Bench:
+    """A control plane with the CRDs, three nodes that nobody runs, and operators as processes."""
+
+    def __init__(self, plane: planes.ControlPlane, folder: Path, kubeconfig: Path) -> None:
+        self.plane = plane
+        self.kubeconfig = kubeconfig
+        self.folder = folder
+        self.operators: list[subprocess.Popen[bytes]] = []
+
+    def operator(self, name: str) -> subprocess.Popen[bytes]:
+        env = {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
+            "SENTINEL_NAMESPACE": SYSTEM,
+            "SENTINEL_POD_NAME": name,
+            "SENTINEL_HEALTH_PORT": str(planes.free_ports("127.0.0.1", 1)[0]),
+            "SENTINEL_METRICS_PORT": str(planes.free_ports("127.0.0.1", 1)[0]),
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
+        self.operators.append(process)
+        return process
+
+    def get(self, path: str):
+        status, body = self.plane.request("GET", path)
+        return body if status == 200 else None
+
+    def condition(self, kind: str, path: str = FRONT) -> tuple[str, str]:
+        found = (self.get(path) or {}).get("status", {}).get("conditions", [])
+        return next(((c["status"], c["reason"]) for c in found if c["type"] == kind), ("", ""))
+
+    def agent_says(self, node: str, **status) -> None:
+        """What the agent of that node would write."""
+        orders = self.get(f"{GROUP}/buffernodes/{node}")["spec"]
+        condition = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "Ticking",
+            "lastTransitionTime": "2030-01-01T00:00:00Z",
+        }
+        said = {"state": "Active", "configDigest": orders["configDigest"], "conditions": [condition],
+                "dataPlane": {"tier": "B", "reason": "Htb"}, **status}  # fmt: skip
+        code, answer = self.plane.request(
+            "PATCH", f"{GROUP}/buffernodes/{node}/status", {"status": said}, content_type="application/merge-patch+json"
+        )
+        assert code == 200, answer
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+
+def rights() -> str:
+    """What the chart allows the operator, and nothing else."""
+    chart = str(ROOT / "deploy/helm/sentinel")
+    argv = [str(binary("helm")), "template", "--kube-version=1.34.4", "sentinel", chart, "-n", SYSTEM]
+    argv += ["-s", "templates/rbac.yaml"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Bench]:
+    """The control plane with the CRDs, the operator's rights, and three nodes that carry the role."""
+    with planes.running(folder, parts=(*planes.BARE, "controller-manager")) as plane:
+        for crd in sorted((ROOT / "crds").glob("*.yaml")):
+            plane.kubectl("apply", "-f", str(crd))
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        plane.kubectl("create", "namespace", SYSTEM)
+        for name in ("n1", "n2", "n3"):
+            node = {"metadata": {"name": name, "labels": {ROLE_LABEL: ROLE_BUFFER}}}
+            assert plane.request("POST", "/api/v1/nodes", node)[0] == 201
+        plane.kubectl("apply", "-f", "-", stdin=rights())
+        token = plane.service_account_token(SYSTEM, "sentinel-operator")
+        here = Bench(plane, folder, plane.kubeconfig_for(token, folder / "operator.kubeconfig"))
+        yield here
+        for process in here.operators:
+            process.kill()
+            process.wait()
+
+
+def until(bench: Bench, what: str, holds) -> None:
+    try:
+        wait_until(what, holds, PATIENCE_S)
+    except Exception as error:
+        error.add_note(bench.logs()[-4000:])
+        raise
