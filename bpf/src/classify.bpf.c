@@ -5,7 +5,7 @@
  * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
  * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
  * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb (queue.h). It feeds
- * quantiles, not accounts: under heavy load some dequeues pass without their tracepoint firing (seen on 6.18).
+ * quantiles, not accounts: there are kernels that withhold tracing at times (docs/design/0016).
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

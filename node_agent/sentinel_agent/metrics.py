@@ -41,6 +41,7 @@ class TickCollector(Collector):
         if loop is None or tick is None:
             return
         yield from _classes(tick)
+        yield from _timed(tick)
         yield from _kernel(loop, tick)
         tier = GaugeMetricFamily("sentinel_data_plane_tier", "1 for the tier in force.", labels=["tier"])
         for each in "ABC":
@@ -81,6 +82,17 @@ def _classes(tick: Tick) -> Iterator[Metric]:
         for value, horizon in zip(values, HORIZONS_S, strict=True):
             demand.add_metric([f"{horizon}s", quantile], float(value))
     yield demand
+
+
+def _timed(tick: Tick) -> Iterator[Metric]:
+    """Their ratio is the share of packets whose time in the queue is known; some kernels withhold tracing at times."""
+    sent = CounterMetricFamily("sentinel_class_sent_packets", "Packets that the queue sent.", labels=["class"])
+    timed = CounterMetricFamily("sentinel_class_timed_packets", "Of those, how many were timed.", labels=["class"])
+    for each, reading in tick.observed.readings.items():
+        if each in tick.names and reading.sojourn:
+            sent.add_metric([tick.names[each]], reading.sent_packets)
+            timed.add_metric([tick.names[each]], sum(reading.sojourn))
+    yield from (sent, timed)
 
 
 def _kernel(loop: Loop, tick: Tick) -> Iterator[Metric]:

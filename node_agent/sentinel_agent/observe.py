@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Seen:
 
     sample: Sample
     drain_bps: NDArray[np.float64]
+    readings: Mapping[int, Reading] = field(default_factory=dict)
+    """The queue itself, by class."""
 
 
 class Observer:
@@ -51,7 +53,7 @@ class Observer:
         sample = between(self.latest, after, self._queues(readings))
         self._measure_drain(readings, sample.period_ns)
         self.latest, self._readings = after, readings
-        return Seen(sample, self._drain_bps.copy())
+        return Seen(sample, self._drain_bps.copy(), readings)
 
     def _snapshot(self, now_ns: int, readings: Mapping[int, Reading]) -> Snapshot:
         cells = copied(self._cells).reshape(-1, CLASSES)

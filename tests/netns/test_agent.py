@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +17,13 @@ import yaml
 
 from sentinel_bpf import attach
 from sentinel_bpf import object as bpf_object
+from sentinel_bpf.buffer import wire
 from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
-from sentinel_lab.topology import NODE_DEVICE
+from sentinel_lab.namespaces import run
+from sentinel_lab.topology import NODE_DEVICE, RECEIVER_ADDRESS
 from support.netns import bottleneck, wait_until
+from support.tier_a import EXIT_DEVICE, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,11 +78,11 @@ class Agent:
         except OSError:
             return {}
 
-    def counted(self) -> int:
+    def counted(self, metric: str = "sentinel_class_packets_total") -> int:
         """Packets of the class, as the agent's own metrics say."""
         with urllib.request.urlopen("http://127.0.0.1:9465/metrics", timeout=1) as answer:
             lines = answer.read().decode().splitlines()
-        mine = [line for line in lines if line.startswith('sentinel_class_packets_total{class="bulk"}')]
+        mine = [line for line in lines if line.startswith(metric + '{class="bulk"}')]
         return int(float(mine[0].split()[1]))
 
 
@@ -126,6 +130,48 @@ def test_a_killed_agent_slows_nothing_down_and_its_successor_takes_over_without_
     node.send(PORT, 10)
     wait_until(lambda: node.received_in_all(PORT) == 230, "nothing is lost on the way back into the queue")
     wait_until(lambda: agent.counted() == 230, "the counters go on where they were")
+
+
+def leaf_limit() -> int:
+    """Bytes that the queue of class 1 may hold on its way out, as the kernel says."""
+    told = json.loads(run("tc", "-json", "qdisc", "show", "dev", EXIT_DEVICE))
+    (leaf,) = [each for each in told if each["kind"] == "bfifo" and each["parent"] == "5e17:11"]
+    return int(leaf["options"]["limit"])
+
+
+def sent_by_the_class() -> int:
+    told = wire.Rtnl().classes(socket.if_nametoindex(EXIT_DEVICE))
+    (mine,) = [each.sent_packets for each in told if each.handle == 0x5E17_0011]
+    return mine
+
+
+def test_a_killed_agent_leaves_its_egress_queue_with_its_classes_and_its_last_limit(node, agent):
+    quiet(node)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("0.0.0.0", PORT))
+
+        def answer(count: int) -> None:
+            for _ in range(count):
+                service.sendto(bytes(1000), (RECEIVER_ADDRESS, PORT))
+
+        interface = {"name": EXIT_DEVICE, "direction": "Egress", "rateBitsPerSecond": RATE_BITS}
+        process = agent.start({**CONFIG, "dataPlane": {"interfaces": [interface]}})
+        assert agent.state()["tier"] == "B"
+        answer(20)
+        wait_until(lambda: node.received_in_all(PORT) == 20, "all arrive")
+        wait_until(lambda: agent.counted() == 20, "all that left are counted")
+        wait_until(lambda: agent.counted("sentinel_class_sent_packets_total") == 20, "the queue sent them")
+        process.kill()
+        process.wait()
+        limit = leaf_limit()
+        time.sleep(2 * LEASE_S)
+        answer(30)
+        wait_until(lambda: node.received_in_all(PORT) == 50, "nothing is lost past the lease")
+        assert sent_by_the_class() == 50, "past the lease each packet still finds its class"
+        assert leaf_limit() == limit
+        agent.start({**CONFIG, "dataPlane": {"interfaces": [interface]}})
+        answer(5)
+        wait_until(lambda: agent.counted() == 55, "the successor counts on")
 
 
 def test_an_agent_that_is_frozen_lets_go_and_resumes_with_its_late_ticks_dropped(node, agent):

@@ -100,7 +100,7 @@ def test_a_shrunk_class_refuses_arrivals_until_there_is_room_again(wires, plane)
 
 
 def test_sojourn_is_measured_in_the_packets_own_class_and_grows_with_the_queue(wires, plane):
-    """Every packet is counted, except where the kernel withholds tracing: docs/design/0011 says what was seen. So one
+    """Every packet is counted, except where the kernel withholds tracing: docs/design/0016 says what was seen. So one
     of a few rounds must be exact; what loses packets by our own fault loses them in every round."""
     queue(plane)
     counted: list[int] = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel_core import orders, pid
-from sentinel_core.orders import Order, from_q16, q16, words
+from sentinel_core.orders import Order, exit_words, from_q16, lease_only, q16, words
 
 BITS = {"SN_ORDER_POLICE": 1, "SN_ORDER_MARK": 2, "SN_ORDER_QUEUE": 4}
 BUILT = Path(__file__).parents[3] / "bpf" / "build" / "agent.bpf.o"
@@ -62,3 +62,26 @@ def test_an_order_has_the_fields_of_struct_sn_order_and_keeps_their_values_in_it
     for name, value in packed.items():
         record[name] = value
         assert int(record[name]) == value, f"{name} is narrower in C than in {orders.__name__}"
+
+
+def test_leaving_packets_are_marked_above_what_the_queue_sends_within_the_target():
+    order = Order(50_000, 1_000_000, target_us=20_000)
+    assert exit_words(order, 7) == {
+        "valid_until_ns": 7, "rate_Bps": 0, "burst_bytes": 0, "mark_above_bytes": 20_000,
+    }  # fmt: skip
+
+
+def test_without_marking_or_a_rate_leaving_packets_are_asked_nothing():
+    assert exit_words(Order(50_000, 1_000_000, 20_000, mark=False), 7)["mark_above_bytes"] == 0
+    assert exit_words(Order(50_000, 0, 20_000), 7)["mark_above_bytes"] == 0
+
+
+@given(ORDERS)
+def test_every_exit_word_fits_its_field(order):
+    assert all(0 <= each < 2**64 for each in exit_words(order, order.max_bytes).values())
+
+
+@given(ORDERS)
+def test_a_mere_lease_asks_nothing_of_a_packet(order):
+    told = words(lease_only(order), 7, 1, BITS)
+    assert (told["valid_until_ns"], told["flags"], told["drain_Bps"]) == (7, 0, 0)
