@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sentinel_lab.bench.bpf_frames import Frame
 
 LIBRARY: Final = LOOP.parent / "user.so"
-NOTHING, PASSING, KERNEL, USER = "nothing", "XDP that only passes", "sn_ingress, all stages", "AF_PACKET reader"
-SIDES: Final = (NOTHING, PASSING, KERNEL, USER)
+NOTHING, DROPPING, PASSING = "nothing", "XDP that only drops", "XDP that only passes"
+KERNEL, USER = "sn_ingress, all stages", "AF_PACKET reader"
+SIDES: Final = (NOTHING, DROPPING, PASSING, KERNEL, USER)
 FLOWS, BURST = 4096, 64
 FLOOD_BURSTS = 150
 PACE_GAP_NS = 50_000
@@ -188,7 +189,11 @@ def compared(frame: Frame) -> Iterator[Comparison]:
         stack.callback(where.parent.rmdir)  # the last pin takes its own folder with it
         loaded = stack.enter_context(bpf_object.load(LOOP))
         agent = stack.enter_context(staged(ALL))
-        programs = {PASSING: loaded.program("sn_bench_pass"), KERNEL: agent.program("sn_ingress")}
+        programs = {
+            DROPPING: loaded.program("sn_bench_drop"),
+            PASSING: loaded.program("sn_bench_pass"),
+            KERNEL: agent.program("sn_ingress"),
+        }
         sides = {}
         for index, name in enumerate(SIDES):
             near = stack.enter_context(_cable(space, index))
