@@ -66,10 +66,8 @@ def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[st
             _log(f"{kind}, {rounds} rounds")
             for turn in range(rounds):
                 _suffered(lab, watchers, f"{kind}{turn}", blow, figures)
+        doubted = sum(_doubts(one, two) for one, two in (watchers, watchers[::-1]))
         last = {watcher.node: watcher.end() for watcher in watchers}
-        doubted = sum(
-            level == "suspected" for one, two in (watchers, watchers[::-1]) for _, level in one.levels(two.node)
-        )
     latency = _latency_ms(last)
     metrics = {"latency_p50_ms": _p(latency, 50), "latency_p99_ms": _p(latency, 99)} | calm
     for kind, each in figures.detected.items():
@@ -126,6 +124,12 @@ def _suffered(lab: MeshLab, watchers: tuple[Running, ...], name: str, blow: Blow
             figures.back.setdefault(kind, []).append((at_ns - undone_ns) / 1e6)
     victim.process.kill()
     victim.end()
+
+
+def _doubts(one: Running, two: Running) -> int:
+    """How often a healthy watcher was suspected after it was first believed."""
+    said = [level for _, level in one.levels(two.node)]
+    return said[said.index("alive") :].count("suspected")
 
 
 def _calm(lab: MeshLab, watcher: Running, seconds: float) -> dict[str, float]:
