@@ -37,6 +37,9 @@ LIVE: Final = Rule(refractory_s=2.0, rearms=True)
 WINDOWS: Final = {"1_10": (1, HAZARD_BINS), "5_10": (5, HAZARD_BINS)}
 """Lead times in whole seconds, first to beyond last, counted from the instant the last step was known."""
 
+SWELL_FACTOR: Final = 1.5
+SWELL_SIGMAS: Final = 3.0
+
 SETTLED_SHARE: Final = 0.5
 """Of the trailing time that must have been measured before anything is judged."""
 
@@ -60,6 +63,8 @@ class Onsets:
         """Per step, over the trailing time before the last step."""
         self.above: Bools = np.zeros(series, np.bool_)
         """The last step's count was beyond the threshold, whether it began a burst or not."""
+        self.swelling: Bools = np.zeros(series, np.bool_)
+        """Its count was beyond chance at least: too little for a burst, enough to keep time by."""
 
     def step(self, count: Floats, known: Bools) -> Bools:
         """One step of every series; true where a burst began in it."""
@@ -69,6 +74,8 @@ class Onsets:
         threshold = np.maximum(rule.factor * self.mean, self.mean + rule.sigmas * np.sqrt(self.mean))
         settled = measured >= SETTLED_SHARE * len(self._known)
         self.above = known & settled & (count > threshold) & (count >= rule.min_events)
+        chance = np.maximum(SWELL_FACTOR * self.mean, self.mean + SWELL_SIGMAS * np.sqrt(self.mean))
+        self.swelling = known & settled & (count > chance) & (count >= rule.min_events)
         self._since = self._since + 1
         begun = self.above & (self._since >= self._refractory_steps)
         if rule.rearms:

@@ -29,7 +29,7 @@ AHEAD: Final = HAZARD_BINS + 1
 
 FOLDS, BACK, RATES = len(CALENDAR), Renewal.BACK, 4
 EXPERTS: Final = 1 + FOLDS + BACK + 2 + 1 + 2 * RATES
-PRIOR: Final = np.array([0.0, *[0.1] * FOLDS, *[0.4] * BACK, 0.1, 0.1, 0.7, *[0.0] * (2 * RATES)])
+PRIOR: Final = np.array([0.0, *[0.1] * FOLDS, *[0.4] * BACK, 0.1, 0.0, 0.7, *[0.0] * (2 * RATES)])
 PRECISION: Final = np.array([1.0, *[10.0] * FOLDS, *[5.0] * BACK, 5.0, 5.0, 5.0, *[2.0] * (2 * RATES)])
 STACK_MEMORY_S: Final = 1_000_000.0
 BASE_MEMORY_S: Final = 86_400.0
@@ -83,7 +83,7 @@ class ScheduleLearner:
         self._magnitudes.step(self.began, self._onsets.above, surplus_bytes)
         for each in np.flatnonzero(self.began):
             self._rhythm.onset(int(each), self._now_s - self._step_s / 2)
-        self._part.add(packets, known, self.began, self._onsets.above)
+        self._part.add(packets, known, self.began, self._onsets.swelling)
         if self._now_s >= self._second + 1 - 1e-6:
             self._whole_second()
         if self.began.any():
@@ -108,7 +108,7 @@ class ScheduleLearner:
         self._folds.learn(self._second, came, known)
         self._renewal.learn(self._second, came, known)
         self._pairs[0].learn(came, known, came)
-        self._pairs[1].learn(came, known, part.above * known)
+        self._pairs[1].learn(came, known, part.swelling * known)
         fade = 1.0 - known / BASE_MEMORY_S
         self._came, self._time = self._came * fade + came, self._time * fade + known
         rate = np.where(part.steps > 0, part.packets / np.maximum(part.steps * self._step_s, 1e-9), 0.0)
@@ -168,16 +168,16 @@ class _Part:
 
     def __init__(self, series: int) -> None:
         self.packets, self.steps = np.zeros(series), np.zeros(series)
-        self.began, self.above = np.zeros(series), np.zeros(series)
+        self.began, self.swelling = np.zeros(series), np.zeros(series)
 
-    def add(self, packets: Floats, known: Bools, began: Bools, above: Bools) -> None:
+    def add(self, packets: Floats, known: Bools, began: Bools, swelling: Bools) -> None:
         self.packets += np.where(known, packets, 0.0)
         self.steps += known
         self.began = np.maximum(self.began, began)
-        self.above = np.maximum(self.above, above)
+        self.swelling = np.maximum(self.swelling, swelling)
 
     def clear(self) -> None:
-        for column in (self.packets, self.steps, self.began, self.above):
+        for column in (self.packets, self.steps, self.began, self.swelling):
             column[:] = 0.0
 
 

@@ -125,7 +125,7 @@ def test_tenths_of_a_second_foresee_the_same_period():
         soon.append(1.0 - np.prod(1.0 - learner.hazard()[0, :2]))
     late = np.array(soon[1500:]).reshape(-1, 100)
     assert late[:, 90].min() > 0.5  # a second before
-    assert late[4:, 30:70].max() < 0.2  # far from it
+    assert late[4:, 30:70].max() < 0.3  # far from it, and from what anybody acts on
     assert learner.period_s[0] == pytest.approx(10.0, abs=0.05)
 
 
