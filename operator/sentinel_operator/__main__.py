@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 
+import click
 import kopf
 import structlog
 from kubernetes.aio.client import ApiClient
@@ -16,14 +17,27 @@ from sentinel_operator.settings import Settings, settings
 from sentinel_operator.worker import Worker
 
 
+@click.command()
 def main() -> None:
+    """Turn BufferClusters into running buffer nodes. The chart starts it; elsewhere KUBECONFIG names the cluster.
+
+    \b
+    Read from the environment, once, at start:
+      SENTINEL_AGENT_IMAGE    image of the agents, for BufferClusters that name none (needed)
+      SENTINEL_NAMESPACE      where the Lease is kept                  (sentinel-system)
+      SENTINEL_POD_NAME       who this replica is in the Lease         (the host's name)
+      SENTINEL_BPFFS          where nodes have their bpffs mounted     (/sys/fs/bpf)
+      SENTINEL_METRICS_PORT   for Prometheus                           (8080)
+      SENTINEL_HEALTH_PORT    for the liveness probe                   (8081)
+      SENTINEL_LOG_FORMAT     json or text                             (json)
+    """
     try:
         chosen = settings()
         _logs(chosen)
         serve_metrics(chosen.metrics_port)
         code = asyncio.run(operate(chosen))
     except SentinelError as error:
-        print(f"sentinel-operator: {error}", file=sys.stderr)  # noqa: T201
+        click.echo(f"sentinel-operator: {error}", err=True)
         code = 2
     except KeyboardInterrupt:
         code = 0
