@@ -1,0 +1,91 @@
+"""Reports read at the capacity horizon, and how much nodes err together, learned from their past forecasts."""
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sentinel_api.v1alpha1.buffernode import NodeForecast
+from sentinel_operator.predict import Memory, at_horizon, predict, remembered
+from support.worlds import NOW, buffer_node, cluster, node, report, world
+
+POINTS = ((30, 100, 200), (60, 200, 400))
+
+
+def told(demand=0, points=POINTS):
+    return NodeForecast.parse(report(demand=demand, points=points)["forecast"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "p50", "p95"),
+    [
+        pytest.param(30, 100, 200, id="at a horizon of the report"),
+        pytest.param(45, 150, 300, id="between two, in proportion"),
+        pytest.param(15, 50, 100, id="between now and the first"),
+        pytest.param(600, 200, 400, id="beyond the last, as at the last"),
+        pytest.param(0, 0, 0, id="now"),
+    ],
+)
+def test_a_forecast_is_read_at_the_horizon(seconds, p50, p95):
+    known = at_horizon(told(), seconds)
+    assert (known.p50, known.p95) == (p50, p95)
+
+
+def test_without_points_the_present_is_all_that_is_known():
+    assert at_horizon(told(demand=7, points=()), 120).p95 == 7
+
+
+def seen(*reports, **spec):
+    mine = cluster(**spec)
+    names = [f"n{i}" for i in range(len(reports))]
+    nodes = [buffer_node(name, mine, said) for name, said in zip(names, reports, strict=True) if said]
+    return world(of=mine, nodes=[node(name) for name in names], buffer_nodes=nodes)
+
+
+def test_stale_and_missing_nodes_are_told_from_fresh_ones():
+    demand, _ = predict(seen(report(points=POINTS), report(seconds_ago=91, points=POINTS), None), Memory())
+    assert (demand.nodes, demand.reporting, demand.foreseeing) == (3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "believed"),
+    [
+        pytest.param({"falseAlarms": 3, "trusted": False}, 400, id="too few alarms to judge"),
+        pytest.param({"falseAlarms": 30, "trusted": False}, 7, id="refuted by its own score: present demand"),
+        pytest.param({"hits": 30, "trusted": True}, 400, id="proved right"),
+    ],
+)
+def test_distrust_must_be_earned(scores, believed):
+    demand, _ = predict(seen(report(demand=7, points=POINTS, scores=scores)), Memory())
+    assert demand.p95 == believed
+
+
+def rounds(deviations, count=300):
+    """The correlation after so many rounds in which nodes deviate from a forecast of 1000 as given."""
+    memory = Memory()
+    for number in range(count):
+        reports = [report(demand=1000 + off, points=[(30, 1000, 1100)]) for off in deviations()]
+        here = replace(seen(*reports), now=NOW + timedelta(seconds=30 * number))
+        fresh = [b.model_copy(update={"status": _at(b.status, here.now)}) for b in here.buffer_nodes]
+        _, memory = predict(replace(here, buffer_nodes=tuple(fresh)), memory)
+    return memory
+
+
+def _at(status, now):
+    return status.model_copy(update={"forecast": status.forecast.model_copy(update={"observed_at": now})})
+
+
+def test_nodes_that_deviate_together_and_apart_are_told_apart():
+    chance = random.Random(7)
+    together = rounds(lambda: [chance.choice([-300, 300])] * 4)
+    apart = rounds(lambda: [chance.choice([-300, 300]) for _ in range(4)])
+    assert together.correlation == pytest.approx(1.0)
+    assert apart.correlation < 0.5
+    assert len(apart.waiting) == 1, "what has been compared is forgotten"
+
+
+def test_nothing_is_hoped_for_until_it_is_learned_and_a_new_leader_goes_on():
+    assert Memory().correlation == 1.0
+    known = world(of=cluster(status={"scaling": {"correlationPercent": 40}}))
+    assert remembered(known).correlation == pytest.approx(0.4)
