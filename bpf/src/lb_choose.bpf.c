@@ -24,7 +24,7 @@ const volatile __u64 sn_opens_per_s =
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1048576);
+	__uint(max_entries, 262144);
 	__type(key, struct sn_flow_key);
 	__type(value, struct sn_conn);
 } sn_lb_conns SEC(".maps");
@@ -297,12 +297,10 @@ static __always_inline int follow(struct sn_conn *conn, struct sn_packet *packet
 	route->backend = conn->backend;
 	if (state && state->generation == conn->generation)
 		return 0;
-	packet->reason = SN_LB_MOVED;
 	route->backend = place(packet, vip, route->hash);
-	if (route->backend < SN_LB_BACKENDS)
-		packet->reason = SN_LB_MOVED;
-	else
+	if (route->backend == SN_LB_BACKENDS)
 		route->backend = first_living(packet, vip, route->hash);
+	packet->reason = SN_LB_MOVED;
 	state = living(route->backend, packet->now_ns);
 	if (!state)
 		return 0;

@@ -76,7 +76,7 @@ static __always_inline __u32 overhead_of(const struct sn_backend *backend)
 static __always_inline int spend_hop(struct xdp_md *ctx, const struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
-	struct iphdr *ip4 = sn_at(&span, packet->l3_offset, sizeof(*ip4));
+	struct iphdr *ip4 = sn_lb_at(&span, packet->l3_offset, sizeof(*ip4));
 	struct ipv6hdr *ip6;
 	__u16 *words = (__u16 *)ip4;
 	__u16 before;
@@ -91,7 +91,7 @@ static __always_inline int spend_hop(struct xdp_md *ctx, const struct sn_packet 
 		ip4->check = sn_sum_after(ip4->check, before, words[4]);
 		return 0;
 	}
-	ip6 = sn_at(&span, packet->l3_offset, sizeof(*ip6));
+	ip6 = sn_lb_at(&span, packet->l3_offset, sizeof(*ip6));
 	if (!ip6 || ip6->hop_limit <= 1)
 		return -1;
 	ip6->hop_limit--;
@@ -209,21 +209,21 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct sn_packet *pack
 		return -1;
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
-	ip = sn_at(&span, offset, ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	ip = sn_lb_at(&span, offset, ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	if (!ip)
 		return -1;
 	if (ip4) {
 		write_ip4(ip, outer, backend, source);
 		offset += sizeof(struct iphdr);
 	} else {
-		ip = sn_at(&span, offset, sizeof(struct ipv6hdr));
+		ip = sn_lb_at(&span, offset, sizeof(struct ipv6hdr));
 		if (!ip)
 			return -1;
 		write_ip6(ip, outer, backend, source);
 		offset += sizeof(struct ipv6hdr);
 	}
 	if (outer->udp) {
-		struct udphdr *udp = sn_at(&span, offset, sizeof(*udp));
+		struct udphdr *udp = sn_lb_at(&span, offset, sizeof(*udp));
 
 		if (!udp)
 			return -1;
@@ -268,7 +268,7 @@ int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route 
 		return refused(packet, SN_LB_NOT_MOVED, SN_DROP);
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
-	ethernet = sn_at(&span, 0, sizeof(*ethernet));
+	ethernet = sn_lb_at(&span, 0, sizeof(*ethernet));
 	if (!ethernet)
 		return refused(packet, SN_LB_NOT_MOVED, SN_DROP);
 	address_frame(ethernet, backend);

@@ -220,6 +220,14 @@ def test_when_nobody_lives_packets_are_dropped_and_counted(twin):
     assert twin.kernel.cell("by_vip", 0) == {"packets": 0, "bytes": 0, "new_flows": 0, "refused": 1}
 
 
+def test_a_flow_that_must_move_goes_even_to_a_node_that_drains(three):
+    assert three.send(segment()).backend == 0
+    three.reference.backends[0].present = False
+    three.reference.backends[1].draining = True
+    verdict = three.send(segment(ACK))
+    assert (verdict.backend, verdict.reason) == (1, "MOVED")
+
+
 def test_a_number_that_is_used_again_inherits_no_flows(three):
     three.send(segment())
     three.reference.backends[0].generation = 2

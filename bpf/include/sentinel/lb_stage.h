@@ -8,6 +8,8 @@
 #include "lb.h"
 #include "stage.h"
 
+_Static_assert(SN_MAX_OFFSET == 1023, "sn_lb_at masks by it");
+
 /* Where a packet goes; backend is SN_LB_BACKENDS while that is open. */
 struct sn_lb_route {
 	__u64 hash; /* of the flow */
@@ -15,6 +17,21 @@ struct sn_lb_route {
 	__u16 opens; /* 1: counted as a new flow */
 	__u16 about; /* 1: the key is that of a flow which this packet is about, not part of */
 };
+
+/* sn_at for kernels before 6.3, which forget the bound of an offset that the compiler keeps in two places. */
+static __always_inline void *sn_lb_at(const struct sn_span *span, __u32 offset, __u32 size)
+{
+	__u64 bounded = offset;
+	void *at;
+
+	if (offset > SN_MAX_OFFSET)
+		return NULL;
+	asm volatile("%0 &= 1023" : "+r"(bounded));
+	at = span->data + bounded;
+	if (at + size > span->end)
+		return NULL;
+	return at;
+}
 
 /* lb_choose.bpf.c: fills the route and packet->reason; 0 when nobody is left to send it to. */
 int sn_lb_choose(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route);
