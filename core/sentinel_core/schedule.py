@@ -47,7 +47,6 @@ class ScheduleLearner:
     def __init__(self, series: int, step_s: float = 0.1, rule: Rule = LIVE) -> None:
         self._onsets = Onsets(series, step_s, rule)
         self._step_s = step_s
-        self._refractory_bins = min(round(rule.refractory_s), AHEAD)
         self._now_s = 0.0
         self._second = 0
         self._magnitudes = Magnitudes(series, step_s)
@@ -87,7 +86,8 @@ class ScheduleLearner:
         if self._now_s >= self._second + 1 - 1e-6:
             self._whole_second()
         if self.began.any():
-            self._hazard[self.began, : self._refractory_bins] = 0.0
+            # What was said holds given no onset before; until the second is over nothing is known of the next one.
+            self._hazard[self.began] = 0.0
         return self.began
 
     def hazard(self) -> Floats:
