@@ -1,10 +1,11 @@
 """Operators as processes of their own, under the chart's rights, against a real API server whose nodes nobody runs."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
@@ -72,18 +73,19 @@ class Bench:
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
 
-def rights() -> str:
-    """What the chart allows the operator, and nothing else."""
+def rights(**values) -> str:
+    """What the chart allows the operator with these values, and nothing else."""
     chart = str(ROOT / "deploy/helm/sentinel")
     argv = [str(binary("helm")), "template", "--kube-version=1.34.4", "sentinel", chart, "-n", SYSTEM]
     argv += ["-s", "templates/rbac.yaml"]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    argv += ["-f", "-"]
+    return subprocess.run(argv, input=json.dumps(values), capture_output=True, text=True, check=True).stdout
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Bench]:
+def running(folder: Path, parts: Sequence[planes.Part] = (*planes.BARE, "controller-manager")) -> Iterator[Bench]:
     """The control plane with the CRDs, the operator's rights, and three nodes that carry the role."""
-    with planes.running(folder, parts=(*planes.BARE, "controller-manager")) as plane:
+    with planes.running(folder, parts=parts) as plane:
         for crd in sorted((ROOT / "crds").glob("*.yaml")):
             plane.kubectl("apply", "-f", str(crd))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")

@@ -1,0 +1,185 @@
+"""The autoscaler in a real operator against a real API server, under the chart's rights; the agents are told here."""
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from sentinel_api.names import ROLE_LABEL
+from support.cluster import control_plane as planes
+from support.cluster.processes import wait_until
+from support.operators import FRONT, GROUP, SYSTEM, Bench, rights, running, until
+
+MB = 1_000_000
+CAPACITY = 100 * MB
+NODES = ("n1", "n2", "n3")
+SPARES = ("s1", "s2", "s3")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[Bench]:  # its skip is ours too
+    # Without controllers: they would find that nobody runs the spares, and call them not ready.
+    with running(tmp_path_factory.mktemp("scaling"), planes.BARE) as here:
+        for name in SPARES:
+            assert here.plane.request("POST", "/api/v1/nodes", {"metadata": {"name": name}})[0] == 201
+        for name in (*NODES, *SPARES):
+            ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]}}
+            path = f"/api/v1/nodes/{name}/status"
+            assert here.plane.request("PATCH", path, ready, content_type="application/merge-patch+json")[0] == 200
+        yield here
+
+
+@pytest.fixture
+def fleet(bench: Bench) -> Iterator[Bench]:
+    """Afterwards there is no cluster, no operator, and every spare is spare again."""
+    yield bench
+    for process in bench.operators:
+        process.send_signal(signal.SIGTERM)  # first, or it would put its finalizer back
+        process.wait(20)
+    bench.plane.kubectl("apply", "-f", "-", stdin=rights())
+    freed = '{"metadata":{"finalizers":null}}'
+    bench.plane.kubectl("patch", "bufferclusters", "front", "--type=merge", "-p", freed, check=False)
+    bench.plane.kubectl("delete", "bufferclusters,buffernodes,daemonsets", "--all", "--timeout=60s", check=False)
+    bench.plane.kubectl("delete", "lease", "-n", SYSTEM, "--all", check=False)
+    bench.plane.kubectl("label", "node", *SPARES, f"{ROLE_LABEL}-", "sentinel.io/cluster-", check=False)
+
+
+def front(bench: Bench, mode: str, **scaling) -> None:
+    rules = {"mode": mode, "intervalSeconds": 1, "nodeCapacityBytesPerSecond": CAPACITY, "headroomPercent": 0}
+    body = {
+        "apiVersion": "sentinel.io/v1alpha1",
+        "kind": "BufferCluster",
+        "metadata": {"name": "front"},
+        "spec": {"scaling": {**rules, **scaling}},
+    }
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    until(bench, "the nodes have orders", lambda: ordered(bench) >= set(NODES))
+
+
+def ordered(bench: Bench) -> set[str]:
+    found = bench.get(f"{GROUP}/buffernodes") or {"items": []}  # a new CRD is served a moment after it is established
+    return {node["metadata"]["name"] for node in found["items"]}
+
+
+def agents_expect(bench: Bench, each: int, *nodes: str, **said) -> None:
+    """Every node's agent carries half of what it expects in two minutes."""
+    for name in nodes:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        points = [{"horizonSeconds": 120, "p50": each, "p95": each}]
+        forecast = {"seq": 1, "observedAt": now, "demandBytesPerSecond": each // 2, "points": points}
+        bench.agent_says(name, forecast=forecast, **said)
+
+
+def taken(bench: Bench) -> list[str]:
+    found = bench.get("/api/v1/nodes")["items"]
+    return sorted(n["metadata"]["name"] for n in found if n["metadata"].get("labels", {}).get(ROLE_LABEL) == "buffer")
+
+
+def scaling(bench: Bench):
+    return (bench.get(FRONT) or {}).get("status", {}).get("scaling", {})
+
+
+def decided_again(bench: Bench) -> None:
+    """Two whole decisions after now have been written down."""
+    for _ in range(2):
+        before = scaling(bench).get("observedAt")
+        until(bench, "the next decision", lambda before=before: scaling(bench).get("observedAt") != before)
+
+
+def test_auto_takes_a_spare_when_the_forecast_rises_and_gives_it_back_drained(fleet):
+    fleet.operator("op")
+    front(fleet, "Auto", scaleDown={"stabilisationSeconds": 0})
+    agents_expect(fleet, 90 * MB, *NODES)
+    until(fleet, "three suffice", lambda: fleet.condition("ForecastReady") == ("True", "Forecasting"))
+    assert taken(fleet) == list(NODES)
+
+    agents_expect(fleet, 125 * MB, *NODES)
+    until(fleet, "a spare is taken", lambda: taken(fleet) == [*NODES, "s1"])
+    until(fleet, "spec.nodes says so", lambda: fleet.get(FRONT)["spec"]["nodes"] == 4)
+    newest = scaling(fleet)["decisions"][0]
+    assert (newest["fromNodes"], newest["toNodes"], newest["reason"], newest["applied"]) == (3, 4, "Forecast", True)
+    assert newest["inputs"]["demandP95BytesPerSecond"] == 375 * MB
+    until(fleet, "it has orders", lambda: "s1" in ordered(fleet))
+    decided_again(fleet)
+    assert taken(fleet) == [*NODES, "s1"], "a node that is only starting calls for no other one"
+
+    agents_expect(fleet, 125 * MB, "s1")
+    until(fleet, "five are called for", lambda: taken(fleet) == [*NODES, "s1", "s2"])
+    until(fleet, "the second has orders", lambda: "s2" in ordered(fleet))
+    agents_expect(fleet, 10 * MB, *NODES, "s1", "s2")
+    for name in ("s1", "s2"):
+        orders = f"{GROUP}/buffernodes/{name}"
+        until(fleet, f"{name} drains", lambda orders=orders: fleet.get(orders)["spec"]["desiredState"] == "Draining")
+        assert name in taken(fleet), "it keeps its role while flows are on it"
+        agents_expect(fleet, 0, name, state="Draining")
+        until(fleet, f"{name} is let go", lambda name=name: name not in taken(fleet))
+    assert scaling(fleet)["decisions"][0]["reason"] == "LessDemand"
+    assert taken(fleet) == list(NODES)
+
+
+def test_recommend_only_recommends(fleet):
+    fleet.operator("op")
+    front(fleet, "Recommend")
+    agents_expect(fleet, 125 * MB, *NODES)
+    until(fleet, "it recommends four", lambda: scaling(fleet).get("requiredNodes") == 4)
+    decided_again(fleet)
+    assert fleet.condition("ScalingActive") == ("False", "RecommendOnly")
+    assert [d["applied"] for d in scaling(fleet)["decisions"]] == [False]
+    assert "targetNodes" not in scaling(fleet)
+    assert taken(fleet) == list(NODES)
+
+
+def test_a_leader_killed_between_commit_and_act_scales_once(fleet):
+    leader = fleet.operator("op")
+    front(fleet, "Auto")
+    agents_expect(fleet, 90 * MB, *NODES)
+    until(fleet, "three suffice", lambda: scaling(fleet).get("targetNodes") == 3)
+    # Without the right to change nodes it gets as far as the commit, and no farther, whenever the kill comes.
+    nodes = '[{"op":"replace","path":"/rules/3/verbs","value":["get","list"]}]'
+    role = json.loads(fleet.plane.kubectl("get", "clusterrole", "sentinel-operator", "-o", "json").stdout)
+    assert role["rules"][3]["resources"] == ["nodes"]
+    fleet.plane.kubectl("patch", "clusterrole", "sentinel-operator", "--type=json", "-p", nodes)
+    agents_expect(fleet, 125 * MB, *NODES)
+    until(fleet, "four are written down", lambda: scaling(fleet).get("targetNodes") == 4)
+    leader.kill()
+    leader.wait()
+    assert taken(fleet) == list(NODES)
+
+    fleet.plane.kubectl("apply", "-f", "-", stdin=rights())
+    fleet.operator("successor")
+    until(fleet, "the successor acts", lambda: taken(fleet) == [*NODES, "s1"])
+    decided_again(fleet)
+    assert taken(fleet) == [*NODES, "s1"]
+    assert [(d["fromNodes"], d["toNodes"]) for d in scaling(fleet)["decisions"]] == [(3, 4)]
+
+
+def test_the_scale_of_another_object_is_written_only_where_the_chart_allows_it(fleet):
+    fleet.operator("op")
+    pool = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "pool"},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "pool"}},
+            "template": {
+                "metadata": {"labels": {"app": "pool"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    }
+    fleet.plane.kubectl("apply", "-f", "-", stdin=json.dumps(pool))
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pool"}
+    front(fleet, "Auto", driver={"type": "ScaleSubresource", "target": target})
+    agents_expect(fleet, 125 * MB, *NODES)
+    until(fleet, "it may not", lambda: fleet.condition("ScalingLimited") == ("True", "DriverUnavailable"))
+
+    fleet.plane.kubectl(
+        "apply", "-f", "-", stdin=rights(scaleTargets=[{"apiGroup": "apps", "resource": "deployments"}])
+    )
+    deployment = "/apis/apps/v1/namespaces/default/deployments/pool"
+    wait_until("the pool has grown", lambda: fleet.get(deployment)["spec"]["replicas"] == 4, timeout_s=60)
+    assert taken(fleet) == list(NODES)
+    fleet.plane.kubectl("delete", "deployment", "pool")
