@@ -276,28 +276,39 @@ static __always_inline int class_by_cache(struct sn_flow *flow, struct sn_packet
 	return flow->class_id;
 }
 
-/* A flow's first packet: remembered, and classified by the rules. A stage for the room that it takes on the stack. */
+/* Where a flow's first entry is put together: with it on the stack, kernels before 6.3 find the chain of calls too deep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_flow);
+} sn_fresh SEC(".maps");
+
+/* A flow's first packet: remembered, and classified by the rules. */
 int sn_begin(struct sn_packet *packet)
 {
-	struct sn_flow flow = {};
 	struct sn_flow_key key;
-	__u64 now;
+	struct sn_flow *flow;
+	__u32 only = 0;
 
 	if (!packet)
 		return SN_UNMATCHED;
-	key = packet->key; /* before 6.3 a key must lie on the stack */
-	now = packet->now_ns;
-	flow.class_id = sn_class_of(packet);
-	flow.rules_generation = packet->generation;
-	flow.dscp = packet->dscp;
-	flow.ip_version = packet->ip_version;
-	flow.first_ns = now;
-	flow.pane_ns = now;
-	flow.previous_ns = now;
+	flow = bpf_map_lookup_elem(&sn_fresh, &only);
+	if (!flow)
+		return SN_UNMATCHED;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->class_id = sn_class_of(packet);
+	flow->rules_generation = packet->generation;
+	flow->dscp = packet->dscp;
+	flow->ip_version = packet->ip_version;
+	flow->first_ns = packet->now_ns;
+	flow->pane_ns = packet->now_ns;
+	flow->previous_ns = packet->now_ns;
 	packet->flags |= SN_NEW_FLOW;
-	update(&flow, packet);
-	bpf_map_update_elem(&sn_flows, &key, &flow, BPF_NOEXIST);
-	return flow.class_id;
+	update(flow, packet);
+	key = packet->key; /* before 6.3 a key must lie on the stack */
+	bpf_map_update_elem(&sn_flows, &key, flow, BPF_NOEXIST);
+	return flow->class_id;
 }
 
 /* The class of a packet that comes in; the packet is on the caller's stack, where before 6.3 a key must lie. */

@@ -23,6 +23,8 @@ ONE: Final = 65536
 POLICE, MARK, QUEUE = 1, 2, 4
 MAY_TUNNEL, MAY_PROBE = 1, 2
 
+SCRATCH = "sn_fresh"  # per CPU, written whole before it is read, and no entry of an array can be deleted
+
 
 class DataPlane:
     """`switches` are load-time constants; `sizes` replace the number of entries of maps."""
@@ -42,7 +44,7 @@ class DataPlane:
                 continue
             if each.shape.kind == maps.ARRAY:
                 each.view(writable=True)[...] = np.zeros((), each.value)
-            else:
+            elif name != SCRATCH:
                 for key in list(each.keys()):
                     each.delete(key)
 
