@@ -98,7 +98,7 @@ def _join_cluster(chosen: Settings, node: Node) -> Teller:
 
     def obey(command: Command) -> None:
         teller.report_seconds = command.spec.report_seconds
-        node.obey(Intent(command.config, command.spec.desired_state == "Detached", command.generation))
+        node.obey(Intent(command.config, command.spec.desired_state, command.generation))
         teller.hurry()
 
     Follower(api, chosen.node, obey).start()

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
@@ -51,7 +51,7 @@ class Intent:
     """What this node shall do now, by whoever may say so: the operator, a file, a signal."""
 
     config: NodeConfig
-    detached: bool = False
+    desired: Literal["Active", "Draining", "Detached"] = "Active"
     generation: int = 0
 
 
@@ -103,7 +103,7 @@ class Node:
         intent, tick, loop = self._intent, self.last, self._loop
         if intent is None and not self._refused:
             return None
-        if intent is not None and intent.detached:
+        if intent is not None and intent.desired == "Detached":
             return BufferNodeStatus(
                 observed_generation=intent.generation, config_digest=intent.config.digest, state="Detached",
                 versions=self.versions,
@@ -111,7 +111,7 @@ class Node:
         if tick is None or loop is None or intent is None:
             told = BufferNodeStatus(versions=self.versions)
             return told.model_copy(update={"conditions": self._refusal()}) if self._refused else None
-        told = status(tick, loop.plane.verdict, self.versions)
+        told = status(tick, loop.plane.verdict, self.versions, intent.desired)
         conditions = (*told.conditions, *self._refusal())
         return told.model_copy(update={"observed_generation": intent.generation, "conditions": conditions})
 
@@ -123,7 +123,7 @@ class Node:
     def not_ready(self) -> str:
         if self._intent is None:
             return self._refused or "no orders yet"
-        return "" if self._intent.detached or self.last is not None else "no tick yet"
+        return "" if self._intent.desired == "Detached" or self.last is not None else "no tick yet"
 
     def _try(self, intent: Intent) -> None:
         """Orders that cannot be obeyed change nothing and are told; a file that cannot be obeyed ends the process."""
@@ -147,7 +147,7 @@ class Node:
         )  # fmt: skip
 
     def _carry_out(self, intent: Intent) -> None:
-        if intent.detached:
+        if intent.desired == "Detached":
             self._intent = intent
             if self._loop is not None:
                 self._stop(hand_back=True)

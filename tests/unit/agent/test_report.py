@@ -25,6 +25,10 @@ def test_the_tier_is_told_with_its_reason(tier, letter):
     assert told.conditions[0].message == "because"
 
 
+def test_a_node_that_drains_says_so():
+    assert status(tick(), LONG, Versions(), "Draining").state == "Draining"
+
+
 def test_demand_now_and_at_four_horizons():
     told = status(tick(demand=1000), LONG, Versions()).forecast
     assert [point.horizon_seconds for point in told.points] == [30, 60, 120, 300]
