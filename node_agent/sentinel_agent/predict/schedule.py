@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PERIOD_S: Final = PERIOD_NS / 1e9
 CATCH_UP_STEPS: Final = 50
 """Ticks that came late are filled in at the rate of the whole stretch; a longer stretch is a gap, and unknown."""
+STEPS_A_TICK: Final = 100
+"""A gap is caught up over several ticks: one tick must not take so long that the leases run out."""
 LONGEST_GAP_STEPS: Final = 6_000
 """After ten minutes without a sample nothing of the last one matters, and time starts anew."""
 MEAN_S: Final = 60.0
@@ -60,7 +62,8 @@ class Schedule:
         )
 
     def _due(self, sample: Sample) -> int:
-        """Steps of the grid since the last sample: phases must not drift with the ticks' own lateness."""
+        """Steps of the grid to take now: phases must not drift with the ticks' own lateness. While a long stretch is being
+        caught up more than `CATCH_UP_STEPS` are due, so what is seen meanwhile does not count."""
         if self._first_ns is None:
             self._first_ns = sample.t_ns - PERIOD_NS
         grid = round((sample.t_ns - self._first_ns) / PERIOD_NS)
@@ -69,8 +72,9 @@ class Schedule:
             self._first_ns, self._steps = sample.t_ns - PERIOD_NS, 0
             self._learner = ScheduleLearner(CLASSES, PERIOD_S, self._rule)
             return self._due(sample)
-        self._steps = max(grid, self._steps)
-        return max(due, 0)
+        due = min(max(due, 0), STEPS_A_TICK)
+        self._steps += due
+        return due
 
     def _surplus(self, sample: Sample) -> Floats:
         """Bytes beyond what could leave: what the queue grew by and what it refused; where no queue is measured,

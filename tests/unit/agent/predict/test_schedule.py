@@ -95,6 +95,20 @@ def test_a_stretch_without_samples_is_a_gap_and_a_long_one_starts_anew():
     assert said.burst_within(10)[1] < 0.1
 
 
+def test_a_gap_is_caught_up_in_bounded_ticks_and_costs_no_phase():
+    forecaster = Schedule()
+    run(forecaster, range(1490))
+    learner, taken = forecaster._learner, []
+    step = learner.step
+    learner.step = lambda *seen: taken.append(1) or step(*seen)
+    forecaster.predict(sample(2080, 100, periods=590))
+    assert len(taken) == 100
+    run(forecaster, range(2081, 2091))
+    assert len(taken) == 601
+    later = run(forecaster, range(2091, 2490))  # a minute of seen traffic comes before the next forecast
+    assert later.burst_within(2)[1] > 0.5
+
+
 def test_demand_is_that_of_smoothing():
     forecaster = Schedule()
     said = None
