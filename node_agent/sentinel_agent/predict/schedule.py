@@ -62,8 +62,10 @@ class Schedule:
         )
 
     def _due(self, sample: Sample) -> int:
-        """Steps of the grid to take now: phases must not drift with the ticks' own lateness. While a long stretch is being
-        caught up more than `CATCH_UP_STEPS` are due, so what is seen meanwhile does not count."""
+        """Steps of the grid to take now: phases must not drift with the ticks' own lateness.
+
+        While a long stretch is being caught up, more than `CATCH_UP_STEPS` are due, so what is seen does not count.
+        """
         if self._first_ns is None:
             self._first_ns = sample.t_ns - PERIOD_NS
         grid = round((sample.t_ns - self._first_ns) / PERIOD_NS)
