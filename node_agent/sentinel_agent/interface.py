@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
+from sentinel_bpf.attach import interface_index
 from sentinel_bpf.buffer.port import Direction, Interface
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def chosen(config: NodeConfig) -> Interface:
     if len(wanted) > 1:
         raise Invalid(f"{len(wanted)} interfaces are listed, and this version buffers one: leave one")
     name = wanted[0].name if wanted and wanted[0].name else default_device()
+    interface_index(name)  # raises for one that is not there, before anything is loaded or pinned for it
     return Interface(
         name=name,
         direction=Direction(wanted[0].direction) if wanted else Direction.INGRESS,
