@@ -1,6 +1,7 @@
 """The first rule that is true of a packet names its class, and a set of rules is replaced whole."""
 
 import threading
+import time
 
 import pytest
 
@@ -120,8 +121,8 @@ def test_rules_are_swapped_under_load_without_a_packet_lost_or_in_a_class_of_nei
         """At least 120 000 packets, and until enough swaps have happened: either thread may be starved for a while."""
         nonlocal batches
         try:
-            while batches < 12 or swaps <= 10:
-                assert plane.run(FRAME, repeat=10_000) == (XDP_PASS, FRAME)
+            while batches < 120 or swaps <= 10:
+                assert plane.run(FRAME, repeat=1_000) == (XDP_PASS, FRAME)
                 batches += 1
         finally:
             done.set()
@@ -131,8 +132,9 @@ def test_rules_are_swapped_under_load_without_a_packet_lost_or_in_a_class_of_nei
     while not done.is_set():
         swaps += 1
         plane.rules.replace(sets[swaps % 2])
+        time.sleep(0.001)  # a writer that never rests can starve the sender for minutes on a machine with stolen time
     sender.join()
     counted = {c: plane.cell(c)["packets"] for c in range(16) if plane.cell(c)["packets"]}
-    assert sum(counted.values()) == 10_000 * batches
-    assert batches >= 12, "a packet came back wrong"
+    assert sum(counted.values()) == 1_000 * batches
+    assert batches >= 120, "a packet came back wrong"
     assert set(counted) == {3, 5}
