@@ -29,12 +29,9 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
-        """None once it ended; a zombie has ended."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+        """None once it ended."""
+        fields = _stat(Path(f"/proc/{pid}"))
+        return None if _ended(fields) else cls(pid, int(fields[19]))
 
     @classmethod
     def read(cls, record: Path) -> "Identity | None":
@@ -83,13 +80,21 @@ class Identity:
 def _groups() -> Iterator[tuple[int, int]]:
     """Each living process with its group."""
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if fields[0] not in "ZX":
-                yield int(folder.name), int(fields[2])
+        if folder.name.isdigit() and not _ended(fields := _stat(folder)):
+            yield int(folder.name), int(fields[2])
+
+
+def _stat(folder: Path) -> list[str]:
+    """The fields of `stat` from the state on; empty for one that is gone."""
+    try:
+        return (folder / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _ended(fields: Sequence[str]) -> bool:
+    """A zombie has ended, but not while other threads of it live: they still hold its sockets open."""
+    return not fields or (fields[0] in "ZX" and int(fields[17]) <= 1)
 
 
 class Process:

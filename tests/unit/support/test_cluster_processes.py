@@ -92,3 +92,22 @@ def test_waiting_in_vain_says_for_what(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"Waited 0\.05 s in vain for Godot\."):
         wait_until("Godot", lambda: False, 0.05)
     assert time.monotonic() >= started + 0.05
+
+
+def test_a_process_lives_while_a_thread_of_it_does(tmp_path: Path) -> None:
+    """Its first thread is a zombie then, and its sockets are still open."""
+    script = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "print('leaving', flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    process = Process("headless", [sys.executable, "-c", script], tmp_path)
+    process.start()
+    identity = process.identity
+    assert identity is not None
+    state = Path(f"/proc/{identity.pid}/stat")
+    wait_until("the first thread's end", lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", 30)
+    assert identity.alive
+    process.kill()
+    assert not identity.alive
