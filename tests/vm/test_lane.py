@@ -40,7 +40,7 @@ Outcome = tuple[lane.Run, bytes]  # and what the guest said
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    """The kernels that this run asks for, side by side, from the moment the first is wanted; the newest runs longest."""
+    """The kernels that this run asks for, side by side from the first on; the newest takes longest."""
 
     def run(kernel: catalogue.Kernel) -> Outcome:
         heard: list[bytes] = []
