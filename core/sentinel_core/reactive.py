@@ -25,16 +25,17 @@ def need_bytes(
     drain_bps: NDArray[np.float64],
     backlog_bytes: NDArray[np.float64],
     period_ns: int = PERIOD_NS,
+    reach_periods: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Bytes per class: backlog + (arrivals - drain) x reach + slope x reach² / 2, the growth never below 0.
 
     Rates are bytes per second over this period and the one before; the slope counts only when it rises, since a
-    falling one may turn before the next look.
+    falling one may turn before the next look. The reach is `REACH_PERIODS` unless one is given for each class.
     """
     if period_ns <= 0:
         raise Invalid(f"a reactive rule cannot look every {period_ns} ns: give it a period above 0")
     period_s = period_ns / 1e9
-    reach_s = REACH_PERIODS * period_s
+    reach_s = (REACH_PERIODS if reach_periods is None else reach_periods) * period_s
     slope = np.maximum(arrivals_bps - earlier_arrivals_bps, 0.0) / period_s
     growth = (arrivals_bps - drain_bps) * reach_s + slope * reach_s**2 / 2
     return np.maximum(backlog_bytes, 0.0) + np.maximum(growth, 0.0)

@@ -16,7 +16,7 @@ from sentinel_agent.observe import Observer
 from sentinel_agent.predict.port import Forecaster, Foreseeing, PredictionFailed
 from sentinel_api.errors import Transient
 from sentinel_api.records import CLASSES
-from sentinel_core.allocate import Held, Outlook, Seen, start
+from sentinel_core.room import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
 from sentinel_core.score import LiveScore, Marks
 

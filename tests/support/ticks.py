@@ -8,8 +8,8 @@ from sentinel_agent.observe import Seen as Observed
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.buffernode import MAX_TALLY
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
-from sentinel_core.allocate import Seen, start
 from sentinel_core.forecast import nothing_expected
+from sentinel_core.room import Seen, start
 from sentinel_core.sample import PERIOD_NS, Snapshot, between, no_queues
 from sentinel_core.score import Marks
 

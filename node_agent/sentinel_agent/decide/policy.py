@@ -11,8 +11,9 @@ from sentinel_api.decision import Alternative, Decision, inputs_digest
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.profiles import PROFILES
 from sentinel_core import pid
-from sentinel_core.allocate import Allocation, Held, Limits, Outlook, Seen, Why, allocate
+from sentinel_core.allocate import allocate
 from sentinel_core.orders import Order
+from sentinel_core.room import Allocation, Held, Limits, Outlook, Seen, Why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from sentinel_agent.decide.policy import Moment, decide, standing
 from sentinel_agent.predict.schedule import Schedule
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
-from sentinel_core.allocate import Outlook, Seen, start
+from sentinel_core.room import Outlook, Seen, start
 from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample
 from sentinel_core.score import LiveScore
 

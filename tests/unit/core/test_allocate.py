@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel_api.errors import Invalid
-from sentinel_core.allocate import FORECAST_MAX_AGE_NS, Held, Limits, Outlook, Seen, Why, allocate, start
+from sentinel_core.allocate import FORECAST_MAX_AGE_NS, allocate
 from sentinel_core.forecast import checked
+from sentinel_core.room import Held, Limits, Outlook, Seen, Why, start
 from sentinel_core.sample import PERIOD_NS
 
 NOW = 10**12

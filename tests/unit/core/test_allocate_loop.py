@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sentinel_core.allocate import Limits, Outlook, Seen, allocate, start
+from sentinel_core.allocate import allocate
 from sentinel_core.forecast import checked
+from sentinel_core.room import Limits, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS
 
 KIB = 1024

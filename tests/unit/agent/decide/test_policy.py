@@ -9,8 +9,8 @@ from sentinel_agent.decide.policy import MIN_LIMIT_BYTES, UNMATCHED, Moment, dec
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_core import pid
-from sentinel_core.allocate import Outlook, Seen, start
 from sentinel_core.forecast import checked
+from sentinel_core.room import Outlook, Seen, start
 
 RATE = 10_000_000
 NOW = Moment(wall_millis=1_000, lease_millis=500)
