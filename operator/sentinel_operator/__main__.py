@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_operator import cluster, election, handlers
 from sentinel_operator.due import Due
+from sentinel_operator.mirror import Mirror
 from sentinel_operator.settings import Settings, settings
 from sentinel_operator.worker import Worker
 
@@ -54,14 +55,15 @@ def serve_metrics(port: int) -> None:
 
 
 async def operate(chosen: Settings) -> int:
-    async with cluster.connected() as api, ApiClient() as lease_client:
+    mirror = Mirror()
+    async with cluster.connected(mirror.keep) as api, ApiClient() as lease_client:
 
         async def work() -> None:
             due = Due()
-            worker = asyncio.create_task(Worker(api, chosen.release, due).run())
+            worker = asyncio.create_task(Worker(api, chosen.release, due, mirror).run())
             watching = asyncio.create_task(
                 kopf.operator(
-                    registry=handlers.registry(due),
+                    registry=handlers.registry(handlers.Told(mirror, due)),
                     standalone=True,
                     clusterwide=True,
                     liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",

@@ -1,7 +1,7 @@
 """The one door to the API server: reads, server-side apply, deletes; foreign exceptions end here."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +17,9 @@ from sentinel_operator.objects import FIELD_MANAGER, Key, Manifest, key
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 FAILED = (ApiException, DynamicApiError, *UNREACHABLE)
+REQUEST_S = 20  # longer than any answer that is still of use
+PAGE_OBJECTS = 500
+_BOUNDED: Mapping[str, Any] = {"serialize": False, "_request_timeout": REQUEST_S}
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
@@ -25,37 +28,57 @@ class Conflict(Transient):
 
 
 class Cluster:
-    """Typed thinly over the dynamic client: objects are plain mappings in and out."""
+    """Typed thinly over the dynamic client: objects are plain mappings in and out.
 
-    def __init__(self, dynamic: DynamicClient) -> None:
+    `told` hears the server's answer to each write, so that what is mirrored never lags behind what we did ourselves.
+    """
+
+    def __init__(self, dynamic: DynamicClient, told: Callable[[Manifest], object]) -> None:
         self._dynamic = dynamic
+        self._told = told
 
     async def get(self, at: Key, subresource: str = "") -> Manifest | None:
         try:
             target = await self._target(at, subresource)
-            found = await target.get(name=at.name, namespace=at.namespace or None)
+            found = await target.get(name=at.name, namespace=at.namespace or None, **_BOUNDED)
+            return await _plain(found)
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
                 return None
             raise _translated(error, f"read {at}") from error
-        return _plain(found)
 
     async def list(self, api_version: str, kind: str, namespace: str = "", labels: str = "") -> tuple[Manifest, ...]:
+        return (await self.listing(api_version, kind, namespace, labels))[0]
+
+    async def listing(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = ""
+    ) -> tuple[tuple[Manifest, ...], int]:
+        """All of a kind, and the version that the list is of; fetched in pages, which bounds the memory it takes."""
+        found: list[Manifest] = []
+        page: dict[str, Any] = {"metadata": {"continue": None}}
         try:
             resource = await self._resource(api_version, kind)
-            found = await resource.get(namespace=namespace or None, label_selector=labels or None)
+            while "continue" in page["metadata"]:
+                answer = await resource.get(
+                    namespace=namespace or None, label_selector=labels or None, limit=PAGE_OBJECTS,
+                    _continue=page["metadata"]["continue"], **_BOUNDED,
+                )  # fmt: skip
+                page = await _plain(answer)
+                found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+                page["metadata"] = {name: value for name, value in page["metadata"].items() if value}
         except FAILED as error:
             raise _translated(error, f"list {kind}s") from error
-        return tuple({"apiVersion": api_version, "kind": kind, **item} for item in _plain(found).get("items", ()))
+        return tuple(found), int(page["metadata"].get("resourceVersion", 0))
 
     async def apply(self, manifest: Manifest) -> None:
         at = key(manifest)
         try:
             resource = await self._resource(at.api_version, at.kind)
-            await self._dynamic.server_side_apply(
+            applied = await self._dynamic.server_side_apply(
                 resource, body=dict(manifest), namespace=at.namespace or None, field_manager=FIELD_MANAGER,
-                force_conflicts=True,
+                force_conflicts=True, **_BOUNDED,
             )  # fmt: skip
+            self._told(await _plain(applied))
         except FAILED as error:
             raise _translated(error, f"apply {at}") from error
 
@@ -63,7 +86,7 @@ class Cluster:
         """Deleting what is gone already is done."""
         try:
             resource = await self._resource(at.api_version, at.kind)
-            await resource.delete(name=at.name, namespace=at.namespace or None)
+            await _plain(await resource.delete(name=at.name, namespace=at.namespace or None, **_BOUNDED))
         except FAILED as error:
             if _status(error) != HTTPStatus.NOT_FOUND:
                 raise _translated(error, f"delete {at}") from error
@@ -74,11 +97,13 @@ class Cluster:
             target = await self._target(at, subresource)
             merged = await target.patch(
                 body=dict(body), name=at.name, namespace=at.namespace or None,
-                content_type="application/merge-patch+json",
+                content_type="application/merge-patch+json", **_BOUNDED,
             )  # fmt: skip
+            written = await _plain(merged)
         except FAILED as error:
             raise _translated(error, f"patch {at}") from error
-        return _plain(merged)
+        self._told(written)
+        return written
 
     async def _target(self, at: Key, subresource: str) -> Any:
         resource = await self._resource(at.api_version, at.kind)
@@ -97,18 +122,19 @@ class Cluster:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Cluster]:
+async def connected(told: Callable[[Manifest], object]) -> AsyncIterator[Cluster]:
     """In a pod by its service account, elsewhere by KUBECONFIG."""
     try:
         config.load_incluster_config()
     except config.ConfigException:
         await config.load_kube_config()
     async with client.ApiClient() as api, DynamicClient(api) as dynamic:
-        yield Cluster(dynamic)
+        yield Cluster(dynamic, told)
 
 
-def _plain(found: Any) -> dict[str, Any]:
-    plain = found.to_dict()
+async def _plain(answer: Any) -> dict[str, Any]:
+    """As the JSON has it: the dynamic client's own objects cost more than all the rest of a look."""
+    plain = await answer.json()
     assert isinstance(plain, dict)
     return plain
 

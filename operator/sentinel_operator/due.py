@@ -20,15 +20,34 @@ def retry_after_s(failures: int) -> float:
 
 @dataclass(slots=True)
 class Due:
-    """A set with a bell. A cluster marked while it is being looked at is looked at once more."""
+    """A set with a bell. A cluster marked while it is being looked at is looked at once more.
+
+    After each look a cluster rests: marks meanwhile make one look when the rest is over, however many they are.
+    """
 
     _marked: dict[ClusterName, None] = field(default_factory=dict)
     _failures: dict[ClusterName, int] = field(default_factory=dict)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
+    _resting: dict[ClusterName, bool] = field(default_factory=dict)  # → whether it was marked since
 
     def mark(self, name: ClusterName) -> None:
+        if name in self._resting:
+            self._resting[name] = True
+        else:
+            self.urge(name)
+
+    def urge(self, name: ClusterName) -> None:
+        """A mark that ends the rest: for what a person asked, which is never a storm."""
         self._marked[name] = None
         self._bell.set()
+
+    def rest(self, name: ClusterName, seconds: float) -> None:
+        self._resting[name] = False
+        asyncio.get_running_loop().call_later(seconds, self._rested, name)
+
+    def _rested(self, name: ClusterName) -> None:
+        if self._resting.pop(name, False):
+            self.urge(name)
 
     async def take(self) -> ClusterName:
         """The one marked longest ago; waits for the first mark."""

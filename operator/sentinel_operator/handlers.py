@@ -1,17 +1,49 @@
-"""kopf's doors: an event is only a hint that something moved, so each handler marks a cluster and no more."""
+"""kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
 from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
 from sentinel_operator.due import ClusterName, Due
+from sentinel_operator.mirror import Mirror
+from sentinel_operator.objects import Manifest
 
+GONE = "DELETED"
 STREAM_S = 300  # the API server closes watches anyway; an end of our own choosing is no error in the log
 
 
-def registry(due: Due) -> kopf.OperatorRegistry:
-    """The handlers, bound to one queue; made per run, since a second operator in a test must not share them."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is made of an event. Its kind is `DELETED` when the object is gone; a first listing has no kind."""
+
+    mirror: Mirror
+    due: Due
+
+    def cluster(self, kind: str | None, manifest: Manifest) -> None:
+        name = ClusterName(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        if kind == GONE:
+            self.mirror.clusters.pop(name, None)
+            self.due.urge(name)
+        elif self.mirror.asks_anew(manifest):
+            self.due.urge(name)
+
+    def order(self, kind: str | None, manifest: Manifest) -> None:
+        """A report that brings new amounts marks nobody: the next decision reads them."""
+        if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
+            ref = manifest.get("spec", {}).get("clusterRef", {})
+            self.due.mark(ClusterName(ref.get("namespace", ""), ref.get("name", "")))
+
+    def node(self, kind: str | None, manifest: Manifest) -> None:
+        """Labels decide who owns a node, so each cluster may gain or lose it."""
+        if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
+            for name in self.mirror.clusters:
+                self.due.mark(name)
+
+
+def registry(told: Told) -> kopf.OperatorRegistry:
+    """The handlers, bound to one mirror; made per run, since a second operator in a test must not share them."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
@@ -28,17 +60,20 @@ def registry(due: Due) -> kopf.OperatorRegistry:
         return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
 
     @kopf.on.event(GROUP, VERSION, "bufferclusters", registry=handlers)
-    async def cluster_moved(namespace: str | None, name: str | None, **_: Any) -> None:
-        due.mark(ClusterName(namespace or "", name or ""))
+    async def cluster_moved(event: kopf.RawEvent, **_: Any) -> None:
+        told.cluster(event["type"], dict(event["object"]))
 
     @kopf.on.event(GROUP, VERSION, "buffernodes", registry=handlers)
-    async def node_moved(spec: kopf.Spec, **_: Any) -> None:
-        ref = spec.get("clusterRef", {})
-        due.mark(ClusterName(ref.get("namespace", ""), ref.get("name", "")))
+    async def order_moved(event: kopf.RawEvent, **_: Any) -> None:
+        told.order(event["type"], dict(event["object"]))
+
+    @kopf.on.event("v1", "nodes", registry=handlers)
+    async def node_moved(event: kopf.RawEvent, **_: Any) -> None:
+        told.node(event["type"], dict(event["object"]))
 
     @kopf.on.event("apps", "v1", "daemonsets", labels={CLUSTER_LABEL: kopf.PRESENT}, registry=handlers)
     async def agents_moved(labels: kopf.Labels, **_: Any) -> None:
         namespace, _dot, name = labels[CLUSTER_LABEL].partition(".")
-        due.mark(ClusterName(namespace, name))
+        told.due.mark(ClusterName(namespace, name))
 
     return handlers

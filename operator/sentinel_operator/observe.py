@@ -1,4 +1,4 @@
-"""The API server to World: everything the planner may know, read in one pass."""
+"""The API server to World: everything the planner may know. Nodes and orders come from the mirror of the watches."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,11 +9,11 @@ import structlog
 from sentinel_api.errors import Invalid
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
-from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.cluster import Cluster
-from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
+from sentinel_operator.decide.world import Agents, ScaleObject, World
 from sentinel_operator.due import ClusterName
-from sentinel_operator.objects import TAKEN_BY, Key, Manifest, key, scale_key, signature
+from sentinel_operator.mirror import Mirror
+from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
 from sentinel_operator.render import access, daemonset
 from sentinel_operator.render.base import Owner
 from sentinel_operator.render.daemonset import Release
@@ -25,7 +25,13 @@ Parsed = TypeVar("Parsed")
 log = structlog.get_logger()
 
 
-async def observe(api: Cluster, name: ClusterName, release: Release) -> World | None:
+async def refresh(api: Cluster, mirror: Mirror) -> None:
+    """Whole lists, so that nothing rests on a watch that may stall."""
+    mirror.nodes.settle(*await api.listing("v1", "Node"))
+    mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
+
+
+async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Release) -> World | None:
     """None when the cluster is gone. Raises Invalid when what is stored no longer parses."""
     stored = await api.get(Key(API_VERSION, "BufferCluster", name.namespace, name.name))
     if stored is None:
@@ -36,8 +42,8 @@ async def observe(api: Cluster, name: ClusterName, release: Release) -> World | 
     return World(
         cluster=cluster,
         clusters=_readable(await api.list(API_VERSION, "BufferCluster"), BufferCluster.parse),
-        nodes=tuple(_node(n) for n in await api.list("v1", "Node")),
-        buffer_nodes=_readable(await api.list(API_VERSION, "BufferNode"), BufferNode.parse),
+        nodes=tuple(mirror.nodes),
+        buffer_nodes=tuple(mirror.buffer_nodes),
         owned={at: signature(live) for at, live in owned.items()},
         agents=_agents(owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))),
         release=release,
@@ -81,20 +87,6 @@ def _readable(stored: tuple[Manifest, ...], parse: Callable[[Manifest], Parsed])
         except Invalid as error:
             log.warning("object_unreadable", object=str(key(manifest)), error=str(error))
     return tuple(found)
-
-
-def _node(manifest: Manifest) -> Node:
-    conditions = manifest.get("status", {}).get("conditions", ())
-    meta = manifest["metadata"]
-    return Node(
-        name=meta["name"],
-        uid=meta["uid"],
-        labels=dict(meta.get("labels", {})),
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
-        schedulable=not manifest.get("spec", {}).get("unschedulable", False),
-        taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
-        resource_version=meta["resourceVersion"],
-    )
 
 
 def _agents(live: Manifest | None) -> Agents:

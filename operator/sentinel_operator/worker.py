@@ -1,7 +1,7 @@
 """One look at one cluster, and the worker that takes them in turn; a lost event costs one resync, no wrong state."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from prometheus_client import Counter
@@ -16,13 +16,18 @@ from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.status import status
 from sentinel_operator.decide.world import World
-from sentinel_operator.due import ClusterName, Due
-from sentinel_operator.observe import observe
+from sentinel_operator.due import ClusterName, Due, retry_after_s
+from sentinel_operator.mirror import Mirror
+from sentinel_operator.observe import observe, refresh
 from sentinel_operator.predict import Memory, predict, remembered
 from sentinel_operator.render.daemonset import Release
 
 RESYNC_S = 120.0
 LOOK_AGAIN_S = 5.0  # while agents start or detach: their pods' readiness raises no event of ours
+
+REST_S = 1.0  # between two looks at a cluster, whatever moves: a roll-out of a thousand agents is no storm
+UNSCALED_LOOK_S = 30.0  # where no decision comes round, coverage must be counted anew all the same
+DOUBT_S = 30.0  # reports that look stale may be a watch that stalled: a list not older than this tells
 
 LOOKS = Counter("sentinel_operator_looks", "Looks at a cluster, by how they ended.", ["outcome"])
 log = structlog.get_logger()
@@ -33,6 +38,7 @@ class Worker:
     api: Cluster
     release: Release
     due: Due
+    mirror: Mirror
     _memories: dict[ClusterName, Memory] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
@@ -41,7 +47,9 @@ class Worker:
         resync = asyncio.create_task(self._resync())
         try:
             while True:
-                await self.look(await self.due.take())
+                name = await self.due.take()
+                if self.mirror.listed_at_s is not None:  # else the first list marks every cluster when it is there
+                    await self.look(name)
         finally:
             resync.cancel()
 
@@ -52,14 +60,16 @@ class Worker:
             again_s = self.due.failed(name)
             LOOKS.labels(type(error).__name__).inc()
             log.warning("look_failed", cluster=f"{name.namespace}/{name.name}", error=str(error), again_s=again_s)
+            self.due.rest(name, again_s)
         else:
             self.due.succeeded(name)
             LOOKS.labels("ok").inc()
+            self.due.rest(name, REST_S)
         self._again(name, again_s)
 
     async def reconcile(self, name: ClusterName) -> float | None:
         """Observe, predict, decide, act, report; answers when to look again even if no event comes."""
-        world = await observe(self.api, name, self.release)
+        world = await observe(self.api, self.mirror, name, self.release)
         if world is None:
             self._memories.pop(name, None)
             metrics.forget(name)
@@ -74,15 +84,17 @@ class Worker:
         if error is not None and not isinstance(error, Invalid):
             raise error
         settled = todo.empty and not todo.blocked and world.agents.ready == world.agents.desired
-        waits = [] if settled else [LOOK_AGAIN_S]
         decision_s = world.cluster.spec.scaling.interval_seconds if thought else autoscale.due_in_s(world)
-        return min([*waits, *([] if decision_s is None else [float(decision_s)])], default=None)
+        next_s = UNSCALED_LOOK_S if decision_s is None else float(decision_s)
+        return next_s if settled else min(LOOK_AGAIN_S, next_s)
 
     async def _think(self, name: ClusterName, world: World) -> tuple[World, Thought | None]:
         """A decision when one is due; one that moves nodes is in the status before this returns."""
         if autoscale.due_in_s(world) != 0:
             return world, None
         demand, memory = predict(world, self._memories.get(name) or remembered(world))
+        if demand.coverage_percent < world.cluster.spec.scaling.coverage.min_percent and await self._doubted():
+            return await self._think(name, replace(world, buffer_nodes=tuple(self.mirror.buffer_nodes)))
         thought = autoscale.consider(world, demand)
         before = world.cluster.status.scaling if world.cluster.status else ScalingStatus()
         if thought.commits:
@@ -92,6 +104,18 @@ class Worker:
         metrics.tell(name, before, thought)
         return world, thought
 
+    async def _doubted(self) -> bool:
+        """Whether the mirror was old enough to be filled anew."""
+        now_s = asyncio.get_running_loop().time()
+        if self.mirror.listed_at_s is not None and now_s - self.mirror.listed_at_s < DOUBT_S:
+            return False
+        await self._refresh()
+        return True
+
+    async def _refresh(self) -> None:
+        await refresh(self.api, self.mirror)
+        self.mirror.listed_at_s = asyncio.get_running_loop().time()
+
     def _again(self, name: ClusterName, after_s: float | None) -> None:
         waiting = self._timers.pop(name, None)
         if waiting is not None:
@@ -100,14 +124,21 @@ class Worker:
             self._timers[name] = asyncio.get_running_loop().call_later(after_s, self.due.mark, name)
 
     async def _resync(self) -> None:
+        failures = 0
         while True:
             try:
+                await self._refresh()
                 for stored in await self.api.list(API_VERSION, "BufferCluster"):
+                    self.mirror.asks_anew(stored)
                     meta = stored["metadata"]
                     self.due.mark(ClusterName(meta["namespace"], meta["name"]))
             except SentinelError as error:
+                failures += 1
                 log.warning("resync_failed", error=str(error))
-            await asyncio.sleep(RESYNC_S)
+                await asyncio.sleep(retry_after_s(failures))
+            else:
+                failures = 0
+                await asyncio.sleep(RESYNC_S)
 
 
 def _summary(todo: Plan) -> dict[str, object]:

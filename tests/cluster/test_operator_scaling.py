@@ -137,7 +137,7 @@ def test_a_leader_killed_between_commit_and_act_scales_once(fleet):
     agents_expect(fleet, 90 * MB, *NODES)
     until(fleet, "three suffice", lambda: scaling(fleet).get("targetNodes") == 3)
     # Without the right to change nodes it gets as far as the commit, and no farther, whenever the kill comes.
-    nodes = '[{"op":"replace","path":"/rules/3/verbs","value":["get","list"]}]'
+    nodes = '[{"op":"replace","path":"/rules/3/verbs","value":["get","list","watch"]}]'
     role = json.loads(fleet.plane.kubectl("get", "clusterrole", "sentinel-operator", "-o", "json").stdout)
     assert role["rules"][3]["resources"] == ["nodes"]
     fleet.plane.kubectl("patch", "clusterrole", "sentinel-operator", "--type=json", "-p", nodes)

@@ -43,14 +43,10 @@ def _candidates(world: World) -> tuple[Node, ...]:
 
 def _taken_by(world: World, node: Node) -> str:
     """An older cluster that asks for the node, or the one that holds it already; empty when it is free for us."""
-    ours = (world.owner.namespace, world.owner.name)
-    holders = [b.spec.cluster_ref for b in world.buffer_nodes if b.metadata.name == node.name]
-    alive = {(c.metadata.namespace or "", c.metadata.name) for c in world.clusters}
-    for holder in holders:
-        if (holder.namespace, holder.name) != ours and (holder.namespace, holder.name) in alive:
-            return f"{holder.namespace}/{holder.name}"
-    if holders:
-        return ""
+    holder = world.holders.get(node.name)
+    if holder is not None:
+        ours = holder == (world.owner.namespace, world.owner.name)
+        return "" if ours or holder not in world.living else "/".join(holder)
     older = [
         c for c in world.clusters
         if wants(c, node) and seniority(c) < seniority(world.cluster) and c.metadata.deletion_timestamp is None

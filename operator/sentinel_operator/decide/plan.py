@@ -163,8 +163,11 @@ def _relabels(world: World, ours: set[str]) -> tuple[Relabel, ...]:
 def _leaving(world: World, kept: set[str]) -> Leaving:
     """A node that leaves keeps its label, and so its agent, until that agent has handed everything back."""
     leaving = tuple(n for n in world.own_nodes if n.metadata.name not in kept)
-    detaching = tuple(n for n in leaving if answers(n, world.now))
-    return Leaving(detaching, tuple(n for n in leaving if n not in detaching))
+    answering = [answers(node, world.now) for node in leaving]
+    return Leaving(
+        detaching=tuple(node for node, still in zip(leaving, answering, strict=True) if still),
+        gone=tuple(node for node, still in zip(leaving, answering, strict=True) if not still),
+    )
 
 
 def answers(node: BufferNode, now: datetime) -> bool:

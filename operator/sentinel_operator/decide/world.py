@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
@@ -42,7 +43,7 @@ class ScaleObject:
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is derived from thousands of nodes is derived once
 class World:
     cluster: BufferCluster
     clusters: tuple[BufferCluster, ...]  # every BufferCluster of the API server, this one too
@@ -59,11 +60,19 @@ class World:
         meta = self.cluster.metadata
         return Owner(meta.namespace or "", meta.name, meta.uid or "")
 
-    @property
+    @cached_property
     def own_nodes(self) -> tuple[BufferNode, ...]:
         """The BufferNodes that refer to this cluster."""
-        owner = self.owner
-        return tuple(
-            node for node in self.buffer_nodes
-            if (node.spec.cluster_ref.namespace, node.spec.cluster_ref.name) == (owner.namespace, owner.name)
-        )  # fmt: skip
+        ours = (self.owner.namespace, self.owner.name)
+        return tuple(node for node in self.buffer_nodes if self.holders[node.metadata.name] == ours)
+
+    @cached_property
+    def holders(self) -> Mapping[str, tuple[str, str]]:
+        """Node → the cluster that its BufferNode refers to, as (namespace, name)."""
+        refs = ((node.metadata.name, node.spec.cluster_ref) for node in self.buffer_nodes)
+        return {name: (ref.namespace, ref.name) for name, ref in refs}
+
+    @cached_property
+    def living(self) -> frozenset[tuple[str, str]]:
+        """Every BufferCluster there is, as (namespace, name)."""
+        return frozenset((c.metadata.namespace or "", c.metadata.name) for c in self.clusters)

@@ -62,3 +62,25 @@ def test_success_forgets_the_failures():
 @pytest.mark.parametrize("failures", [1, 50, 10_000])
 def test_the_wait_stays_bounded_however_often_it_fails(failures):
     assert 0 < retry_after_s(failures) <= LAST_RETRY_S
+
+
+def test_a_cluster_that_rests_is_looked_at_once_afterwards_however_often_it_was_marked():
+    async def story() -> list[ClusterName]:
+        due = Due()
+        due.rest(ONE, 0.01)
+        for _ in range(100):
+            due.mark(ONE)
+        due.mark(TWO)
+        return [await due.take(), await due.take()]
+
+    assert asyncio.run(story()) == [TWO, ONE]
+
+
+def test_a_person_ends_the_rest():
+    async def story() -> ClusterName:
+        due = Due()
+        due.rest(ONE, 3_600)
+        due.urge(ONE)
+        return await due.take()
+
+    assert asyncio.run(story()) == ONE

@@ -1,0 +1,151 @@
+"""What the watches told of nodes and orders, kept as values, so that a look at a cluster lists none of them.
+
+A watch may be late, stall or tell things twice: the newest version of an object wins, what the operator wrote itself
+is kept from the server's own answer, and a whole list, taken now and then, settles the rest.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+
+from sentinel_api.errors import Invalid
+from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_operator.decide.world import Node
+from sentinel_operator.due import ClusterName
+from sentinel_operator.objects import TAKEN_BY, Manifest, key
+
+Value = TypeVar("Value")
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Entry(Generic[Value]):
+    version: int
+    value: Value | None  # None for what does not parse: it is there, and nobody can use it
+    essence: object
+
+
+@dataclass(slots=True)
+class Shelf(Generic[Value]):
+    """The objects of one kind, by name (both kinds are cluster-scoped)."""
+
+    parse: Callable[[Manifest], Value]
+    essence: Callable[[Value], object]
+    _entries: dict[str, _Entry[Value]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Value]:
+        return (entry.value for entry in self._entries.values() if entry.value is not None)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keep(self, manifest: Manifest) -> bool:
+        """Whether something changed that a plan may depend on; numbers that only scaling reads do not count."""
+        name, version = manifest["metadata"]["name"], version_of(manifest)
+        before = self._entries.get(name)
+        if before is not None and version <= before.version:
+            return False
+        value = self._parsed(manifest)
+        essence = None if value is None else self.essence(value)
+        self._entries[name] = _Entry(version, value, essence)
+        return before is None or before.essence != essence
+
+    def drop(self, manifest: Manifest) -> bool:
+        """An older life of an object that was made anew since is not dropped."""
+        before = self._entries.get(manifest["metadata"]["name"])
+        if before is None or version_of(manifest) < before.version:
+            return False
+        del self._entries[manifest["metadata"]["name"]]
+        return True
+
+    def settle(self, manifests: Iterable[Manifest], version: int) -> None:
+        """A whole list, as of `version`: what it lacks is gone, unless it came later."""
+        listed = set()
+        for manifest in manifests:
+            listed.add(manifest["metadata"]["name"])
+            self.keep(manifest)
+        for name in [n for n, e in self._entries.items() if n not in listed and e.version <= version]:
+            del self._entries[name]
+
+    def _parsed(self, manifest: Manifest) -> Value | None:
+        """One object that does not parse must not stop the work on all others; its own cluster reports it."""
+        try:
+            return self.parse(manifest)
+        except Invalid as error:
+            log.warning("object_unreadable", object=str(key(manifest)), error=str(error))
+            return None
+
+
+def version_of(listed: Manifest) -> int:
+    """Of an object or a list. Versions of one kind grow; Kubernetes has promised since 1.35 what always held."""
+    return int(listed["metadata"].get("resourceVersion") or 0)
+
+
+def node_of(manifest: Manifest) -> Node:
+    conditions = manifest.get("status", {}).get("conditions", ())
+    meta = manifest["metadata"]
+    return Node(
+        name=meta["name"],
+        uid=meta["uid"],
+        labels=dict(meta.get("labels", {})),
+        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
+        schedulable=not manifest.get("spec", {}).get("unschedulable", False),
+        taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
+        resource_version=meta["resourceVersion"],
+    )
+
+
+@dataclass(slots=True)
+class Mirror:
+    """`clusters`: those that were seen, with what of them is the user's, so that our own writes do not call us."""
+
+    nodes: Shelf[Node] = field(default_factory=lambda: Shelf(node_of, _node_essence))
+    buffer_nodes: Shelf[BufferNode] = field(default_factory=lambda: Shelf(BufferNode.parse, _order_essence))
+    clusters: dict[ClusterName, object] = field(default_factory=dict)
+    listed_at_s: float | None = None  # on the clock of the event loop; None before the first list
+
+    def keep(self, manifest: Manifest) -> bool:
+        """Of any kind; what is not mirrored changes nothing here."""
+        shelf = self._shelf(manifest)
+        return shelf is not None and shelf.keep(manifest)
+
+    def drop(self, manifest: Manifest) -> bool:
+        shelf = self._shelf(manifest)
+        return shelf is not None and shelf.drop(manifest)
+
+    def asks_anew(self, manifest: Manifest) -> bool:
+        """Whether the user changed a BufferCluster; its status and our bookkeeping do not count."""
+        meta = manifest["metadata"]
+        name = ClusterName(meta["namespace"], meta["name"])
+        asked = tuple(repr(meta.get(part)) for part in ("uid", "generation", "deletionTimestamp", "annotations"))
+        changed = self.clusters.get(name) != asked
+        self.clusters[name] = asked
+        return changed
+
+    def _shelf(self, manifest: Manifest) -> Shelf[Node] | Shelf[BufferNode] | None:
+        match manifest.get("kind"):
+            case "Node":
+                return self.nodes
+            case "BufferNode":
+                return self.buffer_nodes
+            case _:
+                return None
+
+
+def _node_essence(node: Node) -> object:
+    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by
+
+
+def _order_essence(node: BufferNode) -> object:
+    """All but the amounts, which move at every report."""
+    said = node.status
+    if said is None:
+        return node.spec, node.metadata.annotations
+    ready = tuple((c.type, c.status, c.reason) for c in said.conditions)
+    tier = said.data_plane.tier if said.data_plane else ""
+    return (
+        node.spec, node.metadata.annotations, said.state, said.config_digest, said.versions.agent, tier, ready,
+        said.forecast is not None, said.scores.trusted,
+    )  # fmt: skip
