@@ -52,14 +52,18 @@ class DataPlane:
 
 
 @contextmanager
-def attached(device: str, rate_bytes_per_s: int, ports: Mapping[int, int]) -> Iterator[DataPlane]:
+def attached(
+    device: str, rate_bytes_per_s: int, ports: Mapping[int, int], tcp_ports: Mapping[int, int] | None = None
+) -> Iterator[DataPlane]:
     """XDP on `device` and its ingress queue; `ports` tells the class of a UDP destination port."""
+    rules = [_to_port(port, class_id, "UDP") for port, class_id in ports.items()]
+    rules += [_to_port(port, class_id, "TCP") for port, class_id in (tcp_ports or {}).items()]
     pins.mount()
     _remove_pins_of_the_dead()
     where = pins.folder(BPFFS, f"lab-{os.getpid()}", bpf_object.ABI_VERSION)
     options = bpf_object.Options(sharded=SHARDED, programs=PROGRAMS | {"sn_ingress"})
     with bpf_object.load(OBJECT, options) as agent:
-        RuleSet(agent).replace([_to_port(port, class_id) for port, class_id in ports.items()])
+        RuleSet(agent).replace(rules)
         programs = QueuePrograms(agent)
         buffer = HtbBuffer(Interface(device, Direction.INGRESS, rate_bytes_per_s), programs)
         pin = pins.link_path(where, "xdp", device)
@@ -90,5 +94,5 @@ def queue_classes(limits: Mapping[int, int], shares: Mapping[int, float], rate_b
     ]
 
 
-def _to_port(port: int, class_id: int) -> Rule:
-    return Rule(class_id, destination_ports=(port, port), protocol=PROTOCOLS["UDP"])
+def _to_port(port: int, class_id: int, protocol: str) -> Rule:
+    return Rule(class_id, destination_ports=(port, port), protocol=PROTOCOLS[protocol])

@@ -14,8 +14,7 @@ from rich.table import Table
 from sentinel_lab import view
 from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.namespaces import require_root
-from sentinel_lab.policies import POLICIES
-from sentinel_lab.product import PRODUCT
+from sentinel_lab.policies import NAMES, PRODUCT
 from sentinel_lab.report import COLUMNS, page, row, sentence
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.traffic.patterns import PATTERNS
@@ -31,7 +30,7 @@ FRAMES_PER_SECOND = 8
 @click.option("--seconds", default=30.0, show_default=True, help="How long traffic is sent.")
 @click.option("--pattern", default="periodic", show_default=True, help=f"One of {', '.join(sorted(PATTERNS))}.")
 @click.option(
-    "--policy", default=PRODUCT, show_default=True, help=f"{PRODUCT} (our agent), {', '.join(sorted(POLICIES))}."
+    "--policy", default=PRODUCT, show_default=True, help=f"{PRODUCT} is our agent; one of {', '.join(sorted(NAMES))}."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object and no live view.")
 def demo(seconds: float, pattern: str, policy: str, as_json: bool) -> None:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentinel_api.errors import Invalid
+from sentinel_lab import policies, seasoned, seasoning
 from sentinel_lab.loop import ThinLoop
-from sentinel_lab.policies import POLICIES
-from sentinel_lab.product import PRODUCT, AgentProcess
+from sentinel_lab.product import AgentProcess
 from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
@@ -36,6 +35,16 @@ class Plan:
     policy: str
     seconds: float
     seed: int = 0
+    past_s: float = 0.0
+    """So much of the same traffic do predictors remember from before the run."""
+
+    def lives(self) -> tuple[seasoning.Life, ...]:
+        """Of the classes that have a schedule."""
+        return tuple(
+            seasoning.life(each, self.pattern, self.seconds, self.seed, self.past_s)
+            for each in self.scenario.classes
+            if each.kind == "udp"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +93,7 @@ class Run:
 def check(plan: Plan) -> None:
     """Bad arguments are refused before anything is built."""
     schedule(plan.pattern, plan.seconds, plan.seed)
-    known = {PRODUCT, *POLICIES}
-    if plan.policy not in known:
-        raise Invalid(f"there is no policy {plan.policy!r}; choose one of {', '.join(sorted(known))}")
+    policies.known(plan.policy)
 
 
 def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) -> Run:
@@ -106,6 +113,7 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
         )
         with ready(order, spaces[RECEIVER].name, Path(folder)) as traffic:
             start_ns = traffic.start()
+            loop.begin(start_ns)
             while traffic.sending() or not _drained(loop.history, scenario):
                 time.sleep(LOOK_SECONDS)
                 loop.check()
@@ -116,10 +124,19 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
 
 
 def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentProcess:
-    """The one seam between the product's agent and the rules it is compared with."""
-    if plan.policy == PRODUCT:
-        return AgentProcess(node, plan.scenario, folder)
-    return ThinLoop(node, plan.scenario, POLICIES[plan.policy](plan.scenario))
+    """The one seam between the product's agent and its rivals: only what a policy may know passes."""
+    lives = plan.lives() if plan.past_s or plan.policy in policies.NEEDS_TRUTH else ()
+    past = seasoning.samples(plan.scenario, lives, start_ns=0)
+    if plan.policy in policies.NEEDS_TRUTH:
+        seasoned.prepare(folder, past, seasoning.truth(plan.scenario, lives, 0), policies.SLANTS[plan.policy])
+        return AgentProcess(node, plan.scenario, folder, seasoned_in=folder)
+    if plan.policy == policies.PRODUCT:
+        seasoned.prepare(folder, past)
+        return AgentProcess(node, plan.scenario, folder, seasoned_in=folder if plan.past_s else None)
+    policy = policies.made(plan.policy, plan.scenario)
+    if isinstance(policy, policies.Threshold):
+        policy.season(past)
+    return ThinLoop(node, plan.scenario, policy)
 
 
 def _drained(history: History, scenario: Scenario) -> bool:

@@ -13,6 +13,8 @@ from sentinel_lab.policies import Seen
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sentinel_lab.dataplane import DataPlane
     from sentinel_lab.namespaces import Namespace
     from sentinel_lab.policies import Policy
@@ -33,6 +35,7 @@ class ThinLoop:
         self._policy = policy
         self._ready = threading.Event()
         self._stop = threading.Event()
+        self._start_ns: int | None = None
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="thin-loop", daemon=True)
 
@@ -48,6 +51,10 @@ class ThinLoop:
         if kind is None:
             self.check()
 
+    def begin(self, start_ns: int) -> None:
+        """The first packet is due then; until it is known the policy is not asked, and all stand where all start."""
+        self._start_ns = start_ns
+
     def check(self) -> None:
         """Raises what ended the loop early; without asking, a dead loop looks like a queue that never moves."""
         if self._failure:
@@ -55,9 +62,11 @@ class ThinLoop:
 
     def _run(self) -> None:
         scenario = self._scenario
-        ports = {each.port: each.id for each in scenario.classes}
+        udp, tcp = (
+            {each.port: each.id for each in scenario.classes if (each.kind == "bulk") is b} for b in (False, True)
+        )
         try:
-            with self._node.entered(), attached(NODE_DEVICE, scenario.drain_bytes_per_s, ports) as plane:
+            with self._node.entered(), attached(NODE_DEVICE, scenario.drain_bytes_per_s, udp, tcp) as plane:
                 self._prepare(plane)
                 self._ready.set()
                 go_first()
@@ -69,8 +78,7 @@ class ThinLoop:
 
     def _prepare(self, plane: DataPlane) -> None:
         scenario = self._scenario
-        limits = {0: UNMATCHED_BYTES}
-        limits |= {each.id: _start(scenario, each.resizable) for each in scenario.classes}
+        limits = {0: UNMATCHED_BYTES} | scenario.start_limits()
         shares = {0: UNMATCHED_SHARE} | {each.id: each.guaranteed_share for each in scenario.classes}
         plane.buffer.configure(queue_classes(limits, shares, scenario.drain_bytes_per_s))
 
@@ -104,31 +112,36 @@ class ThinLoop:
                     reading.sojourn,
                 ),
             )
-        wanted = self._policy.limit(self._seen())
-        limits = {each: reading.limit_bytes for each, reading in readings.items()}
-        bursty = self._scenario.bursty.id
-        if wanted != limits[bursty]:
-            plane.buffer.resize({bursty: wanted})
-            self._tell(now_ns, limits[bursty], wanted)
-        plane.renew(limits | {bursty: wanted}, self._scenario.drain_bytes_per_s)
+        now = {each: reading.limit_bytes for each, reading in readings.items()}
+        wanted = {} if self._start_ns is None else self._policy.limits(self._seen(self._start_ns))
+        moved = {each: limit for each, limit in wanted.items() if limit != now[each]}
+        if moved:
+            plane.buffer.resize(moved)
+            self._tell(now_ns, now, moved)
+        plane.renew(now | moved, self._scenario.drain_bytes_per_s)
 
-    def _seen(self) -> Seen:
-        ticks = self.history.of(self._scenario.bursty.id)
-        now, before = ticks[-1], ticks[-2] if len(ticks) > 1 else ticks[-1]
-        return Seen(
-            now_ns=now.at_ns,
-            elapsed_s=max(1e-6, (now.at_ns - before.at_ns) / 1e9),
-            backlog_bytes=now.backlog_bytes,
-            limit_bytes=now.limit_bytes,
-            arrived_bytes=now.arrived_bytes - before.arrived_bytes,
-            drained_bytes=now.sent_bytes - before.sent_bytes,
-            dropped_packets=now.drops - before.drops,
-        )
+    def _seen(self, start_ns: int) -> dict[int, Seen]:
+        return {each.id: _added(self.history.of(each.id), start_ns) for each in self._scenario.classes}
 
-    def _tell(self, now_ns: int, old: int, new: int) -> None:
-        verb = "room made" if new > old else "room given back"
-        self.history.events.append(Event(now_ns, f"{verb}: {old // 1024} → {new // 1024} KiB"))
+    def _tell(self, now_ns: int, old: Mapping[int, int], moved: Mapping[int, int]) -> None:
+        names = {each.id: each.name for each in self._scenario.classes}
+        for each, new in moved.items():
+            verb = "room made" if new > old[each] else "room given back"
+            self.history.events.append(
+                Event(now_ns, f"{verb} for {names[each]}: {old[each] // 1024} → {new // 1024} KiB")
+            )
 
 
-def _start(scenario: Scenario, resizable: bool) -> int:
-    return scenario.floor_bytes if resizable else scenario.bystander_bytes
+def _added(ticks: Sequence[Tick], start_ns: int) -> Seen:
+    """On a clock that is zero at the start of the run, on which a predictor's past joins on without a gap."""
+    now, before = ticks[-1], ticks[-2] if len(ticks) > 1 else ticks[-1]
+    return Seen(
+        now_ns=now.at_ns - start_ns,
+        elapsed_s=max(1e-6, (now.at_ns - before.at_ns) / 1e9),
+        backlog_bytes=now.backlog_bytes,
+        limit_bytes=now.limit_bytes,
+        arrived_bytes=now.arrived_bytes - before.arrived_bytes,
+        drained_bytes=now.sent_bytes - before.sent_bytes,
+        dropped_packets=now.drops - before.drops,
+        arrived_packets=now.arrived_packets - before.arrived_packets,
+    )

@@ -23,6 +23,8 @@ from sentinel_bpf.buffer.port import CLASSES
 from sentinel_bpf.buffer.wire import Rtnl
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
+from sentinel_lab import seasoned
+from sentinel_lab.configuration import configuration
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.history import Event, History, Tick
 from sentinel_lab.namespaces import go_first
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from sentinel_lab.namespaces import Namespace
     from sentinel_lab.scenario import Scenario
 
-PRODUCT = "predictive"
 READY_SECONDS = 60.0
 END_SECONDS = 20.0
 LOOK_SECONDS = 0.05  # twice a tick of the agent, so that no limit it sets is missed
@@ -42,36 +43,13 @@ STATE = "http://127.0.0.1:9466/debug/state"
 STATE_SECONDS = 0.5
 
 
-def configuration(scenario: Scenario) -> dict[str, Any]:
-    """What a user would write for this scenario. The longest wait is what the whole pool takes to drain, so that the
-    pool is the only bound, as it is for the other policies."""
-    longest_ms = min(10_000, scenario.pool_bytes * 1000 // scenario.drain_bytes_per_s)
-    rate = scenario.drain_bytes_per_s * 8
-    return {
-        "trafficClasses": [
-            {
-                "name": each.name,
-                "match": [{"protocol": "UDP", "port": each.port}],
-                "maxDelayMillis": longest_ms,
-                "floorBytes": scenario.floor_bytes if each.resizable else scenario.bystander_bytes,
-                "weight": round(100 * each.guaranteed_share),
-            }
-            for each in scenario.classes
-        ],
-        "classIds": {each.name: each.id for each in scenario.classes},
-        "pool": {"minBytes": 512 * 1024, "maxBytes": scenario.pool_bytes},
-        "dataPlane": {
-            "interfaces": [{"name": NODE_DEVICE, "direction": "Ingress", "rateBitsPerSecond": rate}],
-            "onAgentExit": "Detach",
-        },
-    }
-
-
 class AgentProcess:
     """Runs inside `with`; a thread of ours in the same namespace reads its pinned maps, its queue and its reasons."""
 
-    def __init__(self, node: Namespace, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, node: Namespace, scenario: Scenario, folder: Path, *, seasoned_in: Path | None = None) -> None:
+        """`seasoned_in` is a folder that `seasoned.prepare` filled; without one it is the agent as it ships."""
         self.history = History()
+        self._seasoned_in = seasoned_in
         self._node = node
         self._scenario = scenario
         self._config = folder / "agent.yaml"
@@ -85,7 +63,8 @@ class AgentProcess:
 
     def __enter__(self) -> Self:
         self._config.write_text(yaml.safe_dump(configuration(self._scenario)))
-        command = [sys.executable, "-m", "sentinel_agent", "--config", str(self._config)]
+        program = ("sentinel_lab.seasoned", str(self._seasoned_in)) if self._seasoned_in else ("sentinel_agent",)
+        command = [sys.executable, "-m", *program, "--config", str(self._config)]
         with self._node.entered(), self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, env=os.environ | {"SENTINEL_NODE_NAME": self._name}, stderr=log, start_new_session=True
@@ -104,6 +83,11 @@ class AgentProcess:
         self._end()
         if kind is None:
             self.check()
+
+    def begin(self, start_ns: int) -> None:
+        """The first packet is due then."""
+        if self._seasoned_in:
+            seasoned.begin(self._seasoned_in, start_ns)
 
     def check(self) -> None:
         if self._failure:

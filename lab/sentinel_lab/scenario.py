@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sentinel_api.errors import Invalid
 
 KIB = 1 << 10
 MIB = 1 << 20
+
+Kind = Literal["udp", "bulk"]
+"""How a class is sent: datagrams on a schedule, or as many bytes as TCP gets through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,33 +24,104 @@ class TrafficClass:
     scale: float
     guaranteed_share: float
     resizable: bool
+    floor_bytes: int
+    """What it starts with under every policy, and what static-small leaves it with."""
+    priority: int = 2
+    drop_cost: int = 20
+    """Both as of the product's `network` profile where a class says nothing else; rivals obey the priority too."""
+    kind: Kind = "udp"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    name: str
     drain_bytes_per_s: int
-    floor_bytes: int
     pool_bytes: int
-    bystander_bytes: int
     classes: tuple[TrafficClass, ...]
 
     @property
     def bursty(self) -> TrafficClass:
-        return next(each for each in self.classes if each.resizable)
+        return self.named("bursty")
 
+    @property
+    def floor_bytes(self) -> int:
+        return self.bursty.floor_bytes
+
+    @property
+    def resizable(self) -> tuple[TrafficClass, ...]:
+        return tuple(each for each in self.classes if each.resizable)
+
+    @property
+    def shared_bytes(self) -> int:
+        """What the resizable classes may hold together: the pool less what the others have for good."""
+        return self.pool_bytes - sum(each.floor_bytes for each in self.classes if not each.resizable)
+
+    def named(self, name: str) -> TrafficClass:
+        return next(each for each in self.classes if each.name == name)
+
+    def start_limits(self) -> dict[int, int]:
+        """The same for every policy, by class id."""
+        return {each.id: each.floor_bytes for each in self.classes}
+
+    def with_drain(self, bytes_per_s: int) -> Scenario:
+        return replace(self, drain_bytes_per_s=bytes_per_s)
+
+    def with_pool(self, pool_bytes: int) -> Scenario:
+        if pool_bytes < sum(self.start_limits().values()):
+            raise Invalid(f"a pool of {pool_bytes} bytes is smaller than the floors of {self.name}: give it more")
+        return replace(self, pool_bytes=pool_bytes)
+
+    def with_floor(self, floor_bytes: int) -> Scenario:
+        """Another static-small limit, which is everybody's start too."""
+        classes = tuple(replace(each, floor_bytes=floor_bytes) if each.resizable else each for each in self.classes)
+        return replace(self, classes=classes)
+
+
+BYSTANDER = TrafficClass(
+    # Telemetry sends 40 kB/s; its limit of 64 KiB stays under every policy, so that only the sharing of the link and
+    # of the machine can change its delay.
+    2, "bystander", 9002, "steady", 200, 0.2, 0.1, resizable=False, floor_bytes=64 * KIB,
+)  # fmt: skip
 
 SINGLE = Scenario(
+    name="single",
     # A burst brings 10 MB/s: two seconds of it exceed this rate by 4 MB, half of what the pool could hold. Slow enough
     # for two shared cores to generate and receive without being the bottleneck themselves.
     drain_bytes_per_s=8_000_000,
-    # 8 ms at the drain rate: keeps the link busy over a scheduling gap, and is what a small static buffer would be.
-    floor_bytes=64 * KIB,
     # The product's default pool per node and interface.
     pool_bytes=10 * MIB,
-    # Telemetry sends 40 kB/s; this is its limit under every policy.
-    bystander_bytes=64 * KIB,
     classes=(
-        TrafficClass(1, "bursty", 9001, "", 1_000, 1.0, 0.8, resizable=True),
-        TrafficClass(2, "bystander", 9002, "steady", 200, 0.2, 0.1, resizable=False),
+        # Floor: 8 ms at the drain rate keeps the link busy over a scheduling gap, and is a common small static buffer.
+        TrafficClass(1, "bursty", 9001, "", 1_000, 1.0, 0.8, resizable=True, floor_bytes=64 * KIB),
+        BYSTANDER,
     ),
 )
+
+MIXED = Scenario(
+    name="mixed",
+    # As above, so that the two scenarios differ in who shares the pool and in nothing else.
+    drain_bytes_per_s=8_000_000,
+    # Half a second of the drain rate: bulk TCP alone can fill it, and needs longer to leave it than a burst lasts.
+    pool_bytes=4 * MIB,
+    classes=(
+        # Bursts of 50 to 500 ms at 10 MB/s, of which half leaves at once: up to 2.5 MB must wait. A lost packet of a
+        # request costs a timeout, hence the drop cost and the priority of the product's `database` profile.
+        TrafficClass(
+            1, "bursty", 9001, "scheduled", 1_000, 1.0, 0.5, resizable=True, floor_bytes=64 * KIB, priority=0,
+            drop_cost=100,
+        ),
+        BYSTANDER,
+        # As much as TCP gets through: its standing queue takes whatever room it is given. Last in priority, and the
+        # `network` profile's cost of a drop.
+        TrafficClass(
+            3, "bulk", 9003, "bulk", 1_448, 1.0, 0.3, resizable=True, floor_bytes=64 * KIB, priority=3, kind="bulk",
+        ),
+    ),
+)  # fmt: skip
+
+SCENARIOS = {each.name: each for each in (SINGLE, MIXED)}
+
+DRAINS = (6_000_000, 8_000_000, 9_500_000)
+"""The sweep: a burst exceeds the drain by two thirds, by a quarter, and by a twentieth of itself."""
+FLOORS = (16 * KIB, 64 * KIB, 256 * KIB, 1 * MIB)
+"""The sweep of static-small: from two milliseconds of the drain rate to what a careless default would be."""

@@ -13,7 +13,7 @@ import pytest
 
 from sentinel_lab.experiment import Plan, carried_out
 from sentinel_lab.namespaces import NAMES, Namespace, remove_leftovers
-from sentinel_lab.product import PRODUCT
+from sentinel_lab.policies import PRODUCT
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.topology import SINGLE_BOTTLENECK, built
 from support.netns import need_data_plane

@@ -10,7 +10,7 @@ import click
 from sentinel_lab.bench.output import tell
 from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.namespaces import require_root
-from sentinel_lab.product import PRODUCT
+from sentinel_lab.policies import PRODUCT
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.traffic.patterns import PATTERNS
 

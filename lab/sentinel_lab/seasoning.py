@@ -1,0 +1,92 @@
+"""What a node has been through before a run: the same traffic, earlier, as the samples its agent would have seen.
+
+A predictor that learns needs minutes before it is believed. Sending those minutes for every sample of a comparison
+would take days, so they are counted out instead of sent: the fluid of the schedule through a queue of the pool's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sentinel_api.records import CLASSES
+from sentinel_core.sample import COUNTERS, GAUGES, PERIOD_NS, SOJOURNS, Sample, Valid
+from sentinel_lab.policies.foresight import Burst, Truth
+from sentinel_lab.traffic.patterns import Schedule, schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sentinel_lab.scenario import Scenario, TrafficClass
+
+PERIOD_S = PERIOD_NS / 1e9
+PAST_S = 300.0  # thirty periodic bursts; the product asks for ten alarms before it believes a forecast
+PAST_SEED = 1_000_000
+EMPTY = Schedule(np.zeros(0), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One class's traffic: what is sent in the run, and what is only remembered from before it."""
+
+    of: TrafficClass
+    past_s: float
+    past: Schedule
+    run: Schedule
+
+    def bursts(self, drain_bytes_per_s: float) -> Iterator[Burst]:
+        for schedule_, shift_s in ((self.past, self.past_s), (self.run, 0.0)):
+            for start_s, end_s in schedule_.bursts:
+                first, last = np.searchsorted(schedule_.times_s, [start_s, end_s])
+                surplus = int((last - first) * self.of.packet_bytes - (end_s - start_s) * drain_bytes_per_s)
+                yield Burst(start_s=start_s - shift_s, end_s=end_s - shift_s, surplus_bytes=max(0, surplus))
+
+
+def life(each: TrafficClass, pattern: str, seconds: float, seed: int, past_s: float = PAST_S) -> Life:
+    """The past is of the same kind and of another seed, and a whole number of periods long."""
+    named = each.pattern or pattern
+    past = schedule(named, past_s, seed + PAST_SEED, each.scale) if past_s else EMPTY
+    return Life(each, past_s, past, schedule(named, seconds, seed, each.scale))
+
+
+def truth(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Truth:
+    """For the predictors that are told, and nobody else."""
+    bursts = {each.of.id: tuple(each.bursts(drain(scenario, each.of))) for each in lives}
+    return Truth(start_ns=start_ns, bursts=bursts)
+
+
+def drain(scenario: Scenario, each: TrafficClass) -> float:
+    """What a class surely gets while its burst is queued: all of the link, or its share where bulk wants the rest."""
+    greedy = sum(other.guaranteed_share for other in scenario.classes if other.kind == "bulk")
+    return scenario.drain_bytes_per_s * (1.0 if not greedy else each.guaranteed_share)
+
+
+def samples(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Iterator[Sample]:
+    """The past, period by period, up to the start of the run."""
+    past_s = max((each.past_s for each in lives), default=0.0)
+    steps = round(past_s / PERIOD_S)
+    edges = np.arange(steps + 1) * PERIOD_S
+    packets = {each.of.id: np.histogram(each.past.times_s, bins=edges)[0] for each in lives}
+    backlog = dict.fromkeys(packets, 0.0)
+    for step in range(steps):
+        rows = {}
+        for each in lives:
+            came = int(packets[each.of.id][step])
+            octets = came * each.of.packet_bytes
+            left = backlog[each.of.id] + octets - drain(scenario, each.of) * PERIOD_S
+            backlog[each.of.id] = min(float(scenario.pool_bytes), max(0.0, left))
+            rows[each.of.id] = (came, octets, int(backlog[each.of.id]))
+        yield _sample(start_ns - (steps - 1 - step) * PERIOD_NS, rows)
+
+
+def _sample(t_ns: int, rows: dict[int, tuple[int, int, int]]) -> Sample:
+    columns: dict[str, npt.NDArray[Any]] = {name: np.zeros(CLASSES, np.uint64) for name in (*COUNTERS, *GAUGES)}
+    columns |= {name: np.zeros(CLASSES, np.uint32) for name in SOJOURNS}
+    valid = np.zeros(CLASSES, np.uint8)
+    for each, (packets, octets, backlog) in rows.items():
+        columns["packets"][each], columns["bytes"][each], columns["backlog_bytes"][each] = packets, octets, backlog
+        valid[each] = Valid.COUNTERS | Valid.QUEUE
+    return Sample(t_ns=t_ns, period_ns=PERIOD_NS, valid=valid, **columns)
