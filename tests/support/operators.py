@@ -83,17 +83,24 @@ def rights(**values) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, parts: Sequence[planes.Part] = (*planes.BARE, "controller-manager")) -> Iterator[Bench]:
-    """The control plane with the CRDs, the operator's rights, and three nodes that carry the role."""
+def prepared(folder: Path, parts: Sequence[planes.Part] = planes.BARE) -> Iterator[planes.ControlPlane]:
+    """A control plane with the CRDs and the operator's rights."""
     with planes.running(folder, parts=parts) as plane:
         for crd in sorted((ROOT / "crds").glob("*.yaml")):
             plane.kubectl("apply", "-f", str(crd))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         plane.kubectl("create", "namespace", SYSTEM)
+        plane.kubectl("apply", "-f", "-", stdin=rights())
+        yield plane
+
+
+@contextlib.contextmanager
+def running(folder: Path, parts: Sequence[planes.Part] = (*planes.BARE, "controller-manager")) -> Iterator[Bench]:
+    """The same with three nodes that carry the role, and operators to start."""
+    with prepared(folder, parts) as plane:
         for name in ("n1", "n2", "n3"):
             node = {"metadata": {"name": name, "labels": {ROLE_LABEL: ROLE_BUFFER}}}
             assert plane.request("POST", "/api/v1/nodes", node)[0] == 201
-        plane.kubectl("apply", "-f", "-", stdin=rights())
         token = plane.service_account_token(SYSTEM, "sentinel-operator")
         here = Bench(plane, folder, plane.kubeconfig_for(token, folder / "operator.kubeconfig"))
         yield here

@@ -1,0 +1,210 @@
+"""`sentinel bench operator`: what a thousand reporting nodes cost the operator, against a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sentinel_api.errors import Unsupported
+from sentinel_lab.bench.operator_fleet import Fleet, session
+from sentinel_lab.bench.output import tell
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+SIZES, QUICK_SIZES = (1000, 5000), (1000,)
+STEADY_S, QUICK_STEADY_S = 120.0, 25.0
+REPORTS_PER_S = 25.0  # the whole budget of writes, though agents of so many nodes would use less
+DEMAND, JUMP = 30_000_000, 60_000_000
+CAPACITY = 100_000_000
+PATIENCE_S = 300.0
+TESTS = Path(__file__).parents[3] / "tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What `support.operator_plane` printed."""
+
+    url: str
+    token: str
+    ca: str
+    operator: str
+    namespace: str
+
+
+@dataclass(slots=True)
+class Watched:
+    """The operator's process, as the kernel accounts for it."""
+
+    process: subprocess.Popen[bytes]
+    peak_kib: int = field(default=0)
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def look(self) -> None:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        now = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        self.peak_kib = max(self.peak_kib, now)
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="1000 nodes only, and not for long.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def operator(quick: bool, as_json: bool) -> None:
+    """Measure the operator with 1000 (and 5000) reporting BufferNodes. Needs a checkout with `make tools` done.
+
+    \b
+    Examples:
+      sentinel bench operator --quick --json
+    """
+    metrics: dict[str, float] = {}
+    for size in QUICK_SIZES if quick else SIZES:
+        click.echo(f"{size} nodes", err=True)
+        found = asyncio.run(_measured(size, QUICK_STEADY_S if quick else STEADY_S))
+        metrics |= {f"{name}_{size}": round(value, 3) for name, value in found.items()}
+    metrics["load_average"] = round(os.getloadavg()[0], 2)
+    tell("operator", metrics, [], as_json=as_json)
+
+
+async def _measured(size: int, steady_s: float) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="sentinel-bench-") as folder, _plane(Path(folder)) as plane:
+        async with session(plane.token, plane.ca) as door:
+            fleet = Fleet(door, plane.url, size, DEMAND)
+            await fleet.make_nodes()
+            await fleet.make_cluster(CAPACITY)
+            spread_s = await _spread(plane, fleet, Path(folder))
+            async with _running(plane, Path(folder)) as watched:
+                began = time.monotonic()
+                last = (await fleet.status())["scaling"]["observedAt"]
+                await _until(lambda: _decided_after(fleet, last), "the first decision")
+                started_s = time.monotonic() - began
+                return {
+                    "rollout_s": spread_s,
+                    "start_s": started_s,
+                    **await _steady(fleet, watched, steady_s),
+                    "decision_s": await _jump(fleet),
+                    "rss_mib": watched.peak_kib / 1024,
+                }
+
+
+async def _spread(plane: Plane, fleet: Fleet, folder: Path) -> float:
+    """From no order at all to all nodes ready, by an operator that is gone afterwards; its Lease is given up."""
+    began = time.monotonic()
+    async with _running(plane, folder):
+        await _until(lambda: _ordered(fleet), "orders for all nodes")
+        spread_s = time.monotonic() - began
+        await fleet.learn_digest()
+        await fleet.report_all()
+        await _until(lambda: _all_ready(fleet), "all nodes ready")
+    await fleet.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{plane.namespace}/leases/sentinel-operator")
+    return spread_s
+
+
+async def _steady(fleet: Fleet, watched: Watched, seconds: float) -> dict[str, float]:
+    await asyncio.sleep(5)  # kopf's own first listing is over by then
+    cpu_s, writes, began = watched.cpu_s(), await fleet.writes(), time.monotonic()
+    sent = 0
+    while (passed := time.monotonic() - began) < seconds:
+        while sent < passed * REPORTS_PER_S:
+            await fleet.report(fleet.names[sent % fleet.size])
+            sent += 1
+        watched.look()
+        await asyncio.sleep(0.02)
+    return {
+        "cpu_percent": 100 * (watched.cpu_s() - cpu_s) / passed,
+        "reports_per_s": sent / passed,
+        "writes_per_s": (await fleet.writes() - writes) / passed,
+    }
+
+
+async def _jump(fleet: Fleet) -> float:
+    """From the last report that carries the jump to the decision that knows all of it."""
+    fleet.demand = JUMP
+    await fleet.report_all()
+    began = time.monotonic()
+    await _until(lambda: _knows(fleet, fleet.size * JUMP), "the decision after the jump")
+    return time.monotonic() - began
+
+
+async def _decided_after(fleet: Fleet, last: str) -> bool:
+    return bool((await fleet.status())["scaling"].get("observedAt") != last)
+
+
+async def _knows(fleet: Fleet, demand: int) -> bool:
+    return bool((await fleet.status())["scaling"]["demandP95BytesPerSecond"] >= demand)
+
+
+async def _ordered(fleet: Fleet) -> bool:
+    return await fleet.orders() == fleet.size
+
+
+async def _all_ready(fleet: Fleet) -> bool:
+    status = await fleet.status()
+    return status.get("readyNodes") == fleet.size and bool(status.get("scaling", {}).get("observedAt"))
+
+
+async def _until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not await holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited {PATIENCE_S:.0f} s for {what}")
+        await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def _running(plane: Plane, folder: Path) -> AsyncIterator[Watched]:
+    env: dict[str, Any] = {
+        **os.environ,
+        "KUBECONFIG": plane.operator,
+        "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
+        "SENTINEL_NAMESPACE": plane.namespace,
+        "SENTINEL_HEALTH_PORT": str(_free_port()),
+        "SENTINEL_METRICS_PORT": str(_free_port()),
+    }
+    with (folder / "operator.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
+    try:
+        yield Watched(process)
+    except RuntimeError as error:
+        error.add_note((folder / "operator.log").read_text()[-2000:])
+        raise
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def _plane(folder: Path) -> Iterator[Plane]:
+    if not TESTS.is_dir():
+        raise Unsupported("bench operator starts the API server that the tests use: run it in a checkout")
+    command = [sys.executable, "-m", "support.operator_plane", str(folder / "plane")]
+    (folder / "plane").mkdir()
+    with subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise Unsupported("the API server did not start: see above, and run `make tools` first")
+        try:
+            yield Plane(**json.loads(line))
+        finally:
+            process.stdin.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
