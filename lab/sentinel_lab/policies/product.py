@@ -14,6 +14,7 @@ from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_core import room
+from sentinel_core.precursor import Precursors
 from sentinel_core.room import Outlook, start
 from sentinel_core.sample import COUNTERS, GAUGES, PERIOD_NS, SOJOURNS, Sample, Valid
 from sentinel_core.score import LiveScore
@@ -21,6 +22,8 @@ from sentinel_lab.configuration import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from sentinel_core.forecast import Forecast
     from sentinel_lab.policies.port import Seen
@@ -41,6 +44,7 @@ class Predictive:
         self._rules = standing(config, scenario.drain_bytes_per_s)
         self._forecaster = forecaster
         self._fallback = Smoothing()
+        self._precursors = Precursors(CLASSES)
         self._score = LiveScore(CLASSES, self.period_s, config.model.gate)
         self._held: room.Held | None = None
         self._drain_bps = self._rules.share_bps.copy()
@@ -86,7 +90,20 @@ class Predictive:
             backlog_bytes=sample.backlog_bytes.astype(np.int64),
             flow_floor_bytes=np.zeros(CLASSES, np.int64),
             measured=sample.has(Valid.COUNTERS | Valid.QUEUE),
+            warning=self._warning(sample),
         )
+
+    def _warning(self, sample: Sample) -> NDArray[np.float64]:
+        """No neighbour sounds an alarm here."""
+        fullness = np.where(sample.has(Valid.QUEUE), sample.backlog_bytes / np.maximum(sample.limit_bytes, 1), 0.0)
+        signs = self._precursors.step(
+            sample.per_second("bytes"),
+            sample.per_second("syns"),
+            fullness,
+            np.zeros(CLASSES),
+            sample.period_ns / 1e9,
+        )
+        return signs.warning
 
     def _measure_drain(self, seen: Mapping[int, Seen]) -> None:
         """As the agent's observer does: the dequeue rate counts only while something waits."""
