@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sentinel_agent.act.peers import Peers
 from sentinel_api.errors import Unsupported
 from sentinel_api.v1alpha1.profiles import PROFILES
 from sentinel_bpf import attach, pins
@@ -60,6 +61,7 @@ class Plane:
         self.verdict = verdict
         self.buffer = buffer
         self.rules = RuleSet(loaded)
+        self._peers = Peers(loaded)
 
     @property
     def enforcing(self) -> bool:
@@ -69,6 +71,7 @@ class Plane:
         """Rules and classes of a new configuration, under traffic: classes that stay keep what waits in them."""
         ids = config.ids
         self.rules.replace(compiled(config.traffic_classes, ids, "Ingress"))
+        self._peers.replace(config.balancers)
         self.buffer.configure(queue_classes(config, self.place.interface.rate_bytes_per_s))
 
     def detach(self) -> None:
@@ -143,6 +146,7 @@ def _queue(place: Place, loaded: Object, config: NodeConfig) -> tuple[Buffer, Ve
 
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
     return bpf_object.Options(
+        rodata={"sn_tunnels_on": 1, "sn_probes_on": 1},
         max_entries={"sn_flows": config.data_plane.max_flows},
         sharded=SHARDED,
         programs=queue_programs.PROGRAMS | set(HOOKS[place.interface.direction].values()),

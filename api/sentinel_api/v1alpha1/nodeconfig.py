@@ -11,7 +11,7 @@ from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_api.v1alpha1.dataplane import DataPlane, Pool
 from sentinel_api.v1alpha1.model import Int, Model, cel
 from sentinel_api.v1alpha1.prediction import Prediction
-from sentinel_api.v1alpha1.trafficclass import CLASS_RULES, MAX_CLASSES, TrafficClass, class_ids
+from sentinel_api.v1alpha1.trafficclass import CLASS_RULES, MAX_CLASSES, Cidr, TrafficClass, class_ids
 
 CONFIG_FILE = "config.json"  # the one key of the ConfigMap
 _NAME_DIGITS = 12  # of the digest in the ConfigMap's name; the whole digest is checked when it is read
@@ -37,6 +37,9 @@ class NodeConfig(Model):
     pool: Pool = Field(Pool(), description="Memory that the classes share.")
     data_plane: DataPlane = Field(DataPlane(), description="What happens to packets.")
     model: Prediction = Field(Prediction(), description="Where forecasts come from.")
+    balancers: tuple[Cidr, ...] = Field(
+        (), max_length=64, description="From where packets may come through the tunnel, and probes be answered."
+    )
 
     @property
     def ids(self) -> Mapping[str, int]:
