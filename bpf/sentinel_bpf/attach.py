@@ -4,6 +4,7 @@ no pin, free hook      → create, pin
 no pin, foreign there  → Unsupported, naming it
 our pin, same device   → update in place: no packet sees an empty hook
 our pin, dead link     → (the device went away) dropped, then as without a pin
+no tcx (before 6.6)    → a cls_bpf filter does the same (classic.py)
 """
 
 import ctypes
@@ -17,7 +18,8 @@ from typing import Final
 
 from sentinel_api.errors import Invalid, SentinelError, Transient, Unsupported
 
-from . import libbpf, pins
+from . import classic, libbpf, pins
+from .filters import Side
 from .object import Program
 
 # Of the kernel's frozen ABI (linux/bpf.h, linux/if_link.h).
@@ -41,6 +43,7 @@ class Mode(Enum):
     NATIVE = "native"  # in the driver
     GENERIC = "generic"  # after the driver: slower, and each packet is copied
     TC = "tc"
+    CLS_BPF = "cls_bpf"  # a filter instead of tcx
 
 
 class Change(Enum):
@@ -48,12 +51,13 @@ class Change(Enum):
     UPDATED = "updated"
 
 
+_SIDE: Final = {Hook.TCX_INGRESS: Side.INGRESS, Hook.TCX_EGRESS: Side.EGRESS}
 _ATTACH_TYPE: Final = {Hook.XDP: _XDP, Hook.TCX_INGRESS: _TCX_INGRESS, Hook.TCX_EGRESS: _TCX_EGRESS}
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A link held by its pin: it stays when this process ends, and goes with `detach`."""
+    """Held by its pin, or by clsact: it stays when this process ends, and goes with `detach`."""
 
     interface: str
     hook: Hook
@@ -82,7 +86,11 @@ def attach(program: Program, interface: str, hook: Hook, pin: Path, *, allow_gen
     if hook is Hook.XDP:
         link = _create_xdp(program, interface, index, allow_generic=allow_generic)
     else:
-        link = _create_tcx(program, interface, index, hook)
+        found = _create_tcx(program, interface, index, hook)
+        if found is None:
+            before = classic.attach(program, index, _SIDE[hook], pin)
+            return Attached(interface, hook, Mode.CLS_BPF, Change.UPDATED if before else Change.CREATED, pin)
+        link = found
     try:
         pins.put(link, pin)  # without the pin the link goes with its descriptor: nothing stays half attached
     finally:
@@ -94,7 +102,7 @@ def detach(pin: Path) -> bool:
     """Take our program off at once, also where another process still holds the link. Whether there was one."""
     link = pins.find(pin)
     if link is None:
-        return False
+        return classic.detach(pin)
     try:
         libbpf.lib().bpf_link_detach(link)
     except OSError as failed:
@@ -129,7 +137,7 @@ def ours(pin: Path) -> int | None:
     """The id of the program that our link runs, or None: tells a stranger from ourselves."""
     link = pins.find(pin)
     if link is None:
-        return None
+        return classic.ours(pin)
     try:
         return int(libbpf.info(libbpf.LinkInfo, link).prog_id)
     finally:
@@ -183,12 +191,13 @@ def _create_generic(program: Program, interface: str, index: int) -> int:
         raise _refused(failed, interface, allow_generic=True) from failed
 
 
-def _create_tcx(program: Program, interface: str, index: int, hook: Hook) -> int:
+def _create_tcx(program: Program, interface: str, index: int, hook: Hook) -> int | None:
+    """None where the kernel has no tcx."""
     try:
         return _link(program, index, _ATTACH_TYPE[hook], 0)
     except OSError as failed:
         if failed.errno == errno.EINVAL:
-            raise Unsupported(f"Kernel {os.uname().release} has no tcx; 6.6 or newer has.") from failed
+            return None
         raise _refused(failed, interface, allow_generic=True) from failed
 
 

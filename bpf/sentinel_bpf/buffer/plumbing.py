@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.tcmsg import plugins, sched_pfifo
-from pyroute2.protocols import ETH_P_ALL
 
-from sentinel_api.errors import Invalid, Transient, Unsupported
+from sentinel_bpf.filters import Filters, Side
+from sentinel_bpf.netlink import said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sentinel_bpf.buffer.port import QueueClass
 
 # pyroute2 0.9.7 knows no bfifo: without this it targets ROOT and drops `limit`, both silently.
@@ -24,9 +19,6 @@ plugins["bfifo"] = sched_pfifo
 MTU_BYTES = 1600
 TRUNK_MINOR = 1  # the class all others borrow from
 LEAF_MAJOR_STEP = 1  # leaf qdisc of class c: major + step + c
-CLSACT_INGRESS = 0xFFFFFFF2
-FILTER_PRIORITY = 49_500  # after everybody else's filters, and never 1
-FILTER_HANDLE = 1
 FILTER_NAME = "sn_classify"
 ALIAS = "sentinel buffer"
 ALIAS_CLSACT = "sentinel buffer, clsact made by it"
@@ -61,7 +53,7 @@ class Plumbing:
 
     def ensure_ifb(self, name: str) -> int:
         index = self.index(name)
-        with _said(f"creating {name}"):
+        with said(f"creating {name}"):
             if index is None:
                 self._route.link("add", ifname=name, kind="ifb")
                 index = self.index(name)
@@ -71,7 +63,7 @@ class Plumbing:
         return index
 
     def remove_link(self, index: int) -> None:
-        with _said("removing the queue's device"):
+        with said("removing the queue's device"):
             self._route.link("del", index=index)
 
     def _link(self, index: int) -> Any:
@@ -98,27 +90,27 @@ class Plumbing:
     def ensure_root(self, index: int, default_minor: int) -> None:
         if self.root(index)[1] == self._major:
             return
-        with _said("adding the HTB root"):
+        with said("adding the HTB root"):
             self._route.tc("add", "htb", index, self._major << 16, default=default_minor)
 
     def add_root(self, index: int, kind: str) -> None:
         """For a kind without options, such as our own."""
-        with _said(f"adding the {kind} root"):
+        with said(f"adding the {kind} root"):
             self._route.tc("add", kind, index, self._major << 16)
 
     def ensure_trunk(self, index: int, rate: int) -> None:
-        with _said("setting the link's rate"):
+        with said("setting the link's rate"):
             self._class(index, TRUNK_MINOR, self._major << 16, rate, rate, 0)
 
     def ensure_class(self, index: int, minor: int, wanted: QueueClass) -> None:
         guaranteed = max(1, wanted.guaranteed_bytes_per_s)
-        with _said(f"setting class {wanted.id}"):
+        with said(f"setting class {wanted.id}"):
             parent = self._major << 16 | TRUNK_MINOR
             self._class(index, minor, parent, guaranteed, wanted.ceiling_bytes_per_s, wanted.priority)
 
     def open_class(self, index: int, minor: int, rate: int) -> None:
         """Let a class send as fast as the device takes it, so that what waits is gone at once."""
-        with _said("draining the queue"):
+        with said("draining the queue"):
             self._class(index, minor, self._major << 16 | TRUNK_MINOR, rate, rate, 0)
 
     def _class(self, index: int, minor: int, parent: int, rate: int, ceil: int, priority: int) -> None:
@@ -138,7 +130,7 @@ class Plumbing:
         )
 
     def remove_class(self, index: int, minor: int) -> None:
-        with _said("removing a class"):
+        with said("removing a class"):
             self._route.tc("del-class", index=index, handle=self._major << 16 | minor)
 
     def minors(self, index: int) -> set[int]:
@@ -155,12 +147,12 @@ class Plumbing:
         }
 
     def add_leaf(self, index: int, minor: int, handle: int, limit_bytes: int) -> None:
-        with _said("adding a bfifo"):
+        with said("adding a bfifo"):
             parent = self._major << 16 | minor
             self._route.tc("add", "bfifo", index, handle, parent=parent, limit=limit_bytes)
 
     def remove_root(self, index: int) -> None:
-        with _said("removing the root qdisc"):
+        with said("removing the root qdisc"):
             self._route.tc("del", index=index, handle=self._major << 16, parent=0xFFFFFFFF)
 
     # ---- redirect ----
@@ -170,37 +162,23 @@ class Plumbing:
 
     def redirect(self, index: int, program_fd: int, queue_index: int) -> None:
         """Send what the classifier matches to the queue device; replaces an older classifier without a gap."""
-        with _said("redirecting ingress to the queue"):
-            if not self.has_qdisc(index, "clsact"):
-                self._route.tc("add", "clsact", index)
+        filters = self._filters(index)
+        if filters.ensure_clsact():
+            with said("naming the queue's device"):
                 self._route.link("set", index=queue_index, ifalias=ALIAS_CLSACT)
-            self._route.tc(
-                "replace-filter",
-                "bpf",
-                index,
-                FILTER_HANDLE,
-                parent=CLSACT_INGRESS,
-                prio=FILTER_PRIORITY,
-                protocol=ETH_P_ALL,
-                fd=program_fd,
-                name=FILTER_NAME,
-                action={"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": queue_index},
-            )
+        filters.put(
+            program_fd,
+            action={"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": queue_index},
+        )
 
     def stop_redirect(self, index: int, queue_index: int) -> None:
-        ours = [each for each in self._filters(index) if each["info"] >> 16 == FILTER_PRIORITY]
-        with _said("ending the redirect"):
-            if ours:
-                self._route.tc(
-                    "del-filter", "bpf", index, FILTER_HANDLE,
-                    parent=CLSACT_INGRESS, prio=FILTER_PRIORITY, protocol=ETH_P_ALL,
-                )  # fmt: skip
-            made_by_us = self._link(queue_index).get_attr("IFLA_IFALIAS") == ALIAS_CLSACT
-            if made_by_us and not self._filters(index):
-                self._route.tc("del", "clsact", index)
+        filters = self._filters(index)
+        filters.remove()
+        if self._link(queue_index).get_attr("IFLA_IFALIAS") == ALIAS_CLSACT:
+            filters.remove_clsact_if_empty()
 
-    def _filters(self, index: int) -> list[Any]:
-        return list(self._route.get_filters(index=index, parent=CLSACT_INGRESS))
+    def _filters(self, index: int) -> Filters:
+        return Filters(self._route, index, Side.INGRESS, FILTER_NAME)
 
     def _qdiscs(self, index: int) -> list[Any]:
         return list(self._route.get_qdiscs(index=index))
@@ -209,17 +187,3 @@ class Plumbing:
 def queue_device(device_index: int) -> str:
     """By index, since a name may be as long as a device name can be."""
     return f"sn-ifb{device_index}"
-
-
-@contextmanager
-def _said(doing: str) -> Iterator[None]:
-    """Foreign errors become ours here and nowhere else."""
-    try:
-        yield
-    except NetlinkError as cause:
-        said = f"{doing}: {cause.args[1] if len(cause.args) > 1 else cause}"
-        if cause.code in {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP}:
-            raise Unsupported(said) from cause
-        if cause.code == errno.EINVAL:
-            raise Invalid(said) from cause
-        raise Transient(said) from cause

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_api.errors import Unsupported
 from sentinel_bpf import attach, maps, testrun
 from sentinel_bpf import object as bpf_object
 
@@ -55,15 +54,15 @@ def test_xdp_is_attached_replaced_and_taken_off(bank, device):
     assert attach.occupant(device) is None
 
 
-def test_tcx_works_or_says_since_when_it_does(bank, device, promised):
+def test_tcx_or_what_stands_in_for_it_works_and_is_said(bank, device, promised):
     program, pin = bank.program("tag"), PINS / "link"
-    if "tcx" not in promised:
-        with pytest.raises(Unsupported, match=r"has no tcx; 6\.6 or newer has"):
-            attach.attach(program, device, attach.Hook.TCX_EGRESS, pin)
-        return
-    assert attach.attach(program, device, attach.Hook.TCX_EGRESS, pin).change is attach.Change.CREATED
+    first = attach.attach(program, device, attach.Hook.TCX_EGRESS, pin)
+    mode = attach.Mode.TC if "tcx" in promised else attach.Mode.CLS_BPF
+    assert (first.mode, first.change) == (mode, attach.Change.CREATED)
     assert attach.attach(program, device, attach.Hook.TCX_EGRESS, pin).change is attach.Change.UPDATED
     assert attach.detach(pin)
+    shown = subprocess.run(["tc", "qdisc", "show", "dev", device], check=True, capture_output=True, text=True).stdout
+    assert "clsact" not in shown
 
 
 def test_a_refusal_keeps_the_verifiers_words():
