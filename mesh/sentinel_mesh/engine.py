@@ -16,6 +16,7 @@ from sentinel_mesh.keys import Keys
 
 if TYPE_CHECKING:
     from sentinel_mesh.roster import Roster
+    from sentinel_mesh.shares import Shares
 
 LEASE_MS: Final = 200
 """A silent peer is suspected after about this. Below 80 the engine drops healthy peers when the machine is busy."""
@@ -48,9 +49,9 @@ class Place:
 class Session:
     """What arrives goes to the roster at once; it stays open while peers come and go."""
 
-    def __init__(self, place: Place, roster: Roster) -> None:
+    def __init__(self, place: Place, roster: Roster, shares: Shares) -> None:
         keys = Keys(place.cluster)
-        self._roster = roster
+        self._roster, self._shares = roster, shares
         own_state, own_token = keys.state(place.node), keys.token(place.node, place.incarnation)
         try:
             self._session: Any = zenoh.open(_config(place))
@@ -62,22 +63,36 @@ class Session:
             self._session.declare_subscriber(
                 keys.every_state, self._on_state, allowed_origin=zenoh.Locality.REMOTE
             ),
+            self._session.declare_subscriber(
+                keys.every_share, self._on_share, allowed_origin=zenoh.Locality.REMOTE
+            ),
             self._session.liveliness().declare_token(own_token),
         )  # fmt: skip
-        self._publisher = self._session.declare_publisher(
-            own_state, congestion_control=zenoh.CongestionControl.DROP, express=True
+        self._states, self._intents = (
+            self._session.declare_publisher(key, congestion_control=zenoh.CongestionControl.DROP, express=True)
+            for key in (own_state, keys.share(place.node))
         )
 
     def send(self, record: bytes) -> None:
         """Dropped where a reader is slow: the next state is worth more than this one."""
-        try:
-            self._publisher.put(record)
-        except zenoh.ZError as error:
-            raise Transient(f"the mesh took no state ({error})") from error
+        self._put(self._states, record, "state")
+
+    def send_share(self, record: bytes) -> None:
+        self._put(self._intents, record, "share")
 
     def close(self) -> None:
         """The others see the token go at once."""
         self._session.close()
+
+    def _put(self, publisher: Any, record: bytes, what: str) -> None:
+        try:
+            publisher.put(record)
+        except zenoh.ZError as error:
+            raise Transient(f"the mesh took no {what} ({error})") from error
+
+    def _on_share(self, sample: Any) -> None:
+        payload = sample.payload
+        self._shares.told(str(sample.key_expr), len(payload), payload.to_bytes, time.monotonic_ns())
 
     def _on_state(self, sample: Any) -> None:
         payload = sample.payload

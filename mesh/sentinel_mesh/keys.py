@@ -25,6 +25,9 @@ class Keys:
     def state(self, node: str) -> str:
         return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/state"
 
+    def share(self, balancer: str) -> str:
+        return f"sentinel/{self.cluster}/{checked_name(balancer, 'node')}/share"
+
     def token(self, node: str, incarnation: int) -> str:
         """Its incarnation is in it, so that the end of an old process never takes the token of the new one."""
         return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alive/{incarnation}"
@@ -32,6 +35,10 @@ class Keys:
     @property
     def every_state(self) -> str:
         return f"sentinel/{self.cluster}/*/state"
+
+    @property
+    def every_share(self) -> str:
+        return f"sentinel/{self.cluster}/*/share"
 
     @property
     def every_token(self) -> str:

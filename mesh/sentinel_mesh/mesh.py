@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from sentinel_api.wire import pack_share
 from sentinel_mesh.engine import Place, Session
 from sentinel_mesh.roster import Roster, View
+from sentinel_mesh.shares import Shares
 from sentinel_mesh.voice import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sentinel_api.records import NodeState
+    from sentinel_api.records import NodeState, Share
     from sentinel_mesh.membership import Probe
 
 T = TypeVar("T")
@@ -23,7 +25,8 @@ class Mesh(Generic[T]):
 
     def __init__(self, place: Place, record: Callable[[T, int], NodeState]) -> None:
         self._roster = Roster(place.node)
-        self._session = Session(place, self._roster)
+        self._shares = Shares()
+        self._session = Session(place, self._roster, self._shares)
         self._voice = Voice(record, self._session.send)
         self._voice.start()
 
@@ -41,6 +44,14 @@ class Mesh(Generic[T]):
 
     def view(self, probes: Mapping[str, Probe] | None = None) -> View:
         return self._roster.view(time.monotonic_ns(), probes)
+
+    def share(self, intended: Share) -> None:
+        """A balancer's own; raises Transient where the engine does not take it."""
+        self._session.send_share(pack_share(intended))
+
+    def shares(self) -> Mapping[str, Share]:
+        """What each balancer intends, as far as it is fresh."""
+        return self._shares.fresh(time.monotonic_ns())
 
     def close(self) -> None:
         self._voice.stop()

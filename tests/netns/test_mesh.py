@@ -205,8 +205,8 @@ def test_what_a_stranger_says_is_counted_and_never_believed(lab, request):
 def test_an_address_that_is_not_there_is_one_sentence(lab):
     argv = [
         sys.executable, "-c",
-        "from sentinel_mesh.engine import Place, Session; from sentinel_mesh.roster import Roster;"
-        f"Session(Place('c', 'n', 1, ('{endpoint(1)}',)), Roster('n'))",
+        "from sentinel_mesh.engine import Place; from sentinel_mesh.mesh import Mesh;"
+        f"Mesh(Place('c', 'n', 1, ('{endpoint(1)}',)), None)",
     ]  # fmt: skip
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0
