@@ -13,7 +13,7 @@ help: ## this list
 demo: ready-net bpf ## watch real XDP on this machine absorb a burst, after a look at what the machine can do
 	@tools/demo.sh
 
-test: ready-all bpf static tools ## the whole ladder, with at most 4 minutes of its slow rungs
+test: ready-all bpf static tools ## the whole ladder, with at most 2 minutes of its slow ones
 	@$(PYTEST) --slow=slice
 
 test-all: ready-all bpf static tools ## everything that this machine can run

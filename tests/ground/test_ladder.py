@@ -81,14 +81,14 @@ def test_the_slice_stops_starting_slow_tests_when_its_time_is_used_up(tmp_path: 
 
 
 def test_a_rung_that_is_slow_leaves_the_later_ones_their_share():
-    spent = {"bpf": 30.0, "vm": 104.0, "e2e": 0.0}
+    spent = {"bpf": 30.0, "vm": 44.0, "e2e": 0.0}
     run = ladder.Ladder("slice", ladder.MustRun(), in_ci=False, slow_spent_s=spent)
-    assert not run.used_up("bpf")  # of 240 / 3
-    assert not run.used_up("vm")  # of (240 - 30) / 2
-    run.slow_spent_s["vm"] = 105.0
+    assert not run.used_up("bpf")  # of 120 / 3
+    assert not run.used_up("vm")  # of (120 - 30) / 2
+    run.slow_spent_s["vm"] = 45.0
     assert run.used_up("vm")
     assert not run.used_up("e2e")
-    run.slow_spent_s["e2e"] = 105.0
+    run.slow_spent_s["e2e"] = 45.0
     assert run.used_up("e2e")
 
 

@@ -21,7 +21,7 @@ OUT = Path(os.environ.get("SENTINEL_LADDER_OUT", TESTS.parent / "out"))  # tests
 
 RUNGS = ("unit", "conformance", "bpf", "netns", "cluster", "vm", "ground", "e2e")
 SLOW_MARKS = ("slow", "vm", "e2e", "fuzz", "soak")
-SLICE_S = 240.0
+SLICE_S = 120.0
 # A test that hangs must not take the whole run with it: far above what the slowest of each rung needs.
 TIMEOUT_S = {
     "unit": 60,
