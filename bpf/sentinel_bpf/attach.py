@@ -18,7 +18,7 @@ from typing import Final
 
 from sentinel_api.errors import Invalid, SentinelError, Transient, Unsupported
 
-from . import classic, libbpf, pins
+from . import classic, libbpf, pins, preflight
 from .filters import Side
 from .object import Program
 
@@ -64,6 +64,7 @@ class Attached:
     mode: Mode
     change: Change
     pin: Path
+    notes: tuple[str, ...] = ()  # settings that are in XDP's way, a sentence each
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,11 @@ class Occupant:
 def attach(program: Program, interface: str, hook: Hook, pin: Path, *, allow_generic: bool = False) -> Attached:
     """Have `program` run at `hook` of `interface`, in place of our earlier one if there is one."""
     index = interface_index(interface)
+    notes = preflight.sentences(program, preflight.settings(interface)) if hook is Hook.XDP else ()
     if _replace(program, interface, index, hook, pin):
-        return Attached(interface, hook, _mode(index, hook), Change.UPDATED, pin)
+        return Attached(interface, hook, _mode(index, hook), Change.UPDATED, pin, notes)
     if hook is Hook.XDP:
-        link = _create_xdp(program, interface, index, allow_generic=allow_generic)
+        link = _create_xdp(program, interface, index, notes, allow_generic=allow_generic)
     else:
         found = _create_tcx(program, interface, index, hook)
         if found is None:
@@ -95,7 +97,7 @@ def attach(program: Program, interface: str, hook: Hook, pin: Path, *, allow_gen
         pins.put(link, pin)  # without the pin the link goes with its descriptor: nothing stays half attached
     finally:
         os.close(link)
-    return Attached(interface, hook, _mode(index, hook), Change.CREATED, pin)
+    return Attached(interface, hook, _mode(index, hook), Change.CREATED, pin, notes)
 
 
 def detach(pin: Path) -> bool:
@@ -175,13 +177,13 @@ def _replace(program: Program, interface: str, index: int, hook: Hook, pin: Path
     return False
 
 
-def _create_xdp(program: Program, interface: str, index: int, *, allow_generic: bool) -> int:
+def _create_xdp(program: Program, interface: str, index: int, notes: tuple[str, ...], *, allow_generic: bool) -> int:
     try:
         return _link(program, index, _XDP, _FLAG_NATIVE)
     except OSError as failed:
         if failed.errno in _DRIVER_CANNOT and allow_generic:
             return _create_generic(program, interface, index)
-        raise _refused(failed, interface, allow_generic=allow_generic) from failed
+        raise _refused(failed, interface, notes, allow_generic=allow_generic) from failed
 
 
 def _create_generic(program: Program, interface: str, index: int) -> int:
@@ -207,16 +209,17 @@ def _link(program: Program, index: int, attach_type: int, flags: int) -> int:
     return link
 
 
-def _refused(failed: OSError, interface: str, *, allow_generic: bool) -> SentinelError:
+def _refused(failed: OSError, interface: str, notes: tuple[str, ...] = (), *, allow_generic: bool) -> SentinelError:
     if failed.errno in (errno.EBUSY, errno.EEXIST):
         there = occupant(interface)
         if there is None:
             return Transient(f"{interface} was busy for a moment; try again.")
         return Unsupported(f"{interface} already has {there}, which is not ours and stays; remove it to let us attach.")
     if failed.errno in _DRIVER_CANNOT:
-        way_out = "this interface takes none at all" if allow_generic else "allow the slower generic mode for it"
-        why = "has no XDP in its driver" if failed.errno != errno.ERANGE else "has too large an MTU for this program"
-        return Unsupported(f"{interface} {why}, or not with its settings (MTU, LRO, queues); {way_out}.")
+        if allow_generic:
+            return Unsupported(f"{interface} takes no XDP program at all, or not with its settings (MTU, LRO, queues).")
+        why = " ".join(notes) or f"{interface} has no XDP in its driver, or not for as many queues as it has now."
+        return Unsupported(f"{why} Or allow the slower generic mode for it.")
     if failed.errno == errno.EPERM:
         return Unsupported(f"Nothing may be attached to {interface}; CAP_BPF and CAP_NET_ADMIN are needed.")
     return Unsupported(f"The driver of {interface} refuses the program ({os.strerror(failed.errno or 0)}).")

@@ -137,6 +137,7 @@ _PROTOTYPES: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "bpf_prog_test_run_opts": (_OK, (c_int, c_void_p)),
     "bpf_program__fd": (_OK, (c_void_p,)),
     "bpf_program__name": (c_char_p, (c_void_p,)),
+    "bpf_program__section_name": (c_char_p, (c_void_p,)),
     "bpf_program__set_autoload": (_OK, (c_void_p, c_bool)),
     "bpf_program__type": (c_uint32, (c_void_p,)),
     "bpf_xdp_query": (_OK, (c_int, c_int, c_void_p)),

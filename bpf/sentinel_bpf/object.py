@@ -38,6 +38,7 @@ class Options:
 class Program:
     name: str
     descriptor: int
+    fragments: bool = False  # takes XDP frames that lie in several pages (xdp.frags)
 
     def verified_instructions(self) -> int:
         """How much of its budget of a million the verifier spent on this program."""
@@ -169,7 +170,7 @@ class _Opened:
     def finish(self, options: Options) -> Object:
         maps = {name: self._loaded(name, each) for name, each in self.maps.items()}
         programs = {
-            name: Program(name, libbpf.lib().bpf_program__fd(each))
+            name: Program(name, libbpf.lib().bpf_program__fd(each), _takes_fragments(each))
             for name, each in self.programs.items()
             if options.programs is None or name in options.programs
         }
@@ -285,6 +286,11 @@ def _walk(handle: int, step: str) -> Iterator[int]:
     while each:
         yield each
         each = getattr(libbpf.lib(), step)(handle, each)
+
+
+def _takes_fragments(program: int) -> bool:
+    section: bytes = libbpf.lib().bpf_program__section_name(program)
+    return section.startswith(b"xdp.frags")
 
 
 def _map_name(each: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sentinel_api.errors import Invalid, Unsupported
-from sentinel_bpf import attach, pins
+from sentinel_bpf import attach, pins, preflight
 from sentinel_bpf.attach import Change, Hook, Mode
 
 XDP_DROP = 1
@@ -147,13 +147,50 @@ def test_generic_mode_is_taken_only_when_allowed(counting, namespace, bpffs):
     assert attach.attach(program, "sn2", Hook.XDP, bpffs / "link", allow_generic=True).mode is Mode.GENERIC
 
 
-def test_jumbo_frames_need_a_program_that_takes_fragments(counting, load_ingress, veth, bpffs):
+def jumbo(veth):
     for end in veth:
         subprocess.run(["ip", "link", "set", end, "mtu", "9000"], check=True)
-    with pytest.raises(Unsupported, match=r"sn1 .*MTU.*allow the slower generic mode"):
+
+
+def test_jumbo_frames_need_a_program_that_takes_fragments(counting, load_ingress, veth, bpffs):
+    jumbo(veth)
+    with pytest.raises(
+        Unsupported,
+        match=r"sn1 has an MTU of 9000, and count takes frames of one page: lower the MTU to 3506, or build the "
+        r"program as xdp\.frags\. Or allow the slower generic mode",
+    ):
         attach.attach(counting.object.program("count"), veth[1], Hook.XDP, bpffs / "link")
     ingress = load_ingress().object.program("sn_ingress")
-    assert attach.attach(ingress, veth[1], Hook.XDP, bpffs / "link").mode is Mode.NATIVE
+    put = attach.attach(ingress, veth[1], Hook.XDP, bpffs / "link")
+    assert put.mode is Mode.NATIVE
+    assert put.notes == (
+        "sn1 has an MTU of 9000, and some drivers give XDP frames of one page only: lower the MTU to 3506 where this "
+        "one refuses.",
+    )
+
+
+def test_a_program_without_fragments_takes_jumbo_frames_in_generic_mode_and_says_why(counting, veth, sender, bpffs):
+    jumbo(veth)
+    put = attach.attach(counting.object.program("count"), veth[1], Hook.XDP, bpffs / "link", allow_generic=True)
+    assert put.mode is Mode.GENERIC
+    assert "count takes frames of one page" in put.notes[0]
+    sender.socket.send(FRAME + bytes(8000))
+    assert arrived(counting, 1) == 1
+
+
+def test_what_the_driver_takes_is_the_judge_of_the_largest_mtu(counting, veth, bpffs):
+    program = counting.object.program("count")
+    for end in veth:
+        subprocess.run(["ip", "link", "set", end, "mtu", str(preflight.ONE_PAGE_MTU)], check=True)
+    put = attach.attach(program, veth[1], Hook.XDP, bpffs / "link")
+    assert (put.mode, put.notes) == (Mode.NATIVE, ())
+
+
+def test_a_devices_flags_come_from_the_kernel(veth):
+    """The one that veth has (it takes VLAN tags off) lies in the word in which LRO would."""
+    vlan_tags = 1 << 8
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        assert preflight._flags(asked, veth[0].encode().ljust(16, b"\0")) & vlan_tags
 
 
 def test_a_pin_whose_interface_is_gone_is_replaced(counting, veth, bpffs):
