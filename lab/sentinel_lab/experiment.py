@@ -92,7 +92,7 @@ class Run:
 
 def check(plan: Plan) -> None:
     """Bad arguments are refused before anything is built."""
-    schedule(plan.pattern, plan.seconds, plan.seed)
+    schedule(plan.pattern, plan.seconds, plan.seed, begin_s=plan.past_s)
     policies.known(plan.policy)
 
 
@@ -150,6 +150,7 @@ def _stream(each: TrafficClass, plan: Plan) -> Stream:
         packet_bytes=each.packet_bytes,
         seed=plan.seed,
         scale=each.scale,
+        begin_s=plan.past_s,
     )
 
 

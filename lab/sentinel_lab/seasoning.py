@@ -46,10 +46,11 @@ class Life:
 
 
 def life(each: TrafficClass, pattern: str, seconds: float, seed: int, past_s: float = PAST_S) -> Life:
-    """The past is of the same kind and of another seed, and a whole number of periods long."""
+    """The past is of the same kind and of another seed, and a whole number of periods long; of a trace it is what comes
+    before the part that is sent."""
     named = each.pattern or pattern
     past = schedule(named, past_s, seed + PAST_SEED, each.scale) if past_s else EMPTY
-    return Life(each, past_s, past, schedule(named, seconds, seed, each.scale))
+    return Life(each, past_s, past, schedule(named, seconds, seed, each.scale, past_s))
 
 
 def truth(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Truth:

@@ -25,7 +25,7 @@ class Source:
 
     def __init__(self, order: SendOrder, index: int, stream: Stream) -> None:
         """Due times count from zero until `start` is told."""
-        plan = schedule(stream.pattern, order.seconds, stream.seed, stream.scale)
+        plan = schedule(stream.pattern, order.seconds, stream.seed, stream.scale, stream.begin_s)
         self.port = stream.port
         self.bursts = plan.bursts
         self.due_ns: npt.NDArray[np.uint64] = (plan.times_s * 1e9).astype(np.uint64)

@@ -49,6 +49,25 @@ def test_scale_multiplies_the_rate_and_keeps_the_bursts():
     assert half.bursts == whole.bursts
 
 
+def test_scheduled_bursts_are_short_and_on_a_grid():
+    plan = schedule("scheduled", 60.0, seed=2)
+    starts, ends = np.array(plan.bursts).T
+    assert np.allclose(np.diff(starts), 5.0)
+    assert ((ends - starts >= 0.05 - 1e-9) & (ends - starts <= 0.5 + 1e-9)).all()
+
+
+def test_cron_jobs_stray_from_their_timetable_by_the_sigma_asked_for():
+    for sigma in (0.0, 1.0):
+        starts = np.array([start for start, _ in schedule(f"cron:{sigma:g}", 4_000.0, seed=1).bursts])
+        assert np.std((starts - 4.0 + 5.0) % 10.0) == pytest.approx(sigma, rel=0.15, abs=1e-6)
+
+
+@pytest.mark.parametrize("spelled", ["cron:much", "cron:-1", "periodic:3", "trace", "llm:2"])
+def test_a_pattern_with_a_wrong_argument_is_refused(spelled):
+    with pytest.raises(Invalid):
+        schedule(spelled, 10.0)
+
+
 @pytest.mark.parametrize(("pattern", "seconds", "scale"), [("tidal", 10, 1), ("periodic", 0, 1), ("periodic", 10, 0)])
 def test_what_cannot_be_scheduled_is_refused_in_a_sentence(pattern, seconds, scale):
     with pytest.raises(Invalid):
