@@ -66,7 +66,7 @@ woken for almost every packet, and that is what the ratio shows.
 
 ## The instructions that the verifier walks
 
-`bpf/budgets.toml` bounds them for every program; `tests/bpf/test_ingress_budgets.py` holds each to it.
+`bpf/budgets.toml` bounds them for every program; `tests/bpf/test_budgets.py` holds each to it.
 """
 
 

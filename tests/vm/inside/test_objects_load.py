@@ -1,5 +1,6 @@
-"""Every BPF object of the build passes the verifier of this kernel, at a cost that is recorded."""
+"""Every BPF object of the build passes the verifier of this kernel, at a cost that is recorded and bounded."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sentinel_bpf import object as bpf_object
 
 BUILD = Path(__file__).parents[3] / "bpf" / "build"
 OBJECTS = sorted(BUILD.glob("*.bpf.o"))
+BUDGETS = tomllib.loads((BUILD.parent / "budgets.toml").read_text())
 # An object declares what it needs by its sections, as libbpf itself reads them.
 NEEDS = {b"\0.struct_ops": "qdisc_bpf", b"\0tcx/": "tcx"}
 
@@ -28,5 +30,8 @@ def test_the_object_loads(path, promised, record_property):
         pytest.skip(f"{path.name} needs {lacking}, which this kernel does not have")
     with bpf_object.load(path) as loaded:
         assert loaded.programs
-        for name, program in loaded.programs.items():
-            record_property(f"verified instructions {path.name} {name}", program.verified_instructions())
+        spent = {name: program.verified_instructions() for name, program in loaded.programs.items()}
+    for name, instructions in spent.items():
+        record_property(f"verified instructions {path.name} {name}", instructions)
+    budgets = BUDGETS[path.name.removesuffix(".bpf.o")]
+    assert {name: each for name, each in spent.items() if each > budgets[name]} == {}

@@ -22,7 +22,7 @@ ROOM = 5_000_000
 FRAME = 1042  # a 1000-byte datagram with its UDP, IP and Ethernet headers
 BURST_S = 0.01  # what pacing may catch up on after a late timer, and more than it
 A, B, GONE = 1, 2, 9
-BUDGETS = tomllib.loads((QDISC_OBJECT.parents[1] / "budgets.toml").read_text())["verified_instructions_qdisc"]
+BUDGETS = tomllib.loads((QDISC_OBJECT.parents[1] / "budgets.toml").read_text())["qdisc"]
 
 
 @pytest.fixture(scope="module")
