@@ -168,7 +168,7 @@ class Map:
     def dump(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """All keys and their values, in batches; not one instant: entries may change between two batches."""
         try:
-            batches = list(self._batches())
+            batches = list(self.batches())
         except OSError as failed:
             if failed.errno not in _NO_BATCH:
                 raise
@@ -176,8 +176,9 @@ class Map:
         keys = np.concatenate([keys for keys, _ in batches])
         return keys, np.concatenate([values for _, values in batches])
 
-    def _batches(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        size = min(_BATCH, self.shape.max_entries)
+    def batches(self, size: int = _BATCH) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """The same a batch at a time, for who would rather read slowly. OSError where the kernel has no batches."""
+        size = min(size, self.shape.max_entries)
         token = ctypes.create_string_buffer(max(self.shape.key_bytes, 8))
         resume = None
         while True:

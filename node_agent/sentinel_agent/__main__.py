@@ -29,9 +29,7 @@ from sentinel_bpf import pins
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sentinel_agent.loop import Tick
     from sentinel_agent.mesh import Told
-    from sentinel_agent.plane import Plane
     from sentinel_mesh.mesh import Mesh
 
 log = structlog.get_logger()
@@ -59,9 +57,10 @@ def detach(config_path: Path | None) -> None:
     """Hand everything back: programs off, queue emptied and gone, pins removed."""
     chosen = settings()
     config = _from_file(config_path) if config_path else NodeConfig()
-    place = Place(chosen.object_path, chosen.pins, interface.chosen(config))
-    open_plane(place, config).detach()
-    click.echo(f"{place.interface.name} is as it was.")
+    found = interface.chosen(config)
+    for each in found:
+        open_plane(Place(chosen.object_path, chosen.pins, each, sharers=len(found)), config).detach()
+        click.echo(f"{each.name} is as it was.")
 
 
 def run(chosen: Settings, config_path: Path | None) -> None:
@@ -113,10 +112,7 @@ def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry) -> Mes
 
     joined = mesh.join(chosen.mesh, chosen.node)
 
-    def share(tick: Tick, plane: Plane) -> None:
-        joined.offer(mesh.Told(tick, plane.verdict.tier, plane.place.interface.rate_bytes_per_s))
-
-    node.share = share
+    node.share = lambda tick, draining: joined.offer(mesh.Told(tick, draining))
     registry.register(mesh.MeshCollector(joined))
     log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))
     return joined
@@ -128,7 +124,9 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[h
 
     def state() -> dict[str, object]:
         tick, loop = node.last, node.loop
-        return report.state(tick, loop.plane.verdict) if tick is not None and loop is not None else {}
+        if tick is None or loop is None:
+            return {}
+        return report.state(tick) | {"timing": loop.timings.told()}
 
     servers = (
         health.Server(

@@ -1,4 +1,4 @@
-"""Which device to buffer: the one that the configuration names, or the one of the default route."""
+"""Which devices to buffer: those that the configuration names, or the one of the default route."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sentinel_bpf.attach import interface_index
 from sentinel_bpf.buffer.port import Direction, Interface
 
 if TYPE_CHECKING:
+    from sentinel_api.v1alpha1 import dataplane
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 
 ROUTES: Final = Path("/proc/self/net/route")
@@ -17,17 +18,23 @@ ROUTES_V6: Final = Path("/proc/self/net/ipv6_route")
 LOOPBACK: Final = "lo"
 
 
-def chosen(config: NodeConfig) -> Interface:
-    """Raises Invalid where there is no such device, or more than one was asked for."""
-    wanted = config.data_plane.interfaces
-    if len(wanted) > 1:
-        raise Invalid(f"{len(wanted)} interfaces are listed, and this version buffers one: leave one")
-    name = wanted[0].name if wanted and wanted[0].name else default_device()
-    interface_index(name)  # raises for one that is not there, before anything is loaded or pinned for it
+def chosen(config: NodeConfig) -> tuple[Interface, ...]:
+    """In the order of the configuration. Raises Invalid where a device is not there, or named twice."""
+    wanted = [_named(each) for each in config.data_plane.interfaces]
+    found = tuple(wanted) or (Interface(default_device(), Direction.INGRESS, 0),)
+    names = [each.name for each in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise Invalid(f"{name} is listed in both directions, and a device can queue in one: leave one of them")
+        interface_index(name)  # raises for one that is not there, before anything is loaded or pinned for it
+    return found
+
+
+def _named(wanted: dataplane.Interface) -> Interface:
     return Interface(
-        name=name,
-        direction=Direction(wanted[0].direction) if wanted else Direction.INGRESS,
-        rate_bytes_per_s=(wanted[0].rate_bits_per_second or 0) // 8 if wanted else 0,
+        name=wanted.name or default_device(),
+        direction=Direction(wanted.direction),
+        rate_bytes_per_s=(wanted.rate_bits_per_second or 0) // 8,
     )
 
 

@@ -10,47 +10,31 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import structlog
 
-from sentinel_agent.act.orders import OrderTable
-from sentinel_agent.decide.policy import Chosen, Moment, Standing, decide, standing
-from sentinel_agent.observe import Observer
-from sentinel_agent.predict.port import Forecaster, Foreseeing, PredictionFailed
-from sentinel_api.errors import Transient
+from sentinel_agent.decide.policy import Chosen, Moment, Standing, class_names, decide, standing
+from sentinel_agent.tick import Pool, Tick
+from sentinel_agent.timing import Timings
+from sentinel_api.errors import Invalid, Transient, Unsupported
 from sentinel_api.records import CLASSES
+from sentinel_core.forecast import Forecast
 from sentinel_core.room import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
-from sentinel_core.score import LiveScore, Marks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from sentinel_agent.clock import Beat
+    from sentinel_agent.lane import Lane
     from sentinel_agent.observe import Seen as Observed
-    from sentinel_agent.plane import Plane
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
-    from sentinel_core.forecast import Forecast
-    from sentinel_core.sample import Snapshot
+    from sentinel_core.precursor import Signs
+
+    Floats = NDArray[np.float64]
 
 LEASE_NS: Final = 5 * PERIOD_NS  # orders outlive four missed ticks, then the data plane lets go
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tick:
-    """Everything there is to tell about one tick; what people see is made from this and nothing else."""
-
-    seq: int
-    at_ns: int
-    wall_ns: int
-    took_ns: int
-    missed: int
-    config_digest: str
-    pool_bytes: int
-    names: dict[int, str]
-    observed: Observed
-    forecast: Forecast
-    marks: Marks
-    chosen: Chosen
 
 
 @dataclass(slots=True)
@@ -60,63 +44,88 @@ class Totals:
     ticks: int = 0
     missed: int = 0
     failed: int = 0
-    fallbacks: int = 0
     resized: int = 0
+    lent_bytes: int = 0
+    recalled_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One interface in one tick: what was seen, what is expected, and the signs between the two."""
+
+    lane: Lane
+    observed: Observed
+    forecast: Forecast
+    signs: Signs
+
+
+def no_alarms() -> Floats:
+    return np.zeros(CLASSES)
 
 
 @dataclass(slots=True)
 class Loop:
     """Owned by the tick's thread. Others give it a new configuration by storing one reference."""
 
-    plane: Plane
-    forecaster: Foreseeing
-    fallback: Forecaster
+    lanes: Sequence[Lane]
     publish: Callable[[Tick], None]
     config: NodeConfig
+    alarms: Callable[[], Floats] = no_alarms
+    """Confidence of fresh alarms of neighbours, by class; must not wait."""
     totals: Totals = field(default_factory=Totals)
+    timings: Timings = field(default_factory=Timings)
     last_tick_ns: int = 0
+    blind: Mapping[str, str] = field(default_factory=dict)
+    """Interfaces that are not there, and since what; the others are steered."""
     wanted: NodeConfig | None = None
+    refused: str = ""
+    """Why the newest configuration is not in force; the one before is."""
     _digest: str = field(init=False)
     _rules: Standing = field(init=False)
-    _observer: Observer = field(init=False)
-    _orders: OrderTable = field(init=False)
     _held: Held = field(init=False)
-    _score: LiveScore = field(init=False)
+    _lent: NDArray[np.int64] = field(init=False)
+    _failing: str = ""
 
     def __post_init__(self) -> None:
-        self._orders = OrderTable(self.plane)
-        self._held = start(time.monotonic_ns())
-        self._score = _live_score(self.config)
+        rows = len(self.lanes) * CLASSES
+        self._held = start(time.monotonic_ns(), rows)
+        self._lent = np.zeros(rows, np.int64)
         self._settle(self.config)
 
+    @property
+    def fallbacks(self) -> int:
+        return sum(lane.fallbacks for lane in self.lanes)
+
     def tick(self, beat: Beat) -> None:
-        """Called on the grid. An error is told once for each kind of it, counted always, and ends this tick only."""
+        """Called on the grid. An error is told when it is a new one, counted always, and ends this tick only."""
         self.totals.missed += beat.missed
         try:
             self._adopt()
             self._tick(beat)
+            self._failing = ""
         except Transient as error:
             self.totals.failed += 1
-            log.warning("tick_failed", error=str(error), failed=self.totals.failed)
-
-    @property
-    def counters(self) -> Snapshot:
-        """As the last tick read them."""
-        return self._observer.latest
+            if str(error) != self._failing:
+                log.warning("tick_failed", error=str(error), failed=self.totals.failed)
+            self._failing = str(error)
 
     def let_go(self) -> None:
-        """End every lease now: packets pass untouched from here on."""
-        self._orders.end()
+        for lane in self.lanes:
+            lane.let_go()
 
     def _tick(self, beat: Beat) -> None:
-        began_ns = time.monotonic_ns()
-        observed = self._observer.look()
-        forecast = self._predict(observed)
+        began_ns, lap = self.timings.begin(), self.timings.lap
+        observed = self._observe()
+        lap()
+        looks = self._predict(observed)
+        lap()
         wall_ns = time.time_ns()
         moment = Moment(wall_ns // 10**6, LEASE_NS // 10**6)
-        chosen = decide(self._rules, _seen(observed), self._outlook(forecast), self._held, moment)
-        self._act(chosen, began_ns)
+        chosen = decide(self._rules, self._seen(looks, began_ns), self._outlook(looks), self._held, moment)
+        lap()
+        self._act(looks, chosen, began_ns)
         self._held = chosen.allocation.held
+        lap()
         self.totals.ticks += 1
         self.last_tick_ns = time.monotonic_ns()
         self.publish(
@@ -127,71 +136,133 @@ class Loop:
                 took_ns=self.last_tick_ns - began_ns,
                 missed=beat.missed,
                 config_digest=self._digest,
-                pool_bytes=self.config.pool.max_bytes,
-                names=dict(self._rules.names),
-                observed=observed,
-                forecast=forecast,
-                marks=self._score.marks(),
+                pool=self._pool(looks, chosen),
+                lanes=tuple(look.lane.told(look.observed, look.forecast, look.signs) for look in looks),
                 chosen=chosen,
+                blind={**self.blind, **{lane.name: lane.trouble for lane in self.lanes if lane not in observed}},
             )
         )
+        lap()
 
-    def _predict(self, observed: Observed) -> Forecast:
-        """The fallback sees every sample too, so that it is warm when it is needed."""
-        spare = self.fallback.predict(observed.sample)
-        try:
-            forecast = self.forecaster.predict(observed.sample)
-        except PredictionFailed as error:
-            if not self.totals.fallbacks:
-                log.warning("prediction_failed", error=str(error), fallback=self.fallback.name)
-            self.totals.fallbacks += 1
-            self._score.step(None, np.zeros(CLASSES, np.bool_))
-            return spare
-        self._score.step(forecast, self.forecaster.began)
-        return forecast
+    def _observe(self) -> dict[Lane, Observed]:
+        """One interface that cannot be read leaves the others steered; none at all ends the tick."""
+        observed = {lane: seen for lane in self.lanes if (seen := lane.look()) is not None}
+        if not observed:
+            raise Transient("; ".join(lane.trouble for lane in self.lanes) or "there is no interface to steer")
+        return observed
 
-    def _outlook(self, forecast: Forecast) -> Outlook | None:
-        """Smoothing names no onset, so there is nothing in it to act on; what does is believed as far as it was right
-        lately."""
-        return None if forecast.source == self.fallback.name else Outlook(forecast, self._score.trust)
+    def _predict(self, observed: dict[Lane, Observed]) -> list[Look]:
+        alarms = self.alarms()
+        return [Look(lane, seen, lane.predict(seen), lane.signs(seen, alarms)) for lane, seen in observed.items()]
 
-    def _act(self, chosen: Chosen, now_ns: int) -> None:
-        if not self.plane.enforcing:
-            return
-        before = self.totals.resized
-        self.plane.buffer.resize(chosen.limit_bytes)
-        self.totals.resized = before + len(chosen.decisions)
-        self._orders.write(chosen.orders, now_ns + LEASE_NS)
+    def _seen(self, looks: Sequence[Look], now_ns: int) -> Seen:
+        """Rows of all interfaces; those of one that could not be read count as not measured."""
+        rows = len(self._rules.share_bps)
+        seen = Seen(
+            now_ns=max((look.observed.sample.t_ns for look in looks), default=now_ns),
+            arrivals=np.zeros(rows),
+            drain=self._rules.share_bps.copy(),
+            backlog_bytes=np.zeros(rows, np.int64),
+            flow_floor_bytes=np.zeros(rows, np.int64),
+            measured=np.zeros(rows, np.bool_),
+            warning=np.zeros(rows),
+        )
+        assert seen.warning is not None
+        for look in looks:
+            own, sample = _rows(look.lane), look.observed.sample
+            seen.arrivals[own] = sample.per_second("bytes")
+            seen.drain[own] = look.observed.drain_bps
+            seen.backlog_bytes[own] = sample.backlog_bytes
+            seen.flow_floor_bytes[own] = look.lane.flows.floor_bytes
+            seen.measured[own] = sample.has(Valid.COUNTERS | Valid.QUEUE)
+            seen.warning[own] = look.signs.warning
+        return seen
+
+    def _outlook(self, looks: Sequence[Look]) -> Outlook | None:
+        """Of all interfaces, as old as the oldest; one whose forecaster failed is trusted with nothing."""
+        known = {look.lane: found for look in looks if (found := look.lane.outlook(look.forecast)) is not None}
+        if not known:
+            return None
+        if len(self.lanes) == 1:
+            return next(iter(known.values()))
+        some = next(iter(known.values())).forecast
+        nothing = Outlook(
+            Forecast(
+                some.made_ns, "none", np.zeros_like(some.hazard), np.zeros_like(some.magnitude_bytes), some.demand
+            ),
+            np.zeros(CLASSES),
+        )
+        parts = [known.get(lane, nothing) for lane in self.lanes]
+        together = Forecast(
+            made_ns=min(part.forecast.made_ns for part in known.values()),
+            source=some.source,
+            hazard=np.concatenate([part.forecast.hazard for part in parts]),
+            magnitude_bytes=np.concatenate([part.forecast.magnitude_bytes for part in parts]),
+            demand=np.concatenate([part.forecast.demand for part in parts]),
+        )
+        return Outlook(together, np.concatenate([part.trust for part in parts]))
+
+    def _act(self, looks: Sequence[Look], chosen: Chosen, now_ns: int) -> None:
+        """Only where something was seen: orders of an interface that cannot be read run out."""
+        self.totals.resized += len(chosen.decisions)
+        for look in looks:
+            first = look.lane.first_row
+            mine = {row - first: row for row in self._rules.names if first <= row < first + CLASSES}
+            look.lane.act(
+                {each: chosen.limit_bytes[row] for each, row in mine.items()},
+                {each: chosen.orders[row] for each, row in mine.items()},
+                now_ns + LEASE_NS,
+            )
+
+    def _pool(self, looks: Sequence[Look], chosen: Chosen) -> Pool:
+        lent = chosen.allocation.lent_bytes
+        change = lent - self._lent
+        self._lent = lent
+        recalled = -int(np.minimum(change, 0).sum())
+        self.totals.lent_bytes += int(np.maximum(change, 0).sum())
+        self.totals.recalled_bytes += recalled
+        return Pool(
+            total=self.config.pool.max_bytes,
+            granted=int(chosen.allocation.limit_bytes.sum()),
+            lent=int(lent.sum()),
+            recalled=recalled,
+            held=sum(int(look.observed.sample.backlog_bytes.sum()) for look in looks),
+        )
 
     def _adopt(self) -> None:
-        """A configuration that came in since the last tick; the queue's classes change under traffic."""
+        """A configuration that came in since the last tick; the queues' classes change under traffic."""
         wanted, self.wanted = self.wanted, None
         if wanted is None or wanted == self.config:
             return
-        self.plane.configure(wanted)
-        self._settle(wanted)
+        try:
+            for lane in self.lanes:
+                lane.plane.configure(wanted)
+            self._settle(wanted)
+        except (Invalid, Unsupported) as error:
+            self._stay(str(error))
+            return
+        self.refused = ""
         log.info("config_adopted", digest=wanted.digest)
 
+    def _stay(self, why: str) -> None:
+        """With the last good configuration, on every interface."""
+        self.refused = why
+        log.warning("config_refused", why=why)
+        for lane in self.lanes:
+            lane.plane.configure(self.config)
+
     def _settle(self, config: NodeConfig) -> None:
-        if config.model.gate != self._score.gate:
-            self._score = _live_score(config)
+        interfaces = [lane.plane.place.interface for lane in self.lanes]
         self.config = config
         self._digest = config.digest
-        self._rules = standing(config, self.plane.place.interface.rate_bytes_per_s)
-        self._observer = Observer(self.plane, self._rules.share_bps)
+        self._rules = standing(
+            config,
+            *(each.rate_bytes_per_s for each in interfaces),
+            devices=[f"{each.name} {each.direction.value.lower()}" for each in interfaces],
+        )
+        for lane in self.lanes:
+            lane.settle(config, class_names(config), self._rules.share_bps[_rows(lane)])
 
 
-def _live_score(config: NodeConfig) -> LiveScore:
-    return LiveScore(CLASSES, PERIOD_NS / 1e9, config.model.gate)
-
-
-def _seen(observed: Observed) -> Seen:
-    sample = observed.sample
-    return Seen(
-        now_ns=sample.t_ns,
-        arrivals=sample.per_second("bytes"),
-        drain=observed.drain_bps,
-        backlog_bytes=sample.backlog_bytes.astype(np.int64),
-        flow_floor_bytes=np.zeros(CLASSES, np.int64),
-        measured=sample.has(Valid.COUNTERS | Valid.QUEUE),
-    )
+def _rows(lane: Lane) -> slice:
+    return slice(lane.first_row, lane.first_row + CLASSES)

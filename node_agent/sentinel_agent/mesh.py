@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sentinel_agent.metrics import counter, gauge, single
 from sentinel_agent.predict.smoothing import Smoothing
+from sentinel_agent.report import worst
 from sentinel_api import records
 from sentinel_api.records import CLASSES, ClassState, Demand, Flag, NodeState, Role
-from sentinel_bpf.buffer.port import Tier
 from sentinel_core.signature import HAZARD_BINS, MAGNITUDE_LEVELS
 from sentinel_mesh.engine import Place
 from sentinel_mesh.membership import Level
@@ -23,19 +22,19 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from sentinel_agent.loop import Tick
     from sentinel_agent.settings import MeshSettings
+    from sentinel_agent.tick import Tick
+    from sentinel_core.forecast import Forecast
 
 P50, P90 = MAGNITUDE_LEVELS.index(0.5), MAGNITUDE_LEVELS.index(0.9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """A tick and what it does not say itself: how this node enforces, and how fast its interface may empty."""
+    """A tick, and what it does not say itself."""
 
     tick: Tick
-    tier: Tier
-    rate_bytes_per_s: int
+    draining: bool = False
 
 
 def join(chosen: MeshSettings, node: str) -> Mesh[Told]:
@@ -45,27 +44,35 @@ def join(chosen: MeshSettings, node: str) -> Mesh[Told]:
 
 
 def state(told: Told, born: int, seq: int) -> NodeState:
-    tick, rate = told.tick, told.rate_bytes_per_s
-    now = float(tick.observed.sample.per_second("bytes").sum())
-    expected = tick.forecast.node_demand()
-    flags = Flag.FALLBACK_FORECAST if tick.forecast.source == Smoothing.name else records.NO_FLAGS
-    if not tick.marks.trusted:
-        flags |= Flag.FORECAST_GATED
+    tick = told.tick
+    rate = sum(lane.interface.rate_bytes_per_s for lane in tick.lanes)
+    forecast = tick.forecast()
+    expected = forecast.node_demand()
     return NodeState(
         incarnation=born,
         seq=seq,
-        tier=records.Tier(ord(told.tier.value) - ord("A") + 1),
+        tier=records.Tier(ord(worst(tick).tier.value) - ord("A") + 1),
         role=Role.BUFFER,
-        flags=flags,
-        load=now / rate if rate else 0.0,
-        demand=Demand(int(now), tuple(map(int, expected.p50)), tuple(map(int, expected.p95))),
-        classes=_classes(told),
+        flags=_flags(told),
+        load=tick.arrivals_bps / rate if rate else 0.0,
+        demand=Demand(int(tick.arrivals_bps), tuple(map(int, expected.p50)), tuple(map(int, expected.p95))),
+        classes=_classes(tick, forecast),
     )
 
 
-def _classes(told: Told) -> tuple[ClassState, ...]:
-    forecast = told.tick.forecast
-    room = _headroom_bytes(told)
+def _flags(told: Told) -> Flag:
+    tick, flags = told.tick, records.NO_FLAGS
+    if any(lane.forecast.source == Smoothing.name for lane in tick.lanes):
+        flags |= Flag.FALLBACK_FORECAST
+    if not tick.trusted:
+        flags |= Flag.FORECAST_GATED
+    if tick.blind or any(lane.trouble for lane in tick.lanes):
+        flags |= Flag.DEGRADED
+    return flags | Flag.DRAINING if told.draining else flags
+
+
+def _classes(tick: Tick, forecast: Forecast) -> tuple[ClassState, ...]:
+    room = tick.headroom_bytes()
     chance, onset_s = forecast.burst_within(HAZARD_BINS), forecast.seconds_to_burst()
     return tuple(
         ClassState(
@@ -79,20 +86,6 @@ def _classes(told: Told) -> tuple[ClassState, ...]:
     )
 
 
-def _headroom_bytes(told: Told) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """What each class can take in the next second: the room that is left, and what leaves meanwhile.
-
-    A node that only observes promises nothing, and neither does any for a class that it does not have.
-    """
-    room = np.zeros(CLASSES)
-    if told.tier is Tier.OBSERVE:
-        return room
-    observed = told.tick.observed
-    for each, limit_bytes in told.tick.chosen.limit_bytes.items():
-        room[each] = limit_bytes - float(observed.sample.backlog_bytes[each]) + observed.drain_bps[each]
-    return np.maximum(room, 0.0)
-
-
 class MeshCollector(Collector):
     """Looks at the mesh when Prometheus asks."""
 
@@ -101,12 +94,12 @@ class MeshCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         view = self._mesh.view()
-        members = GaugeMetricFamily("sentinel_mesh_members", "Other nodes of the mesh, by level.", labels=["level"])
+        members = gauge("sentinel_mesh_members")
         for level in Level:
             members.add_metric([level.value], sum(each.level is level for each in view.members.values()))
-        refused = CounterMetricFamily("sentinel_mesh_refused", "Records that were not believed.", labels=["reason"])
+        refused = counter("sentinel_mesh_refused")
         for reason, count in view.refused.items():
             refused.add_metric([reason.value], count)
         yield from (members, refused)
-        yield CounterMetricFamily("sentinel_mesh_states_sent", "States told to the others.", self._mesh.sent)
-        yield CounterMetricFamily("sentinel_mesh_states_unsent", "States the engine did not take.", self._mesh.unsent)
+        yield single("sentinel_mesh_states_sent", self._mesh.sent)
+        yield single("sentinel_mesh_states_unsent", self._mesh.unsent)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sentinel_agent.described import FAMILIES
+from sentinel_agent.timing import BOUNDS_S, STAGES
 from sentinel_api.records import HORIZONS_S
+from sentinel_core.precursor import WEIGHTS
 from sentinel_core.sample import Valid
 
 if TYPE_CHECKING:
@@ -15,15 +18,28 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from sentinel_agent.loop import Loop, Tick
+    from sentinel_agent.loop import Loop
+    from sentinel_agent.tick import LaneTick, Tick
 
-COUNTERS = {
-    "packets": ("sentinel_class_packets", "Packets that arrived, by traffic class."),
-    "bytes": ("sentinel_class_bytes", "Bytes that arrived, by traffic class."),
-    "new_flows": ("sentinel_class_flows", "Flows seen for the first time, by traffic class."),
-    "drops": ("sentinel_class_drops", "Packets dropped by the policer or the queue, by traffic class."),
-    "syns": ("sentinel_class_syns", "TCP SYNs that arrived, by traffic class."),
-}
+COUNTERS: Final = ("packets", "bytes", "flows", "drops", "syns")
+"""Names of the class counters; `flows` counts first sights."""
+COLUMNS: Final = {"flows": "new_flows"}
+
+QUANTILES: Final = (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99"))
+
+
+def gauge(name: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, FAMILIES[name].text, labels=FAMILIES[name].labels)
+
+
+def counter(name: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name, FAMILIES[name].text, labels=FAMILIES[name].labels)
+
+
+def single(name: str, value: float) -> Metric:
+    family = counter(name) if FAMILIES[name].kind == "counter" else gauge(name)
+    family.add_metric([], value)
+    return family
 
 
 class TickCollector(Collector):
@@ -35,70 +51,128 @@ class TickCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         loop = self._loop()
-        if loop is not None:
-            yield from _totals(loop)
-        tick = self._last()
-        if loop is None or tick is None:
+        if loop is None:
             return
-        yield from _classes(tick)
-        yield from _timed(tick)
-        yield from _kernel(loop, tick)
-        tier = GaugeMetricFamily("sentinel_data_plane_tier", "1 for the tier in force.", labels=["tier"])
-        for each in "ABC":
-            tier.add_metric([each], float(each == loop.plane.verdict.tier.value))
-        yield tier
+        yield from _totals(loop)
+        yield from _lanes(loop)
+        tick = self._last()
+        if tick is None:
+            return
+        yield from _pool(tick)
+        yield from _demand(tick)
+        yield from _kernel(tick)
+        yield from _queues(tick)
+        yield from _sojourn(tick)
+        yield from _signs(tick)
+        yield from _scores(tick)
 
 
 def _totals(loop: Loop) -> Iterator[Metric]:
-    totals = loop.totals
-    yield CounterMetricFamily("sentinel_ticks", "Ticks that were answered.", totals.ticks)
-    yield CounterMetricFamily("sentinel_ticks_missed", "Instants of the grid that were skipped.", totals.missed)
-    yield CounterMetricFamily("sentinel_ticks_failed", "Ticks that ended with an error.", totals.failed)
-    yield CounterMetricFamily("sentinel_forecast_fallbacks", "Ticks on the fallback forecast.", totals.fallbacks)
-    yield CounterMetricFamily("sentinel_buffer_resizes", "Limits that were changed.", totals.resized)
+    totals, timings = loop.totals, loop.timings
+    yield single("sentinel_ticks", totals.ticks)
+    yield single("sentinel_ticks_missed", totals.missed)
+    yield single("sentinel_ticks_failed", totals.failed)
+    yield single("sentinel_forecast_fallbacks", loop.fallbacks)
+    yield single("sentinel_buffer_resizes", totals.resized)
+    yield single("sentinel_pool_lent_bytes", totals.lent_bytes)
+    yield single("sentinel_pool_recalled_bytes", totals.recalled_bytes)
+    name = "sentinel_tick_duration_seconds"
+    bounds = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
+    taken = HistogramMetricFamily(name, FAMILIES[name].text)
+    counts = timings.buckets.cumsum().tolist()
+    taken.add_metric([], list(zip(bounds, counts, strict=True)), float(timings.spent_ns.sum()) / 1e9)
+    yield taken
+    spent = counter("sentinel_tick_stage_seconds")
+    for stage, spent_ns in zip(STAGES, timings.spent_ns.tolist(), strict=True):
+        spent.add_metric([stage], spent_ns / 1e9)
+    yield spent
 
 
-def _classes(tick: Tick) -> Iterator[Metric]:
-    sample = tick.observed.sample
-    limit = GaugeMetricFamily("sentinel_class_limit_bytes", "Bytes a class may hold.", labels=["class"])
-    backlog = GaugeMetricFamily("sentinel_class_backlog_bytes", "Bytes waiting in the queue.", labels=["class"])
-    sojourn = GaugeMetricFamily(
-        "sentinel_class_sojourn_seconds", "Time in the queue over the last tick.", labels=["class", "quantile"]
-    )
-    measured = sample.has(Valid.SOJOURN)
-    for each, name in tick.names.items():
-        limit.add_metric([name], tick.chosen.limit_bytes[each])
-        backlog.add_metric([name], float(sample.backlog_bytes[each]))
-        if measured[each]:
-            for quantile, column in (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99")):
-                sojourn.add_metric([name, quantile], float(getattr(sample, f"sojourn_us_{column}")[each]) / 1e6)
-    yield from (limit, backlog, sojourn)
-    yield GaugeMetricFamily("sentinel_tick_duration_seconds", "Duration of the last tick.", tick.took_ns / 1e9)
-    demand = GaugeMetricFamily(
-        "sentinel_forecast_bytes_per_second", "Forecast demand of the node.", labels=["horizon", "quantile"]
-    )
-    expected = tick.forecast.node_demand()
+def _lanes(loop: Loop) -> Iterator[Metric]:
+    tier, steered = gauge("sentinel_data_plane_tier"), gauge("sentinel_interface_steered")
+    flows, floor = gauge("sentinel_interface_flows"), gauge("sentinel_class_flow_floor_bytes")
+    for lane in loop.lanes:
+        for each in "ABC":
+            tier.add_metric([lane.name, each], float(each == lane.plane.verdict.tier.value))
+        steered.add_metric([lane.name], float(lane.plane.enforcing and not lane.trouble))
+        flows.add_metric([lane.name], lane.flows.flows)
+        for class_id, name in lane.names.items():
+            floor.add_metric([lane.name, name], int(lane.flows.floor_bytes[class_id]))
+    yield from (tier, steered, flows, floor)
+
+
+def _pool(tick: Tick) -> Iterator[Metric]:
+    family = gauge("sentinel_pool_bytes")
+    for part in ("total", "granted", "lent", "held"):
+        family.add_metric([part], getattr(tick.pool, part))
+    yield family
+
+
+def _demand(tick: Tick) -> Iterator[Metric]:
+    family, expected = gauge("sentinel_forecast_bytes_per_second"), tick.demand()
     for values, quantile in ((expected.p50, "0.5"), (expected.p95, "0.95")):
         for value, horizon in zip(values, HORIZONS_S, strict=True):
-            demand.add_metric([f"{horizon}s", quantile], float(value))
-    yield demand
+            family.add_metric([f"{horizon}s", quantile], float(value))
+    yield family
 
 
-def _timed(tick: Tick) -> Iterator[Metric]:
-    """Their ratio is the share of packets whose time in the queue is known; some kernels withhold tracing at times."""
-    sent = CounterMetricFamily("sentinel_class_sent_packets", "Packets that the queue sent.", labels=["class"])
-    timed = CounterMetricFamily("sentinel_class_timed_packets", "Of those, how many were timed.", labels=["class"])
-    for each, reading in tick.observed.readings.items():
-        if each in tick.names and reading.sojourn:
-            sent.add_metric([tick.names[each]], reading.sent_packets)
-            timed.add_metric([tick.names[each]], sum(reading.sojourn))
-    yield from (sent, timed)
-
-
-def _kernel(loop: Loop, tick: Tick) -> Iterator[Metric]:
+def _kernel(tick: Tick) -> Iterator[Metric]:
     """The counters as the last tick read them: they only grow, so a scrape between two ticks loses nothing."""
-    for column, (metric, text) in COUNTERS.items():
-        family = CounterMetricFamily(metric, text, labels=["class"])
-        for each, name in tick.names.items():
-            family.add_metric([name], float(getattr(loop.counters, column)[each]))
+    for column in COUNTERS:
+        family = counter(f"sentinel_class_{column}")
+        for lane, each, name in _classes(tick):
+            counted = getattr(lane.counters, COLUMNS.get(column, column))
+            family.add_metric([lane.interface.name, name], float(counted[each]))
         yield family
+
+
+def _queues(tick: Tick) -> Iterator[Metric]:
+    limit, backlog = gauge("sentinel_class_limit_bytes"), gauge("sentinel_class_backlog_bytes")
+    sent, timed = counter("sentinel_class_sent_packets"), counter("sentinel_class_timed_packets")
+    for lane, each, name in _classes(tick):
+        labels = [lane.interface.name, name]
+        limit.add_metric(labels, tick.chosen.limit_bytes[lane.row(each)])
+        backlog.add_metric(labels, float(lane.observed.sample.backlog_bytes[each]))
+        reading = lane.observed.readings.get(each)
+        if reading is not None and reading.sojourn:
+            sent.add_metric(labels, reading.sent_packets)
+            timed.add_metric(labels, sum(reading.sojourn))
+    yield from (limit, backlog, sent, timed)
+
+
+def _sojourn(tick: Tick) -> Iterator[Metric]:
+    family = gauge("sentinel_class_sojourn_seconds")
+    for lane, each, name in _classes(tick):
+        sample = lane.observed.sample
+        if sample.has(Valid.SOJOURN)[each]:
+            for quantile, column in QUANTILES:
+                micros = float(getattr(sample, f"sojourn_us_{column}")[each])
+                family.add_metric([lane.interface.name, name, quantile], micros / 1e6)
+    yield family
+
+
+def _signs(tick: Tick) -> Iterator[Metric]:
+    severity, signs = gauge("sentinel_class_severity"), gauge("sentinel_class_sign")
+    for lane, each, name in _classes(tick):
+        severity.add_metric([lane.interface.name, name], float(lane.signs.severity[each]))
+        for sign in WEIGHTS:
+            signs.add_metric([lane.interface.name, name, sign], float(getattr(lane.signs, sign)[each]))
+    yield from (severity, signs)
+
+
+def _scores(tick: Tick) -> Iterator[Metric]:
+    trusted, judged = gauge("sentinel_forecast_trusted"), gauge("sentinel_forecast_judged")
+    brier = gauge("sentinel_forecast_brier")
+    for lane in tick.lanes:
+        trusted.add_metric([lane.interface.name], float(lane.marks.trusted))
+        for outcome in ("hits", "misses", "false_alarms"):
+            judged.add_metric([lane.interface.name, outcome], getattr(lane.marks, outcome))
+        if lane.marks.brier is not None:
+            brier.add_metric([lane.interface.name], lane.marks.brier)
+    yield from (trusted, judged, brier)
+
+
+def _classes(tick: Tick) -> Iterator[tuple[LaneTick, int, str]]:
+    for lane in tick.lanes:
+        for each, name in lane.names.items():
+            yield lane, each, name

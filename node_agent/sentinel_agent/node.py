@@ -1,9 +1,11 @@
-"""The agent's life on one node: waits for orders, opens the plane, runs the tick's thread, hands back when told.
+"""The agent's life on one node: waits for orders, opens the planes, runs the tick's thread, hands back when told.
 
         order            Detached
 waiting ─────→ running ───────────→ detached
-                  ↑        Active      │
-                  └────────────────────┘
+                ↑   │    Active       │
+                │   │                 │
+                │   └→ reopening: an interface or what is ours on it changed
+                └─────────────────────┘
 """
 
 from __future__ import annotations
@@ -14,32 +16,29 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-from sentinel_agent import interface
+from sentinel_agent import conditions, rooms
 from sentinel_agent.clock import Metronome
 from sentinel_agent.health import stalled
-from sentinel_agent.loop import Loop, Tick
-from sentinel_agent.plane import Place, Plane, open_plane
-from sentinel_agent.predict.schedule import Schedule
-from sentinel_agent.predict.smoothing import Smoothing
+from sentinel_agent.loop import Loop, no_alarms
 from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
-from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_core.sample import PERIOD_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sentinel_agent.rooms import Rooms
     from sentinel_agent.settings import Settings
+    from sentinel_agent.tick import Tick
+    from sentinel_api.v1alpha1.conditions import NodeCondition
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
-    from sentinel_bpf.buffer.port import Interface
 
 PATIENCE_NS: Final = 3_000_000_000  # thirty ticks without one answered: the process is stuck, not the machine busy
 
@@ -55,23 +54,31 @@ class Intent:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Something of an interface changed: what may be done there has to be found out anew."""
+
+    why: str
+
+
 class Node:
     """Its methods may be called from any thread, except `run`, which is the main thread's."""
 
     def __init__(self, chosen: Settings) -> None:
         self._settings = chosen
-        self._intents: queue.SimpleQueue[Intent | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Intent | Reopen | None] = queue.SimpleQueue()
         self._intent: Intent | None = None
+        self._rooms: Rooms | None = None
         self._loop: Loop | None = None
         self._metronome: Metronome | None = None
         self._thread: threading.Thread | None = None
-        self._began_ns = time.monotonic_ns()
         self._crash: BaseException | None = None
         self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
-        self.share: Callable[[Tick, Plane], None] | None = None  # to whom every tick goes; it must not wait
+        self.share: Callable[[Tick, bool], None] | None = None  # to whom every tick goes; it must not wait
+        self.alarms = no_alarms
         self.versions = Versions(
-            agent=version("sentinel-buffers")[:48], kernel=os.uname().release[:48], abi=ABI_VERSION
+            agent=version("sentinel-buffers")[:36], kernel=os.uname().release[:36], abi=ABI_VERSION
         )
 
     @property
@@ -79,10 +86,14 @@ class Node:
         return self._loop
 
     def obey(self, intent: Intent) -> None:
-        self._intents.put(intent)
+        self._todo.put(intent)
+
+    def refuse(self, why: str) -> None:
+        """Orders came that could not even be read."""
+        self._refused = why
 
     def end(self) -> None:
-        self._intents.put(None)
+        self._todo.put(None)
 
     def fail(self, error: BaseException) -> None:
         """A thread of ours broke: end, so that leases run out and whoever watches the process starts it anew."""
@@ -91,8 +102,11 @@ class Node:
 
     def run(self) -> None:
         """Until `end`, or until the tick breaks, whose error is raised here: then leases end and a restart follows."""
-        while (intent := self._intents.get()) is not None:
-            self._try(intent)
+        while (todo := self._todo.get()) is not None:
+            if isinstance(todo, Reopen):
+                self._reopen(todo)
+            else:
+                self._try(todo)
         keep = self._intent is None or self._intent.config.data_plane.on_agent_exit == "Keep"
         self._stop(hand_back=not keep)
         if self._crash is not None:
@@ -101,19 +115,18 @@ class Node:
     def status(self) -> BufferNodeStatus | None:
         """None before there is anything to say."""
         intent, tick, loop = self._intent, self.last, self._loop
-        if intent is None and not self._refused:
-            return None
         if intent is not None and intent.desired == "Detached":
             return BufferNodeStatus(
                 observed_generation=intent.generation, config_digest=intent.config.digest, state="Detached",
-                versions=self.versions,
+                versions=self.versions, conditions=self._extra(),
             )  # fmt: skip
         if tick is None or loop is None or intent is None:
-            told = BufferNodeStatus(versions=self.versions)
-            return told.model_copy(update={"conditions": self._refusal()}) if self._refused else None
-        told = status(tick, loop.plane.verdict, self.versions, intent.desired)
-        conditions = (*told.conditions, *self._refusal())
-        return told.model_copy(update={"observed_generation": intent.generation, "conditions": conditions})
+            missing = conditions.missing(self._rooms.absent) if self._rooms is not None else ()
+            told = (*missing, *self._extra())
+            return BufferNodeStatus(versions=self.versions, conditions=told) if told else None
+        more = conditions.of(tick, loop, intent.config, self._why_refused())
+        told_status = status(tick, self.versions, intent.desired, *more)
+        return told_status.model_copy(update={"observed_generation": intent.generation})
 
     def not_alive(self) -> str:
         """Why a liveness probe should fail; a node that waits for orders or handed everything back is alive."""
@@ -123,7 +136,15 @@ class Node:
     def not_ready(self) -> str:
         if self._intent is None:
             return self._refused or "no orders yet"
-        return "" if self._intent.desired == "Detached" or self.last is not None else "no tick yet"
+        if self._intent.desired == "Detached" or self.last is not None:
+            return ""
+        return "; ".join(self._rooms.absent.values()) if self._rooms and self._rooms.absent else "no tick yet"
+
+    def _why_refused(self) -> str:
+        return self._refused or (self._loop.refused if self._loop is not None else "")
+
+    def _extra(self) -> tuple[NodeCondition, ...]:
+        return conditions.refusal(self._why_refused(), time.time_ns())
 
     def _try(self, intent: Intent) -> None:
         """Orders that cannot be obeyed change nothing and are told; a file that cannot be obeyed ends the process."""
@@ -136,48 +157,51 @@ class Node:
             self._refused = str(error)
             log.warning("orders_refused", error=str(error))
 
-    def _refusal(self) -> tuple[NodeCondition, ...]:
-        if not self._refused:
-            return ()
-        return (
-            NodeCondition(
-                type="ConfigAccepted", status="False", reason="Refused", message=self._refused[:MAX_NODE_MESSAGE],
-                last_transition_time=datetime.fromtimestamp(int(time.time()), UTC),
-            ),
-        )  # fmt: skip
-
     def _carry_out(self, intent: Intent) -> None:
         if intent.desired == "Detached":
             self._intent = intent
-            if self._loop is not None:
-                self._stop(hand_back=True)
+            self._stop(hand_back=True)
             return
-        place = interface.chosen(intent.config)
+        chosen = rooms.chosen(intent.config, self._rooms)
         before, self._intent = self._intent, intent
-        if self._loop is None:
-            self._start(intent.config, place)
+        if self._rooms is None:
+            self._start(rooms.opened(chosen, intent.config, self._settings, self._changed))
         elif before is not None and _place_moved(before.config, intent.config):
             self._stop(hand_back=True)
-            self._start(intent.config, place)
-        else:
+            self._start(rooms.opened(chosen, intent.config, self._settings, self._changed))
+        elif self._loop is not None:
             self._loop.wanted = intent.config
 
-    def _start(self, config: NodeConfig, chosen: Interface) -> None:
-        place = Place(object_path=self._settings.object_path, pins=self._settings.pins, interface=chosen)
-        self._loop = Loop(
-            plane=open_plane(place, config),
-            forecaster=Schedule(),
-            fallback=Smoothing(),
-            publish=self._publish,
-            config=config,
-        )
-        self._loop.last_tick_ns = time.monotonic_ns()
-        self._metronome = Metronome(PERIOD_NS, self._loop.tick)
+    def _changed(self, why: str) -> None:
+        self._todo.put(Reopen(why))
+
+    def _reopen(self, todo: Reopen) -> None:
+        """Everything of ours that still stands is taken over as a successor would; packets go on meanwhile."""
+        if self._rooms is None or self._intent is None:
+            return
+        log.warning("reopening", why=todo.why)
+        interfaces, brains = self._rooms.interfaces, self._rooms.brains
+        self._stop(hand_back=False)
+        self._start(rooms.opened(interfaces, self._intent.config, self._settings, self._changed, brains))
+
+    def _start(self, opened: Rooms) -> None:
+        assert self._intent is not None
+        self._rooms = opened
+        opened.inspector.start()
+        if not opened.lanes:
+            log.warning("nothing_to_steer", why="; ".join(opened.absent.values()))
+            return
+        loop = Loop(opened.lanes, self._publish, self._intent.config, self.alarms)
+        loop.last_tick_ns = time.monotonic_ns()
+        loop.blind = opened.absent
+        self._metronome = Metronome(PERIOD_NS, loop.tick)
         self._thread = threading.Thread(target=self._tick_for_ever, name="tick", daemon=True)
+        self._loop = loop
         gc.collect()
         gc.freeze()  # what lives until the end need not be walked again at every collection
         self._thread.start()
-        log.info("started", interface=place.interface.name, tier=self._loop.plane.verdict.tier.value)
+        for lane in opened.lanes:
+            log.info("started", interface=lane.name, tier=lane.plane.verdict.tier.value, why=lane.plane.verdict.why)
 
     def _tick_for_ever(self) -> None:
         assert self._metronome is not None
@@ -188,8 +212,8 @@ class Node:
 
     def _publish(self, tick: Tick) -> None:
         self.last = tick
-        if self.share is not None and self._loop is not None:
-            self.share(tick, self._loop.plane)
+        if self.share is not None:
+            self.share(tick, self._intent is not None and self._intent.desired == "Draining")
         for decision in tick.chosen.decisions:
             log.debug("decision", sentence=decision.sentence())
 
@@ -197,23 +221,14 @@ class Node:
         if self._metronome is not None and self._thread is not None:
             self._metronome.stop()
             self._thread.join()
-        if self._loop is not None:
-            plane = self._loop.plane
-            if hand_back:
-                _hand_back(plane, self._loop)
-            plane.close()
-        self._loop, self._metronome, self._thread, self.last = None, None, None, None
-        log.info("stopped", handed_back=hand_back)
-
-
-def _hand_back(plane: Plane, loop: Loop) -> None:
-    """Leases end first, so that nothing new enters the queue while it is emptied."""
-    loop.let_go()
-    plane.detach()
+        if self._rooms is not None:
+            self._rooms.close(hand_back=hand_back)
+            log.info("stopped", handed_back=hand_back)
+        self._rooms, self._loop, self._metronome, self._thread, self.last = None, None, None, None, None
 
 
 def _place_moved(before: NodeConfig, after: NodeConfig) -> bool:
-    """What cannot change under a loaded plane: the interface, its rate and the size of the flow table."""
+    """What cannot change under loaded planes: the interfaces, their rates and the size of the flow table."""
     return (before.data_plane.interfaces, before.data_plane.max_flows, before.data_plane.mode) != (
         after.data_plane.interfaces,
         after.data_plane.max_flows,

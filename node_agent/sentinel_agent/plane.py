@@ -6,6 +6,7 @@ out by themselves when nobody renews them.
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from sentinel_bpf.agent import SHARDED
 from sentinel_bpf.buffer import choice, discipline
 from sentinel_bpf.buffer import programs as queue_programs
 from sentinel_bpf.buffer.observe import ObserveBuffer
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
 from sentinel_bpf.buffer.qdisc import Home
 from sentinel_bpf.ruleset import RuleSet
@@ -39,6 +41,9 @@ HOOKS: Final = {
 
 MIN_LIMIT_BYTES = 2 * 1514  # below two frames a queue is a policer
 
+QUEUE_DEVICES: Final = queue_device(0).removesuffix("0")
+LEAST_FLOWS: Final = 1024  # what the specification allows at least
+
 log = structlog.get_logger()
 
 
@@ -50,6 +55,8 @@ class Place:
     pins: Path
     interface: Interface
     allow_generic: bool = True
+    sharers: int = 1
+    """Interfaces that share the node's flow tables between them."""
 
 
 class Plane:
@@ -94,6 +101,7 @@ class Plane:
 
 def open_plane(place: Place, config: NodeConfig) -> Plane:
     """Load or take over, attach, and queue as far as this node can; the verdict says how far and why."""
+    swept(place)
     loaded = bpf_object.load(place.object_path, _options(place, config))
     buffer: Buffer
     try:
@@ -102,14 +110,44 @@ def open_plane(place: Place, config: NodeConfig) -> Plane:
     except Unsupported as reason:
         verdict = Verdict(Tier.OBSERVE, str(reason))
         buffer = ObserveBuffer(str(reason))
+    drop_other_versions(place)
     plane = Plane(place, loaded, verdict, buffer)
     plane.configure(config)
     log.info("plane_ready", tier=verdict.tier.value, why=verdict.why)
     return plane
 
 
+def swept(place: Place) -> None:
+    """Take over links that an agent of another ABI version pinned, and remove queues of devices that are gone."""
+    root = _folder(place).parent
+    for hook in HOOKS[Direction.EGRESS]:
+        own = _link(place, hook)
+        for other in sorted(root.glob(f"v*/{own.name}")):
+            if other != own and not own.exists():
+                own.parent.mkdir(parents=True, exist_ok=True)
+                other.rename(own)  # the link lives on: its program is replaced in one step when we attach
+                log.info("link_taken_over", of=other.parent.name)
+    there = {index for index, _ in socket.if_nameindex()}
+    with Plumbing(0) as plumbing:
+        for index, name in socket.if_nameindex():
+            number = name.removeprefix(QUEUE_DEVICES)
+            if number != name and number.isdecimal() and int(number) not in there and plumbing.is_ifb(index):
+                plumbing.remove_link(index)
+                log.info("queue_of_gone_device_removed", name=name)
+
+
+def drop_other_versions(place: Place) -> None:
+    """Maps of another ABI version, once our own programs run in the place of those that used them."""
+    own = _folder(place)
+    for other in sorted(own.parent.glob("v*")):
+        if other != own:
+            for pin in sorted(other.glob("*")):
+                pins.drop(pin)
+            pins.drop_empty(other, own.parent)
+
+
 def _attach(place: Place, loaded: Object) -> None:
-    """Unsupported where a hook is taken or missing (tcx before 6.6): what was attached until then counts on."""
+    """Unsupported where a hook is taken: what was attached until then counts on."""
     name = place.interface.name
     for hook, program in HOOKS[place.interface.direction].items():
         attached = attach.attach(
@@ -147,7 +185,7 @@ def _queue(place: Place, loaded: Object, config: NodeConfig) -> tuple[Buffer, Ve
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
     return bpf_object.Options(
         rodata={"sn_tunnels_on": 1, "sn_probes_on": 1},
-        max_entries={"sn_flows": config.data_plane.max_flows},
+        max_entries={"sn_flows": max(LEAST_FLOWS, config.data_plane.max_flows // place.sharers)},
         sharded=SHARDED,
         programs=queue_programs.PROGRAMS | set(HOOKS[place.interface.direction].values()),
         pins=_folder(place),

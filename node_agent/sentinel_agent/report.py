@@ -1,9 +1,9 @@
-"""A tick, told: as the status of the BufferNode, as JSON for a person, as metrics. It never steers."""
+"""A tick, told: as the status of the BufferNode and as JSON for a person. It never steers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sentinel_api.records import HORIZONS_S
 from sentinel_api.v1alpha1.buffernode import (
@@ -18,57 +18,80 @@ from sentinel_api.v1alpha1.buffernode import (
     Versions,
 )
 from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
-from sentinel_bpf.buffer.port import Tier
+from sentinel_bpf.buffer.port import Tier, Verdict
 from sentinel_core.sample import Valid
 
 if TYPE_CHECKING:
-    from sentinel_agent.loop import Tick
-    from sentinel_bpf.buffer.port import Verdict
+    from collections.abc import Iterable
+
+    from sentinel_agent.tick import LaneTick, Tick
     from sentinel_core.score import Marks
 
 State = Literal["Starting", "Active", "Draining", "Detached"]
 
-TIER_REASONS = {Tier.BPF_QDISC: "BpfQdisc", Tier.HTB: "Htb", Tier.OBSERVE: "ObserveOnly"}
+TIER_REASONS: Final = {Tier.BPF_QDISC: "BpfQdisc", Tier.HTB: "Htb", Tier.OBSERVE: "ObserveOnly"}
+NOT_READ: Final = "NotRead"
 
 
-def status(tick: Tick, verdict: Verdict, versions: Versions, state: State = "Active") -> BufferNodeStatus:
+def status(tick: Tick, versions: Versions, state: State = "Active", *more: NodeCondition) -> BufferNodeStatus:
     """At most 2 KiB, whatever happens on the node: counts and quantiles only."""
-    demand = tick.forecast.node_demand()
-    sample, limit = tick.observed.sample, tick.chosen.limit_bytes
+    verdict = worst(tick)
+    demand = tick.demand()
     return BufferNodeStatus(
         config_digest=tick.config_digest,
         state=state,
         versions=versions,
-        data_plane=DataPlaneStatus(tier=verdict.tier.value, reason=TIER_REASONS[verdict.tier]),
+        data_plane=DataPlaneStatus(
+            tier=verdict.tier.value, reason=NOT_READ if _unsteered(tick) else TIER_REASONS[verdict.tier]
+        ),
         forecast=NodeForecast(
             seq=min(tick.seq, MAX_TALLY),
             observed_at=datetime.fromtimestamp(tick.wall_ns // 10**9, UTC),
-            demand_bytes_per_second=_amount(sample.per_second("bytes").sum()),
+            demand_bytes_per_second=_amount(tick.arrivals_bps),
             points=tuple(
                 ForecastPoint(horizon_seconds=seconds, p50=_amount(demand.p50[i]), p95=_amount(demand.p95[i]))
                 for i, seconds in enumerate(HORIZONS_S)
             ),
         ),
         buffer=BufferState(
-            pool_bytes=_amount(tick.pool_bytes),
-            granted_bytes=_amount(sum(limit.values())),
-            held_bytes=_amount(sample.backlog_bytes.sum()),
+            pool_bytes=_amount(tick.pool.total),
+            granted_bytes=_amount(tick.pool.granted),
+            held_bytes=_amount(tick.pool.held),
+            dropped_packets=min(sum(int(lane.counters.drops.sum()) for lane in tick.lanes), MAX_AMOUNT),
         ),
-        scores=_scores(tick.marks),
-        conditions=(ready(verdict, tick.wall_ns),),
+        scores=_scores([lane.marks for lane in tick.lanes]),
+        conditions=(ready(verdict, tick.wall_ns), *more),
     )
 
 
-def _scores(marks: Marks) -> Scores:
+def worst(tick: Tick) -> Verdict:
+    """A node enforces as well as its weakest interface; one that cannot be read or steered enforces nothing."""
+    for name, why in _unsteered(tick).items():
+        return Verdict(Tier.OBSERVE, f"{name}: {why}")
+    return max((lane.verdict for lane in tick.lanes), key=lambda verdict: verdict.tier.value)
+
+
+def _unsteered(tick: Tick) -> dict[str, str]:
+    return dict(tick.blind) | {lane.interface.name: lane.trouble for lane in tick.lanes if lane.trouble}
+
+
+def _scores(marks: list[Marks]) -> Scores:
+    """Of all interfaces together; the medians and means are those of the one that was scored most."""
+    hits, misses, false_alarms = (sum(getattr(each, name) for each in marks) for name in COUNTED)
+    most = max(marks, key=lambda each: each.hits + each.false_alarms)
+    alarms = hits + false_alarms
     return Scores(
-        hits=min(marks.hits, MAX_TALLY),
-        misses=min(marks.misses, MAX_TALLY),
-        false_alarms=min(marks.false_alarms, MAX_TALLY),
-        precision_percent=round(100 * (marks.precision or 0.0)),
-        lead_time_millis=round(1000 * (marks.lead_s or 0.0)),
-        brier_permille=round(1000 * (marks.brier or 0.0)),
-        trusted=marks.trusted,
+        hits=min(hits, MAX_TALLY),
+        misses=min(misses, MAX_TALLY),
+        false_alarms=min(false_alarms, MAX_TALLY),
+        precision_percent=round(100 * hits / alarms) if alarms else 0,
+        lead_time_millis=round(1000 * (most.lead_s or 0.0)),
+        brier_permille=round(1000 * (most.brier or 0.0)),
+        trusted=any(each.trusted for each in marks),
     )
+
+
+COUNTED: Final = ("hits", "misses", "false_alarms")
 
 
 def _amount(value: float) -> int:
@@ -78,18 +101,24 @@ def _amount(value: float) -> int:
 
 def ready(verdict: Verdict, wall_ns: int) -> NodeCondition:
     """An agent that ticks is ready, also where it may only observe; the tier tells that apart."""
+    return condition("Ready", "True", "Ticking", verdict.why, wall_ns)
+
+
+def condition(
+    kind: str, held: Literal["True", "False", "Unknown"], reason: str, message: str, wall_ns: int
+) -> NodeCondition:
     return NodeCondition(
-        type="Ready",
-        status="True",
-        reason="Ticking",
-        message=verdict.why[:MAX_NODE_MESSAGE],
+        type=kind,
+        status=held,
+        reason=reason,
+        message=message[:MAX_NODE_MESSAGE],
         last_transition_time=datetime.fromtimestamp(wall_ns // 10**9, UTC),
     )
 
 
-def state(tick: Tick, verdict: Verdict) -> dict[str, Any]:
+def state(tick: Tick) -> dict[str, Any]:
     """`/debug/state`: the last tick with its reasons."""
-    sample, found = tick.observed.sample, tick.chosen.allocation
+    verdict = worst(tick)
     return {
         "seq": tick.seq,
         "tookMicros": tick.took_ns // 1000,
@@ -97,22 +126,60 @@ def state(tick: Tick, verdict: Verdict) -> dict[str, Any]:
         "tier": verdict.tier.value,
         "why": verdict.why,
         "configDigest": tick.config_digest,
-        "forecast": tick.forecast.source,
-        "scores": _scores(tick.marks).wire(),
-        "classes": {
-            name: {
-                "limitBytes": tick.chosen.limit_bytes[each],
-                "reason": found.reason(each),
-                "capBytes": int(found.cap_bytes[each]),
-                "staticBytes": int(found.static_bytes[each]),
-                "reactiveBytes": int(found.reactive_bytes[each]),
-                "backlogBytes": int(sample.backlog_bytes[each]),
-                "arrivalsBytesPerSecond": int(sample.per_second("bytes")[each]),
-                "drainBytesPerSecond": int(tick.observed.drain_bps[each]),
-                "sojournMicrosP99": int(sample.sojourn_us_p99[each]) if sample.has(Valid.SOJOURN)[each] else None,
-                "dropsPerSecond": float(sample.per_second("drops")[each]),
-            }
-            for each, name in sorted(tick.names.items())
+        "forecast": tick.lanes[0].forecast.source,
+        "scores": _scores([lane.marks for lane in tick.lanes]).wire(),
+        "pool": {
+            "totalBytes": tick.pool.total,
+            "grantedBytes": tick.pool.granted,
+            "lentBytes": tick.pool.lent,
+            "recalledBytes": tick.pool.recalled,
+            "heldBytes": tick.pool.held,
         },
+        "interfaces": {lane.interface.name: _lane(lane) for lane in tick.lanes}
+        | {name: {"unread": why} for name, why in tick.blind.items()},
+        "classes": dict(_classes(tick)),
         "decisions": [decision.sentence() for decision in tick.chosen.decisions],
+    }
+
+
+def _lane(lane: LaneTick) -> dict[str, Any]:
+    return {
+        "direction": lane.interface.direction.value,
+        "tier": lane.verdict.tier.value,
+        "why": lane.verdict.why,
+        "trouble": lane.trouble,
+        "forecast": lane.forecast.source,
+        "trusted": lane.marks.trusted,
+    }
+
+
+def _classes(tick: Tick) -> Iterable[tuple[str, dict[str, Any]]]:
+    """By name; with several interfaces by name and interface."""
+    for lane in tick.lanes:
+        for each, name in sorted(lane.names.items()):
+            subject = name if len(tick.lanes) + len(tick.blind) == 1 else f"{name} on {lane.interface.name}"
+            yield subject, _class(tick, lane, each)
+
+
+def _class(tick: Tick, lane: LaneTick, each: int) -> dict[str, Any]:
+    sample, found, row = lane.observed.sample, tick.chosen.allocation, lane.row(each)
+    return {
+        "interface": lane.interface.name,
+        "limitBytes": tick.chosen.limit_bytes[row],
+        "reason": found.reason(row),
+        "capBytes": int(found.cap_bytes[row]),
+        "staticBytes": int(found.static_bytes[row]),
+        "reactiveBytes": int(found.reactive_bytes[row]),
+        "forecastBytes": int(found.forecast_bytes[row]),
+        "lentBytes": int(found.lent_bytes[row]),
+        "severity": round(float(lane.signs.severity[each]), 3),
+        "signs": lane.signs.words(each),
+        "backlogBytes": int(sample.backlog_bytes[each]),
+        "arrivalsBytesPerSecond": int(sample.per_second("bytes")[each]),
+        "packetsPerSecond": float(sample.per_second("packets")[each]),
+        "newFlowsPerSecond": float(sample.per_second("new_flows")[each]),
+        "synsPerSecond": float(sample.per_second("syns")[each]),
+        "drainBytesPerSecond": int(lane.observed.drain_bps[each]),
+        "sojournMicrosP99": int(sample.sojourn_us_p99[each]) if sample.has(Valid.SOJOURN)[each] else None,
+        "dropsPerSecond": float(sample.per_second("drops")[each]),
     }

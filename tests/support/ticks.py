@@ -1,14 +1,18 @@
 """A tick of a busy node, as large as its figures can be."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from sentinel_agent.decide.policy import Moment, decide, standing
-from sentinel_agent.loop import Tick
+from sentinel_agent.decide.policy import Moment, class_names, decide, standing
 from sentinel_agent.observe import Seen as Observed
+from sentinel_agent.tick import LaneTick, Pool, Tick
 from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.buffernode import MAX_TALLY
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+from sentinel_bpf.buffer.port import Direction, Interface, Tier, Verdict
 from sentinel_core.forecast import nothing_expected
+from sentinel_core.precursor import no_signs
 from sentinel_core.room import Seen, start
 from sentinel_core.sample import PERIOD_NS, Snapshot, between, no_queues
 from sentinel_core.score import Marks
@@ -18,21 +22,43 @@ CONFIG = NodeConfig.parse(
 )
 
 
-def tick(config=CONFIG, demand=1e12):
+ENFORCED = Verdict(Tier.HTB, "HTB and bfifo on eth0")
+RATE = 10**9
+
+
+def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_row=0):
     columns = {
         name: np.full(CLASSES, 1 << 50, np.uint64) for name in ("bytes", "packets", "new_flows", "syns", "drops")
     }
     nothing = {name: np.zeros(CLASSES, np.uint64) for name in columns}
-    sample = between(Snapshot(t_ns=0, **nothing), Snapshot(t_ns=PERIOD_NS, **columns), no_queues())
-    rules = standing(config, 10**9)
+    after = Snapshot(t_ns=PERIOD_NS, **columns)
+    return LaneTick(
+        interface=Interface(name, Direction.INGRESS, RATE),
+        verdict=verdict,
+        first_row=first_row,
+        names=class_names(config),
+        observed=Observed(between(Snapshot(t_ns=0, **nothing), after, no_queues()), standing(config, RATE).share_bps),
+        counters=after,
+        forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
+        marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),
+        signs=no_signs(CLASSES),
+    )
+
+
+def tick(config=CONFIG, demand=1e12, verdict=ENFORCED, names=("eth0",)):
+    """As many interfaces as there are names, each as busy as the others."""
+    lanes = tuple(lane_tick(config, demand, verdict, each, i * CLASSES) for i, each in enumerate(names))
+    rules = standing(config, *(RATE for _ in names), devices=names)
+    rows = len(names) * CLASSES
     seen = Seen(
         now_ns=PERIOD_NS,
-        arrivals=sample.per_second("bytes"),
+        arrivals=np.concatenate([lane.observed.sample.per_second("bytes") for lane in lanes]),
         drain=rules.share_bps,
-        backlog_bytes=np.zeros(CLASSES, np.int64),
-        flow_floor_bytes=np.zeros(CLASSES, np.int64),
-        measured=np.ones(CLASSES, np.bool_),
+        backlog_bytes=np.zeros(rows, np.int64),
+        flow_floor_bytes=np.zeros(rows, np.int64),
+        measured=np.ones(rows, np.bool_),
     )
+    chosen = decide(rules, seen, None, start(0, rows), Moment(0, 500))
     return Tick(
         seq=1 << 40,
         at_ns=PERIOD_NS,
@@ -40,10 +66,14 @@ def tick(config=CONFIG, demand=1e12):
         took_ns=10**6,
         missed=0,
         config_digest=config.digest,
-        pool_bytes=config.pool.max_bytes,
-        names=dict(rules.names),
-        observed=Observed(sample, rules.share_bps),
-        forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
-        marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),
-        chosen=decide(rules, seen, None, start(0), Moment(0, 500)),
+        pool=Pool(config.pool.max_bytes, int(chosen.allocation.limit_bytes.sum()), lent=0, recalled=0, held=0),
+        lanes=lanes,
+        chosen=chosen,
+        blind={},
     )
+
+
+def with_lane(made, **change):
+    """The tick with its one interface changed."""
+    (lane,) = made.lanes
+    return replace(made, lanes=(replace(lane, **change),))

@@ -16,7 +16,7 @@ from sentinel_core.orders import Order
 from sentinel_core.room import Allocation, Held, Limits, Outlook, Seen, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 
@@ -25,23 +25,32 @@ UNMATCHED_NAME: Final = "unmatched"
 MIN_LIMIT_BYTES: Final = 2 * 1514
 """Below two frames a queue is a policer; the one bound that even the cap on delay does not undercut."""
 
-UNUSED: Final = {"floor_bytes": 0, "max_delay_millis": 0, "priority": 7, "weight": 1, "drop_cost": 1}
-"""Of the ids that no class has: they want nothing and get nothing."""
+POLICIES: Final = {Why.FORECAST: "forecast", Why.PRE_DRAIN: "forecast", Why.WARNED: "precursor", Why.LENT: "pool"}
+"""Who decided, by what the last byte is for; everything else is the reactive rule's."""
 
 TARGET_SHARE: Final = 0.5
 """Senders are marked from this share of the longest allowed wait on, so that most slow down before any is dropped."""
 
 
+COLUMNS: Final = {"floor_bytes": 0, "max_delay_millis": 0, "priority": 7, "weight": 1, "drop_cost": 1}
+"""Of a profile, with what stands for the ids that no class has: they want nothing and get nothing."""
+
+NO_CEILING: Final = 1 << 40
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """What a configuration fixes until the next one: names, limits, and how packets are treated."""
+    """What a configuration fixes until the next one: names, limits, and how packets are treated.
+
+    A row is a class on an interface: interface number x `CLASSES` + class id.
+    """
 
     names: Mapping[int, str]
+    """By row; with several interfaces the name says which."""
     limits: Limits
-    ceiling_bytes: Mapping[int, int]
     mark: bool
     share_bps: np.ndarray[tuple[int], np.dtype[np.float64]]
-    """Each class's share of the drain rate by weight: its drain until one is measured."""
+    """Each row's share of its interface's rate by weight: its drain until one is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,78 +71,96 @@ class Chosen:
     allocation: Allocation
 
 
-def standing(config: NodeConfig, rate_bytes_per_s: int) -> Standing:
+def standing(config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str] = ()) -> Standing:
+    """For interfaces of these rates, which share the pool. `devices` names them where there are several."""
     profiles = {config.ids[each.name]: each.resolved for each in config.traffic_classes}
     profiles.setdefault(UNMATCHED, PROFILES["network"])
+    lanes = len(rates_bytes_per_s)
     column = {
-        name: np.array([getattr(profiles[i], name) if i in profiles else unused for i in range(CLASSES)], np.int64)
-        for name, unused in (
-            ("floor_bytes", 0),
-            ("max_delay_millis", 0),
-            ("priority", 7),
-            ("weight", 1),
-            ("drop_cost", 1),
-        )
+        name: np.tile([getattr(profiles[i], name) if i in profiles else unused for i in range(CLASSES)], lanes)
+        for name, unused in COLUMNS.items()
     }
     weights = np.array([profiles[i].weight if i in profiles else 0 for i in range(CLASSES)], np.float64)
+    least = np.tile([MIN_LIMIT_BYTES if i in profiles else 0 for i in range(CLASSES)], lanes)
     return Standing(
-        names={config.ids[each.name]: each.name for each in config.traffic_classes} | {UNMATCHED: UNMATCHED_NAME},
+        names=_names(config, lanes, devices),
         limits=Limits(
             pool_bytes=config.pool.max_bytes,
             lend_bytes=config.pool.min_bytes,
-            floor_bytes=column["floor_bytes"],
+            floor_bytes=np.maximum(column["floor_bytes"], least),
             max_delay_us=column["max_delay_millis"] * 1000,
             priority=column["priority"],
             weight=column["weight"],
             drop_cost=column["drop_cost"],
+            least_bytes=least,
+            ceiling_bytes=np.tile(_ceilings(config), lanes),
         ),
-        ceiling_bytes={
-            config.ids[each.name]: each.ceiling_bytes
-            for each in config.traffic_classes
-            if each.ceiling_bytes is not None
-        },
         mark=config.data_plane.ecn,
-        share_bps=rate_bytes_per_s * weights / weights.sum(),
+        share_bps=np.concatenate([rate * weights / weights.sum() for rate in rates_bytes_per_s]),
     )
+
+
+def class_names(config: NodeConfig) -> dict[int, str]:
+    """By id, the unmatched traffic among them."""
+    return {config.ids[each.name]: each.name for each in config.traffic_classes} | {UNMATCHED: UNMATCHED_NAME}
+
+
+def _names(config: NodeConfig, lanes: int, devices: Sequence[str]) -> dict[int, str]:
+    return {
+        lane * CLASSES + each: f"{name} on {devices[lane]}" if lanes > 1 else name
+        for lane in range(lanes)
+        for each, name in class_names(config).items()
+    }
+
+
+def _ceilings(config: NodeConfig) -> list[int]:
+    named = {config.ids[each.name]: each.ceiling_bytes or NO_CEILING for each in config.traffic_classes}
+    return [max(MIN_LIMIT_BYTES, named.get(each, NO_CEILING)) for each in range(CLASSES)]
 
 
 def decide(rules: Standing, seen: Seen, outlook: Outlook | None, held: Held, moment: Moment) -> Chosen:
     """Pure: the same inputs give the same orders, whoever asks and whenever."""
     found = allocate(rules.limits, seen, outlook, held)
-    limit = {
-        each: max(MIN_LIMIT_BYTES, min(int(found.limit_bytes[each]), rules.ceiling_bytes.get(each, 1 << 40)))
+    limits, before = found.limit_bytes.tolist(), held.limit_bytes.tolist()
+    limit = {each: limits[each] for each in rules.names}
+    moved = [each for each in rules.names if limits[each] != before[each]]
+    digest = _digest(seen, held) if moved else ""
+    decisions = tuple(
+        _decision(rules.names[each], found, each, (before[each], limits[each]), (digest, moment)) for each in moved
+    )
+    return Chosen(_orders(rules, found, seen), limit, decisions, found)
+
+
+def _digest(seen: Seen, held: Held) -> str:
+    return inputs_digest(seen.arrivals.tobytes() + seen.backlog_bytes.tobytes() + held.limit_bytes.tobytes())
+
+
+def _orders(rules: Standing, found: Allocation, seen: Seen) -> dict[int, Order]:
+    """Whole columns at once: a tick orders up to 128 queues."""
+    longest = rules.limits.max_delay_us
+    # Senders of a class that gives way are told early: not only its arrivals are refused.
+    soon = found.limit_bytes * 1e6 / np.maximum(seen.drain, 1.0)
+    longest = np.where(found.draining & (seen.drain > 0), np.minimum(longest, soon), longest)
+    target, drain = (longest * TARGET_SHARE).astype(np.int64).tolist(), seen.drain.astype(np.int64).tolist()
+    burst, limit = found.burst.tolist(), found.limit_bytes.tolist()
+    return {
+        each: Order(
+            max_bytes=limit[each],
+            drain_bytes_per_s=drain[each],
+            target_us=target[each],
+            gains=pid.BURST if burst[each] else pid.CALM,
+            police=False,  # the real queue refuses what is over the limit; the virtual one would refuse it twice
+            mark=rules.mark,
+        )
         for each in rules.names
     }
-    before = {each: max(MIN_LIMIT_BYTES, int(held.limit_bytes[each])) for each in rules.names}
-    digest = inputs_digest(seen.arrivals.tobytes() + seen.backlog_bytes.tobytes() + held.limit_bytes.tobytes())
-    moved = tuple(
-        _decision(rules.names[each], found, each, (before[each], limit[each]), (digest, moment))
-        for each in rules.names
-        if limit[each] != before[each]
-    )
-    orders = {each: _order(rules, found, seen, each, limit[each]) for each in rules.names}
-    return Chosen(orders, limit, moved, found)
-
-
-def _order(rules: Standing, found: Allocation, seen: Seen, each: int, limit_bytes: int) -> Order:
-    longest_us = int(rules.limits.max_delay_us[each])
-    if found.draining[each] and seen.drain[each] > 0:  # its senders are told early, not only its arrivals refused
-        longest_us = min(longest_us, int(limit_bytes * 1e6 / seen.drain[each]))
-    return Order(
-        max_bytes=limit_bytes,
-        drain_bytes_per_s=int(seen.drain[each]),
-        target_us=int(longest_us * TARGET_SHARE),
-        gains=pid.BURST if found.burst[each] else pid.CALM,
-        police=False,  # the real queue refuses what is over the limit; the virtual one would refuse it twice
-        mark=rules.mark,
-    )
 
 
 def _decision(name: str, found: Allocation, each: int, change: tuple[int, int], given: tuple[str, Moment]) -> Decision:
     digest, moment = given
     return Decision(
         inputs_digest=digest,
-        policy="forecast" if found.why[each] in (Why.FORECAST, Why.PRE_DRAIN) else "reactive",
+        policy=POLICIES.get(Why(int(found.why[each])), "reactive"),
         knob="buffer",
         subject=name,
         old=change[0],
@@ -143,6 +170,7 @@ def _decision(name: str, found: Allocation, each: int, change: tuple[int, int], 
         alternatives=(
             Alternative(policy="static", value=int(found.static_bytes[each])),
             Alternative(policy="reactive", value=int(found.reactive_bytes[each])),
+            Alternative(policy="forecast", value=int(found.forecast_bytes[each])),
         ),
         decided_at_millis=moment.wall_millis,
         expires_at_millis=moment.wall_millis + moment.lease_millis,

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 PERIOD_S: Final = PERIOD_NS / 1e9
 CATCH_UP_STEPS: Final = 50
 """Ticks that came late are filled in at the rate of the whole stretch; a longer stretch is a gap, and unknown."""
-STEPS_A_TICK: Final = 100
-"""A gap is caught up over several ticks: one tick must not take so long that the leases run out."""
-LONGEST_GAP_STEPS: Final = 6_000
-"""After ten minutes without a sample nothing of the last one matters, and time starts anew."""
 MEAN_S: Final = 60.0
 
 
@@ -36,7 +32,6 @@ class Schedule:
     name = "schedule"
 
     def __init__(self, rule: Rule = LIVE) -> None:
-        self._rule = rule
         self._learner = ScheduleLearner(CLASSES, PERIOD_S, rule)
         self._demand = Smoothing()
         self._first_ns: int | None = None
@@ -49,10 +44,12 @@ class Schedule:
         due = self._due(sample)
         packets = sample.per_second("packets") * PERIOD_S
         surplus = self._surplus(sample) / max(due, 1)
-        known = sample.has(Valid.COUNTERS) & (due <= CATCH_UP_STEPS)
         self.began = np.zeros(CLASSES, np.bool_)
-        for _ in range(due):
-            self.began |= self._learner.step(packets, known, surplus)
+        if due > CATCH_UP_STEPS:
+            self._learner.skip(due)
+        else:
+            for _ in range(due):
+                self.began |= self._learner.step(packets, sample.has(Valid.COUNTERS), surplus)
         return checked(
             made_ns=sample.t_ns,
             source=self.name,
@@ -62,19 +59,10 @@ class Schedule:
         )
 
     def _due(self, sample: Sample) -> int:
-        """Steps of the grid to take now: phases must not drift with the ticks' own lateness.
-
-        While a long stretch is being caught up, more than `CATCH_UP_STEPS` are due, so what is seen does not count.
-        """
+        """Steps of the grid to take now: phases must not drift with the ticks' own lateness."""
         if self._first_ns is None:
             self._first_ns = sample.t_ns - PERIOD_NS
-        grid = round((sample.t_ns - self._first_ns) / PERIOD_NS)
-        due = grid - self._steps
-        if due > LONGEST_GAP_STEPS:
-            self._first_ns, self._steps = sample.t_ns - PERIOD_NS, 0
-            self._learner = ScheduleLearner(CLASSES, PERIOD_S, self._rule)
-            return self._due(sample)
-        due = min(max(due, 0), STEPS_A_TICK)
+        due = max(round((sample.t_ns - self._first_ns) / PERIOD_NS) - self._steps, 0)
         self._steps += due
         return due
 

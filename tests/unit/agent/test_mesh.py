@@ -10,30 +10,30 @@ from sentinel_api import records
 from sentinel_api.records import CLASSES, Flag
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_api.wire import STATE_MAX_BYTES, pack_state, unpack_state
-from sentinel_bpf.buffer.port import Tier
+from sentinel_bpf.buffer.port import Tier, Verdict
 from sentinel_core.forecast import checked
-from support.ticks import tick
+from support.ticks import tick, with_lane
 
-RATE = 10**9
 ONE = NodeConfig.parse({"trafficClasses": [{"name": "bulk", "match": [{"port": 1}]}]})
 
 
 def told(tier=Tier.HTB, **change):
-    return Told(replace(tick(ONE), **change), tier, RATE)
+    return Told(with_lane(tick(ONE), verdict=Verdict(tier, "because"), **change))
 
 
 def test_headroom_is_the_room_left_and_what_leaves_within_a_second():
     made = told()
-    sample = made.tick.observed.sample
+    lane = made.tick.lanes[0]
+    sample = lane.observed.sample
     sample.backlog_bytes[1] = 100
     found = state(made, 7, 1).classes[1].headroom_bytes
-    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + made.tick.observed.drain_bps[1])
+    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + lane.observed.drain_bps[1])
     assert found > 0
 
 
 def test_more_queued_than_allowed_is_no_negative_promise():
     made = told()
-    made.tick.observed.sample.backlog_bytes[1] = 1 << 50
+    made.tick.lanes[0].observed.sample.backlog_bytes[1] = 1 << 50
     assert state(made, 7, 1).classes[1].headroom_bytes == 0
 
 
@@ -61,15 +61,26 @@ def test_a_burst_that_is_expected_is_told_with_its_size_and_time():
 
 def test_how_far_the_forecast_may_be_believed_is_told():
     made = told()
+    lane = made.tick.lanes[0]
     assert state(made, 7, 1).flags == records.NO_FLAGS
-    doubted = told(
-        marks=replace(made.tick.marks, trusted=False), forecast=replace(made.tick.forecast, source="smoothing")
-    )
+    doubted = told(marks=replace(lane.marks, trusted=False), forecast=replace(lane.forecast, source="smoothing"))
     assert state(doubted, 7, 1).flags == Flag.FALLBACK_FORECAST | Flag.FORECAST_GATED
 
 
 def test_the_busiest_tick_fits_a_record_and_survives_it():
-    found = state(Told(tick(), Tier.HTB, RATE), 2**32 - 1, 5)
+    found = state(Told(tick(names=("eth0", "eth1"))), 2**32 - 1, 5)
     raw = pack_state(found)
     assert len(raw) <= STATE_MAX_BYTES
     assert (unpack_state(raw).incarnation, unpack_state(raw).seq) == (2**32 - 1, 5)
+
+
+def test_a_node_that_drains_or_cannot_steer_an_interface_says_so():
+    assert state(Told(told().tick, draining=True), 7, 1).flags == Flag.DRAINING
+    assert state(told(trouble="its queue is gone"), 7, 1).flags == Flag.DEGRADED
+    assert not any(each.headroom_bytes for each in state(told(trouble="its queue is gone"), 7, 1).classes)
+
+
+def test_two_interfaces_promise_their_room_together():
+    one, both = tick(ONE), tick(ONE, names=("eth0", "eth1"))
+    rooms = [state(Told(made), 7, 1).classes[1].headroom_bytes for made in (one, both)]
+    assert rooms[0] < rooms[1] <= 2 * rooms[0]  # the pool is one, so what is lent is not doubled

@@ -1,0 +1,96 @@
+"""What the flows themselves ask for: Σ BDP / √flows of each class, from the flow table.
+
+Read by a thread of its own, a bounded number of entries a second, so that a table of a million flows costs the node no
+more than one of a thousand; a pass through a large table just takes longer, and the floors of the last whole pass hold.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import structlog
+
+from sentinel_api.records import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from sentinel_bpf.maps import Map
+
+    Ints = NDArray[np.int64]
+
+ENTRIES_A_SECOND: Final = 32_768
+BATCH: Final = 4_096
+IDLE_NS: Final = 10_000_000_000
+"""A flow that sent nothing for so long fills no link."""
+
+log = structlog.get_logger()
+
+
+class Tally:
+    """One pass through the table: what was found so far."""
+
+    def __init__(self) -> None:
+        self.flows = 0
+        self._bdp_bytes = np.zeros(CLASSES)
+        self._with_bdp = np.zeros(CLASSES)
+
+    def add(self, flows: NDArray[Any], now_ns: int) -> None:
+        self.flows += len(flows)
+        live = (flows["bdp_bytes"] > 0) & (flows["last_ns"].astype(np.int64) > now_ns - IDLE_NS)
+        classes = flows["class_id"][live] % CLASSES
+        self._bdp_bytes += np.bincount(classes, flows["bdp_bytes"][live].astype(np.float64), CLASSES)
+        self._with_bdp += np.bincount(classes, minlength=CLASSES)
+
+    def floors(self) -> Ints:
+        """Flows out of step need less than the sum of what each alone would: by the root of their number."""
+        return np.ceil(self._bdp_bytes / np.sqrt(np.maximum(self._with_bdp, 1.0))).astype(np.int64)
+
+
+class FlowWatch:
+    """`floor_bytes` and `flows` are replaced whole, so the tick reads them without waiting."""
+
+    def __init__(self, table: Map) -> None:
+        self._table = table
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="flows", daemon=True)
+        self.floor_bytes: Ints = np.zeros(CLASSES, np.int64)
+        self.flows = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Before the table's descriptor is closed."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(1.0):
+            try:
+                self._pass()
+            except OSError as error:
+                log.warning("flow_table_unreadable", error=str(error))
+
+    def _pass(self) -> None:
+        tally = Tally()
+        for flows in self._paced():
+            tally.add(flows, time.monotonic_ns())
+        self.flows, self.floor_bytes = tally.flows, tally.floors()
+
+    def _paced(self) -> Iterator[NDArray[Any]]:
+        """Batches until the table ends, at most `ENTRIES_A_SECOND`; none more once told to stop."""
+        read = 0
+        for _, flows in self._table.batches(BATCH):
+            yield flows
+            read += len(flows)
+            if read >= ENTRIES_A_SECOND:
+                read = 0
+                if self._stopped.wait(1.0):
+                    return

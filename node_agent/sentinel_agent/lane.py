@@ -1,0 +1,168 @@
+"""One buffered interface within the loop: its plane, what is seen there, what is foreseen, and its table of orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from sentinel_agent.act.orders import OrderTable
+from sentinel_agent.flows import FlowWatch
+from sentinel_agent.observe import Observer
+from sentinel_agent.predict.port import PredictionFailed
+from sentinel_agent.tick import LaneTick
+from sentinel_api.errors import Transient
+from sentinel_api.records import CLASSES
+from sentinel_core.precursor import Precursors, Signs
+from sentinel_core.room import Outlook
+from sentinel_core.sample import PERIOD_NS, Valid
+from sentinel_core.score import LiveScore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sentinel_agent.observe import Seen
+    from sentinel_agent.plane import Plane
+    from sentinel_agent.predict.port import Forecaster, Foreseeing
+    from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+    from sentinel_core.forecast import Forecast
+    from sentinel_core.orders import Order
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Brains:
+    """What was learned of one interface, by whom; it outlives the plane when that is opened anew."""
+
+    forecaster: Foreseeing
+    fallback: Forecaster
+    precursors: Precursors = field(default_factory=lambda: Precursors(CLASSES))
+    score: LiveScore | None = None
+
+
+class Lane:
+    """Owned by the tick's thread, but for `flows`, which has one of its own."""
+
+    def __init__(self, plane: Plane, brains: Brains, first_row: int) -> None:
+        self.plane = plane
+        self.brains = brains
+        self.first_row = first_row
+        self.flows = FlowWatch(plane.loaded.map("sn_flows"))
+        self.fallbacks = 0
+        self.trouble = ""
+        self.names: Mapping[int, str] = {}
+        self.ordered: Mapping[int, int] = {}  # the limits that the kernel last confirmed
+        self._orders = OrderTable(plane)
+        self._observer: Observer | None = None
+        self.fault = ""  # why the last answer was the fallback's
+
+    @property
+    def name(self) -> str:
+        return self.plane.place.interface.name
+
+    def settle(self, config: NodeConfig, names: Mapping[int, str], share_bps: NDArray[np.float64]) -> None:
+        """A new configuration's names and shares; the score starts anew only where the gate did."""
+        if self.brains.score is None or config.model.gate != self.brains.score.gate:
+            self.brains.score = LiveScore(CLASSES, PERIOD_NS / 1e9, config.model.gate)
+        self.names = names
+        self._observer = Observer(self.plane, share_bps)
+
+    def look(self) -> Seen | None:
+        """None where the interface could not be read; `trouble` then says why, and its lease runs out."""
+        assert self._observer is not None
+        try:
+            seen = self._observer.look()
+        except Transient as error:
+            self._in_trouble(str(error))
+            return None
+        if not self.plane.enforcing:
+            self._in_trouble("")
+        return seen
+
+    def predict(self, seen: Seen) -> Forecast:
+        """The fallback sees every sample too, so that it is warm when it is needed."""
+        assert self.brains.score is not None
+        spare = self.brains.fallback.predict(seen.sample)
+        try:
+            forecast = self.brains.forecaster.predict(seen.sample)
+        except PredictionFailed as error:
+            self._failed(error)
+            self.brains.score.step(None, np.zeros(CLASSES, np.bool_))
+            return spare
+        self.fault = ""
+        self.brains.score.step(forecast, self.brains.forecaster.began)
+        return forecast
+
+    def signs(self, seen: Seen, alarm: NDArray[np.float64]) -> Signs:
+        sample = seen.sample
+        fullness = sample.backlog_bytes / np.maximum(sample.limit_bytes, 1)
+        return self.brains.precursors.step(
+            sample.per_second("bytes"),
+            sample.per_second("syns"),
+            np.where(sample.has(Valid.QUEUE), fullness, 0.0),
+            alarm,
+            sample.period_ns / 1e9,
+        )
+
+    def outlook(self, forecast: Forecast) -> Outlook | None:
+        """A fallback names no onset, so there is nothing in it to act on; what does is believed as far as it was right
+        lately."""
+        assert self.brains.score is not None
+        return None if forecast.source == self.brains.fallback.name else Outlook(forecast, self.brains.score.trust)
+
+    def act(self, limit_bytes: Mapping[int, int], orders: Mapping[int, Order], valid_until_ns: int) -> None:
+        """The queue first: an order must not promise what the queue does not hold."""
+        if not self.plane.enforcing:
+            return
+        try:
+            self.plane.buffer.resize(limit_bytes)
+        except Transient as error:
+            self._in_trouble(str(error))
+            return
+        self.ordered = limit_bytes
+        self._orders.write(orders, valid_until_ns)
+        self._in_trouble("")
+
+    def let_go(self) -> None:
+        """End every lease now: packets pass untouched from here on."""
+        self._orders.end()
+
+    def told(self, seen: Seen, forecast: Forecast, signs: Signs) -> LaneTick:
+        assert self.brains.score is not None
+        assert self._observer is not None
+        return LaneTick(
+            interface=self.plane.place.interface,
+            verdict=self.plane.verdict,
+            first_row=self.first_row,
+            names=self.names,
+            observed=seen,
+            counters=self._observer.latest,
+            forecast=forecast,
+            marks=self.brains.score.marks(),
+            signs=signs,
+            trouble=self.trouble,
+        )
+
+    def close(self) -> None:
+        """Let go of this process's hold only; what is pinned stays."""
+        self.flows.stop()
+        self.plane.close()
+
+    def _failed(self, error: PredictionFailed) -> None:
+        if not self.fault:
+            log.warning("prediction_failed", interface=self.name, error=str(error), fallback=self.brains.fallback.name)
+        self.fault = str(error)
+        self.fallbacks += 1
+
+    def _in_trouble(self, why: str) -> None:
+        """Told when it changes, not at every tick."""
+        if why and why != self.trouble:
+            log.warning("interface_unsteered", interface=self.name, why=why)
+        elif self.trouble and not why:
+            log.info("interface_steered", interface=self.name)
+        self.trouble = why

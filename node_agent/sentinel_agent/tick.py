@@ -1,0 +1,113 @@
+"""One tick as a value: what people and other nodes are told is made from this and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentinel_api.records import CLASSES
+from sentinel_core.forecast import Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sentinel_agent.decide.policy import Chosen
+    from sentinel_agent.observe import Seen
+    from sentinel_bpf.buffer.port import Interface, Verdict
+    from sentinel_core.forecast import NodeDemand
+    from sentinel_core.precursor import Signs
+    from sentinel_core.sample import Snapshot
+    from sentinel_core.score import Marks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LaneTick:
+    """What one interface showed in this tick. `first_row`: where its classes begin among the rows decided."""
+
+    interface: Interface
+    verdict: Verdict
+    first_row: int
+    names: Mapping[int, str]
+    """Classes by id."""
+    observed: Seen
+    counters: Snapshot
+    forecast: Forecast
+    marks: Marks
+    signs: Signs
+    trouble: str = ""
+    """Why this interface was not steered in this tick; empty when it was."""
+
+    def row(self, class_id: int) -> int:
+        return self.first_row + class_id
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The node's memory for queues, in bytes."""
+
+    total: int
+    granted: int
+    lent: int
+    """Of what is granted: room that nobody needed, recalled on demand."""
+    recalled: int
+    """Of what was lent a tick ago: taken back in this one."""
+    held: int
+    """Bytes that wait in the queues now."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tick:
+    """`lanes` has an entry for each interface that could be read; `blind` says why another could not."""
+
+    seq: int
+    at_ns: int
+    wall_ns: int
+    took_ns: int
+    missed: int
+    config_digest: str
+    pool: Pool
+    lanes: tuple[LaneTick, ...]
+    chosen: Chosen
+    blind: Mapping[str, str]
+
+    @property
+    def arrivals_bps(self) -> float:
+        """Bytes per second that arrived, on all interfaces."""
+        return float(sum(lane.observed.sample.per_second("bytes").sum() for lane in self.lanes))
+
+    @property
+    def trusted(self) -> bool:
+        return any(lane.marks.trusted for lane in self.lanes)
+
+    def forecast(self) -> Forecast:
+        """Of the node: a burst of a class on any interface is one of the class, and amounts add up."""
+        first, *others = (lane.forecast for lane in self.lanes)
+        for other in others:
+            first = Forecast(
+                made_ns=min(first.made_ns, other.made_ns),
+                source=first.source,
+                hazard=1.0 - (1.0 - first.hazard) * (1.0 - other.hazard),
+                magnitude_bytes=first.magnitude_bytes + other.magnitude_bytes,
+                demand=first.demand + other.demand,
+            )
+        return first
+
+    def demand(self) -> NodeDemand:
+        return self.forecast().node_demand()
+
+    def headroom_bytes(self) -> NDArray[np.float64]:
+        """What each class can take in the next second: the room that is left, and what leaves meanwhile. An interface
+        that is only observed promises nothing, and neither does any for a class that the node does not have."""
+        room = np.zeros(CLASSES)
+        for lane in self.lanes:
+            if lane.verdict.tier.value == "C" or lane.trouble:
+                continue
+            for each in lane.names:
+                waiting = float(lane.observed.sample.backlog_bytes[each])
+                left = self.chosen.limit_bytes[lane.row(each)] - waiting + lane.observed.drain_bps[each]
+                room[each] += max(left, 0.0)
+        return room
