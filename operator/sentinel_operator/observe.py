@@ -10,7 +10,7 @@ from sentinel_api.errors import Invalid
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator.cluster import Cluster
-from sentinel_operator.decide.world import Agents, ScaleObject, World
+from sentinel_operator.decide.world import AgentPod, Agents, ScaleObject, World
 from sentinel_operator.due import ClusterName
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
@@ -39,17 +39,55 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
     cluster = BufferCluster.parse(stored)
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
     owned = await _owned(api, owner)
+    agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
     return World(
         cluster=cluster,
         clusters=_readable(await api.list(API_VERSION, "BufferCluster"), BufferCluster.parse),
         nodes=tuple(mirror.nodes),
         buffer_nodes=tuple(mirror.buffer_nodes),
         owned={at: signature(live) for at, live in owned.items()},
-        agents=_agents(owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))),
+        agents=_agents(agents),
         release=release,
         now=datetime.now(UTC),
         scale=await _scale(api, cluster),
+        pods=await _pods(api, owner) if agents and _may_be_outdated(cluster, owner, agents, release) else None,
+        good_template=daemonset.good_template(agents) if agents else None,
     )
+
+
+def _may_be_outdated(cluster: BufferCluster, owner: Owner, agents: Manifest, release: Release) -> bool:
+    """Thousands of pods are read only when some may be of another version than the one that is wanted."""
+    wanted = daemonset.template_digest(daemonset.template(owner, cluster.spec, release))
+    counts, meta = agents.get("status", {}), agents["metadata"]
+    if cluster.status is None or cluster.status.rollout.phase != "Done":
+        return True
+    if wanted != daemonset.template_digest(agents["spec"]["template"]):
+        return True
+    seen = counts.get("observedGeneration", 0) == meta.get("generation", 0)
+    return not seen or counts.get("updatedNumberScheduled", 0) < counts.get("desiredNumberScheduled", 0)
+
+
+async def _pods(api: Cluster, owner: Owner) -> tuple[AgentPod, ...]:
+    chosen = f"{CLUSTER_LABEL}={owner.label},app.kubernetes.io/component={daemonset.COMPONENT}"
+    return tuple(
+        AgentPod(
+            name=pod["metadata"]["name"],
+            node=_node_of(pod),
+            template=daemonset.template_digest(pod),
+            leaving="deletionTimestamp" in pod["metadata"],
+        )
+        for pod in await api.list("v1", "Pod", owner.namespace, chosen)
+    )
+
+
+def _node_of(pod: Manifest) -> str:
+    """A pod of a DaemonSet that no scheduler has placed yet names its node in its affinity."""
+    spec = pod.get("spec", {})
+    if "nodeName" in spec:
+        return str(spec["nodeName"])
+    wanted = spec.get("affinity", {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    fields = [each for term in wanted.get("nodeSelectorTerms", ()) for each in term.get("matchFields", ())]
+    return next((each["values"][0] for each in fields if each["key"] == "metadata.name"), "")
 
 
 async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:

@@ -11,7 +11,7 @@ from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import HORIZONS_SECONDS, BufferNode, NodeForecast
 from sentinel_operator.decide import claims
 from sentinel_operator.decide.demand import Demand, Known, Report, fleet
-from sentinel_operator.decide.plan import HEARTBEAT_REPORTS, STALE_HEARTBEATS
+from sentinel_operator.decide.freshness import silence_s
 from sentinel_operator.decide.world import World
 
 USUAL_LEAD_TIME_S = 120  # of a node that exists: its label, an image, an agent, its balancers; with room to spare
@@ -73,12 +73,11 @@ def _report(world: World, name: str, node: BufferNode | None) -> Report:
     said = node.status.forecast if node and node.status and node.status.state != "Detached" else None
     if node is None or node.status is None or said is None:
         return Report(name)
-    silence_s = STALE_HEARTBEATS * HEARTBEAT_REPORTS * node.spec.report_seconds
     trusted = _trusted(world.cluster, node)
     return Report(
         node=name,
         known=at_horizon(said, horizon_s(world.cluster) if trusted else 0),
-        fresh=(world.now - said.observed_at).total_seconds() <= silence_s,
+        fresh=(world.now - said.observed_at).total_seconds() <= silence_s(node),
         foresees=trusted and bool(said.points),
     )
 

@@ -83,7 +83,8 @@ class Worker:
             await act.publish(self.api, world.cluster, status(world, todo, outcome, thought))
         if error is not None and not isinstance(error, Invalid):
             raise error
-        settled = todo.empty and not todo.blocked and world.agents.ready == world.agents.desired
+        changing = todo.rollout is not None and todo.rollout.phase not in ("Done", "Held")
+        settled = todo.empty and not todo.blocked and not changing and world.agents.ready == world.agents.desired
         decision_s = world.cluster.spec.scaling.interval_seconds if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else float(decision_s)
         return next_s if settled else min(LOOK_AGAIN_S, next_s)

@@ -1,5 +1,6 @@
 """The operator as a process of its own against a real API server: one resource in, objects and a status out."""
 
+import json
 import signal
 from collections.abc import Iterator
 
@@ -66,6 +67,62 @@ def test_drift_is_repaired_and_foreign_fields_stay(front):
     front.plane.kubectl("annotate", "bufferclusters", "front", "example.com/look=again")
     until(front, "the Service is back", lambda: front.get("/api/v1/namespaces/default/services/front-agents"))
     assert front.get(daemonset)["metadata"]["annotations"]["example.com/mine"] == "1"
+
+
+def obeyed(front: Bench, *names: str, **said) -> None:
+    """Those agents run what they are ordered."""
+    for name in names:
+        front.agent_says(name, **said)
+
+
+def ordered(front: Bench) -> dict[str, str]:
+    found = front.get(f"{GROUP}/buffernodes")["items"]
+    return {node["metadata"]["name"]: node["spec"]["configDigest"] for node in found}
+
+
+def rollout(front: Bench) -> dict:
+    return (front.get(FRONT) or {}).get("status", {}).get("rollout", {})
+
+
+def pods(front: Bench) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in front.get("/api/v1/namespaces/default/pods")["items"]}
+
+
+def test_a_change_goes_out_by_a_canary_and_back_by_itself_when_it_drops(front):
+    until(front, "three orders", lambda: len(front.get(f"{GROUP}/buffernodes")["items"]) == 3)
+    until(front, "three pods", lambda: len(pods(front)) == 3)
+    strategy = {"spec": {"agent": {"updateStrategy": {"soakSeconds": 1}}}}
+    front.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(strategy))
+    obeyed(front, "n1", "n2", "n3")
+    until(front, "it is out", lambda: rollout(front).get("good"))
+    before, old_pods = ordered(front), pods(front)
+
+    change = {"spec": {"pool": {"maxBytes": 20_000_000}, "agent": {"logLevel": "Debug"}}}
+    front.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(change))
+    until(front, "one node changes", lambda: ordered(front) != before)
+    until(front, "one pod is made anew", lambda: len(pods(front)) == 3 and len(pods(front) - old_pods) == 1)
+    assert [name for name, digest in ordered(front).items() if digest != before[name]] == ["n1"]
+    assert rollout(front)["phase"] == "Canary"
+    obeyed(front, "n1")
+    for number, name in enumerate(("n2", "n3"), start=2):
+        until(front, f"{name} follows", lambda name=name: ordered(front)[name] != before[name])
+        until(front, "its pod too", lambda number=number: len(pods(front) - old_pods) == number)
+        obeyed(front, name)
+    until(front, "all have changed", lambda: rollout(front)["phase"] == "Done")
+    good = ordered(front)
+
+    bad = {"spec": {"pool": {"maxBytes": 30_000_000}, "agent": {"updateStrategy": {"soakSeconds": 3600}}}}
+    front.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(bad))
+    until(front, "one node changes", lambda: ordered(front) != good)
+    obeyed(front, "n1")
+    until(front, "it is watched", lambda: rollout(front)["phase"] == "Soaking")
+    buffer = {"poolBytes": 1, "grantedBytes": 1, "heldBytes": 0, "droppedPackets": 5000}
+    obeyed(front, "n1", buffer=buffer)
+    front.plane.kubectl("annotate", "bufc", "front", "example.com/look=now")
+    until(front, "the old orders are back", lambda: ordered(front) == good)
+    obeyed(front, "n1", buffer=buffer)
+    until(front, "it is held", lambda: rollout(front)["phase"] == "Held")
+    assert front.condition("Degraded") == ("True", "RolloutFailed")
 
 
 def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):

@@ -10,6 +10,7 @@ from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.spares import ZONE_LABEL, RoleChange
 from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
 from sentinel_operator.objects import DRAINING_SINCE, key, signature
+from sentinel_operator.render import daemonset
 from sentinel_operator.render.daemonset import Release
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -122,8 +123,14 @@ def carried_out(before: World) -> tuple[World, Plan]:
         buffer_nodes=tuple(buffer_nodes.values()),
         owned=owned,
         scale=scale,
+        good_template=_good_template(todo) or before.good_template,
     )
     return after, todo
+
+
+def _good_template(todo: Plan):
+    made = [m for m in todo.apply if m["kind"] == "DaemonSet"]
+    return daemonset.good_template(made[0]) if made else None
 
 
 def _relabelled(old: Node, value: str | None) -> Node:

@@ -20,6 +20,13 @@ class Tiers(Model):
     c: NodeCount = Field(0, description="Nodes that only observe.")
 
 
+class RolloutBaseline(Model):
+    """What the nodes had dropped when the first changed ones began to be watched."""
+
+    dropped_packets: Count = Field(0, description="Of the changed nodes together.")
+    others_dropped_packets: Count = Field(0, description="Of the others together.")
+
+
 class Rollout(Model):
     """How far a change of version or configuration has come."""
 
@@ -28,6 +35,12 @@ class Rollout(Model):
         "Done", description="What the rollout is doing."
     )
     message: ShortText = Field("", description="Why it is doing so.")
+    target: ShortText = Field("", description="Names the configuration and the agents' version that are rolled out.")
+    since: Time | None = Field(None, description="When this phase began.")
+    good: ShortText = Field("", description="Target that all nodes last ran.")
+    good_config_digest: Digest | None = Field(None, description="Configuration that all nodes last ran, to go back to.")
+    sick_nodes: NodeCount = Field(0, description="Nodes that did not work when it began; it is not blamed for them.")
+    baseline: RolloutBaseline | None = Field(None, description="What the watched nodes are compared with.")
 
 
 class DecisionInputs(Model):

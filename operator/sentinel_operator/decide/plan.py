@@ -7,15 +7,16 @@ from typing import Literal
 
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER
 from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.clusterstatus import Rollout
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
 from sentinel_operator.decide import claims, spares
+from sentinel_operator.decide.changeover import Changeover, changeover
+from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
 from sentinel_operator.render import access, buffernode, configmap, daemonset, service
 
-HEARTBEAT_REPORTS = 3  # an agent reports every third interval at the latest, changed or not
-STALE_HEARTBEATS = 3  # that many missing heartbeats make a report stale
 DETACH_PATIENCE_S = 60  # after this, deletion goes on without the agents that did not answer: their leases have ended
 
 
@@ -49,6 +50,7 @@ class Plan:
     config: NodeConfig | None = None
     blocked: str = ""  # a condition reason; empty when nothing stands in the way
     missing: int = 0  # nodes that scaling asks for and that no spare is left for
+    rollout: Rollout | None = None  # what to write of it; None leaves it as it was
 
     @property
     def empty(self) -> bool:
@@ -64,10 +66,11 @@ def plan(world: World) -> Plan:
     nodes = claims.claimed(world)
     leaving = _leaving(world, {node.name for node in nodes})
     config = node_config(world.cluster.spec, _known_ids(world))
-    wanted = {key(m): m for m in _objects(world, config)}
+    change = changeover(world, nodes, config)
+    wanted = {key(m): m for m in _objects(world, config, change)}
     held = FINALIZER in world.cluster.metadata.finalizers
     moves = spares.moves(world)
-    orders = _orders(world, nodes, config, moves.draining)
+    orders = _orders(world, nodes, change, moves.draining)
     return Plan(
         finalizer="keep" if held else "add",
         nodes=_nodes_asked_for(world) if held else None,
@@ -75,9 +78,14 @@ def plan(world: World) -> Plan:
         apply=(*_changed(world, wanted), *orders, *_detach_orders(world, leaving.detaching)),
         roles=moves.roles,
         relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in leaving.detaching}),
-        delete=(*_stale(world, wanted), *(buffernode.key_of(n.metadata.name) for n in leaving.gone)),
+        delete=(
+            *change.restart,
+            *_stale(world, wanted, change.state),
+            *(buffernode.key_of(n.metadata.name) for n in leaving.gone),
+        ),
         config=config,
         missing=moves.missing,
+        rollout=change.state,
     )
 
 
@@ -90,12 +98,12 @@ def _known_ids(world: World) -> dict[str, int]:
     return dict(world.cluster.status.class_ids) if world.cluster.status else {}
 
 
-def _objects(world: World, config: NodeConfig) -> tuple[Manifest, ...]:
+def _objects(world: World, config: NodeConfig, change: Changeover) -> tuple[Manifest, ...]:
     owner = world.owner
     return (
         *access.render(owner),
         configmap.render(owner, config),
-        daemonset.render(owner, world.cluster.spec, world.release),
+        daemonset.render(owner, change.template, change.good_template),
         service.render(owner, world.cluster.spec),
     )
 
@@ -104,29 +112,30 @@ def _changed(world: World, wanted: dict[Key, Manifest]) -> tuple[Manifest, ...]:
     return tuple(signed(m) for k, m in wanted.items() if world.owned.get(k) != digest(m))
 
 
-def _stale(world: World, wanted: dict[Key, Manifest]) -> tuple[Key, ...]:
-    """What an older operator made, and configurations that no node runs or is ordered to run."""
+def _stale(world: World, wanted: dict[Key, Manifest], rollout: Rollout) -> tuple[Key, ...]:
+    """What an older operator made, and configurations that no node runs, is ordered to run or may go back to."""
     in_use = {n.spec.config_digest for n in world.own_nodes}
+    in_use |= {rollout.good_config_digest} if rollout.good_config_digest else set()
     in_use |= {n.status.config_digest for n in world.own_nodes if n.status and n.status.config_digest}
     kept = {configmap.name(world.owner, d) for d in in_use}
     return tuple(sorted(k for k in world.owned if k not in wanted and k.name not in kept))
 
 
 def _orders(
-    world: World, nodes: tuple[Node, ...], config: NodeConfig, draining: Mapping[str, datetime]
+    world: World, nodes: tuple[Node, ...], change: Changeover, draining: Mapping[str, datetime]
 ) -> tuple[Manifest, ...]:
     """BufferNodes that are not there yet, or whose orders have changed."""
     pace = report_seconds(len(nodes), world.cluster.spec.reporting.max_writes_per_second)
-    active = buffernode.orders(world.owner, config.digest, pace)
-    drain = active.model_copy(update={"desired_state": "Draining"})
     known = {n.metadata.name: n.spec for n in world.own_nodes}
-    return tuple(
-        buffernode.render_draining(world.owner, node.name, node.uid, active, draining[node.name])
-        if node.name in draining
-        else buffernode.render(world.owner, node.name, node.uid, active)
-        for node in nodes
-        if known.get(node.name) != (drain if node.name in draining else active)
-    )
+    found = []
+    for node in nodes:
+        active = buffernode.orders(world.owner, change.configs[node.name], pace)
+        if node.name in draining:
+            if known.get(node.name) != active.model_copy(update={"desired_state": "Draining"}):
+                found.append(buffernode.render_draining(world.owner, node.name, node.uid, active, draining[node.name]))
+        elif known.get(node.name) != active:
+            found.append(buffernode.render(world.owner, node.name, node.uid, active))
+    return tuple(found)
 
 
 def _target(world: World) -> int | None:
@@ -168,15 +177,6 @@ def _leaving(world: World, kept: set[str]) -> Leaving:
         detaching=tuple(node for node, still in zip(leaving, answering, strict=True) if still),
         gone=tuple(node for node, still in zip(leaving, answering, strict=True) if not still),
     )
-
-
-def answers(node: BufferNode, now: datetime) -> bool:
-    """Whether an agent lives there that still has something to hand back."""
-    status = node.status
-    if status is None or status.state == "Detached":
-        return False
-    silence_s = STALE_HEARTBEATS * HEARTBEAT_REPORTS * node.spec.report_seconds
-    return status.forecast is None or (now - status.forecast.observed_at).total_seconds() <= silence_s
 
 
 def _farewell(world: World) -> Plan:

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from sentinel_api.names import CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
-from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout, ScalingStatus, Tiers
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus, Tiers
 from sentinel_api.v1alpha1.conditions import Condition, Status, merge
 from sentinel_operator.decide import autoscale, claims
 from sentinel_operator.decide.autoscale import Thought
-from sentinel_operator.decide.plan import Plan, answers
+from sentinel_operator.decide.freshness import answers
+from sentinel_operator.decide.plan import Plan
 from sentinel_operator.decide.world import World
 
 
@@ -46,7 +47,7 @@ def status(world: World, plan: Plan, outcome: Outcome, thought: Thought | None =
             "selector": f"app.kubernetes.io/component=agent,{CLUSTER_LABEL}={world.owner.label}",
             "class_ids": dict(config.ids) if config else old.class_ids,
             "config_digest": config.digest if config else old.config_digest,
-            "rollout": Rollout(updated_nodes=count.updated),
+            "rollout": plan.rollout or old.rollout,
             "scaling": _scaling(world, old, thought),
             "conditions": merge(
                 old.conditions,
@@ -80,7 +81,7 @@ def _conditions(world: World, plan: Plan, outcome: Outcome, count: Count) -> tup
     return (
         build("Ready", *_ready(world, plan, outcome, count)),
         build("Progressing", *_progressing(plan, count)),
-        build("Degraded", *_degraded(world, outcome, count)),
+        build("Degraded", *_degraded(world, plan, outcome, count)),
         build("DataPlaneReady", *_data_plane(count)),
     )
 
@@ -147,17 +148,22 @@ _BLOCKED = {
 
 
 def _progressing(plan: Plan, count: Count) -> Verdict:
+    if plan.rollout and plan.rollout.phase not in ("Done", "Held"):
+        return "True", plan.rollout.phase, plan.rollout.message
     if plan.empty and count.updated == count.nodes:
         return "False", "Settled", "Everything is as the spec asks."
     return "True", "Applying", f"{count.updated} of {count.nodes} nodes run the wanted configuration."
 
 
-def _degraded(world: World, outcome: Outcome, count: Count) -> Verdict:
+def _degraded(world: World, plan: Plan, outcome: Outcome, count: Count) -> Verdict:
     lost = claims.lost(world)
     if lost:
         return "True", "NodesTaken", _taken(lost)
     if outcome.error:
         return "True", "ApplyFailed", outcome.error
+    if plan.rollout and plan.rollout.phase in ("RollingBack", "Held"):
+        remedy = "change the spec to try again." if plan.rollout.phase == "Held" else "going back to what was."
+        return "True", "RolloutFailed", f"{plan.rollout.message} {remedy.capitalize()}"
     if count.tiers.c and world.cluster.spec.data_plane.mode == "Enforce":
         return "True", "ObserveOnly", f"{count.tiers.c} nodes cannot enforce; kubectl get bufn says why."
     return "False", "AsExpected", ""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
-from sentinel_operator.objects import Key
+from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render.base import Owner
 from sentinel_operator.render.daemonset import Release
 
@@ -35,6 +35,16 @@ class Agents:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentPod:
+    """A pod of the DaemonSet, and the digest of the template it was made from."""
+
+    name: str
+    node: str
+    template: str
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleObject:
     """The `/scale` that driver ScaleSubresource writes, or the sentence why it cannot be read."""
 
@@ -54,6 +64,8 @@ class World:
     release: Release
     now: datetime
     scale: ScaleObject | None = None  # None where no driver asks for one
+    pods: tuple[AgentPod, ...] | None = None  # read only while a roll-out may be under way; None: none is outdated
+    good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
 
     @property
     def owner(self) -> Owner:

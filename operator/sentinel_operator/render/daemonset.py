@@ -1,12 +1,13 @@
 """The node agents' DaemonSet: three capabilities, read-only root, probes tied to the tick."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from sentinel_api.names import AGENT_SERVICE_ACCOUNT, CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
 from sentinel_api.v1alpha1.agent import Agent
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
-from sentinel_operator.objects import Manifest
+from sentinel_operator.objects import GOOD_TEMPLATE, TEMPLATE, Manifest, digest
 from sentinel_operator.render.base import Owner, labels, namespaced
 
 COMPONENT = "agent"
@@ -25,17 +26,38 @@ def name(owner: Owner) -> str:
     return f"{owner.name}-agent"
 
 
-def render(owner: Owner, spec: BufferClusterSpec, release: Release) -> Manifest:
+def template(owner: Owner, spec: BufferClusterSpec, release: Release) -> Manifest:
+    """The agents' pod, which carries the digest of itself: so a pod tells which version it was made from."""
+    bare = {"metadata": {"labels": labels(owner, COMPONENT)}, "spec": _pod(owner, spec.agent, release)}
+    return {**bare, "metadata": {**bare["metadata"], "annotations": {TEMPLATE: digest(bare)}}}
+
+
+def template_digest(pod: Manifest) -> str:
+    """Of a pod or of a template; empty for one that an older operator made."""
+    return str(pod.get("metadata", {}).get("annotations", {}).get(TEMPLATE, ""))
+
+
+def render(owner: Owner, pod_template: Manifest, good_template: Manifest | None) -> Manifest:
     """Updated by our own rollout, node by node, hence OnDelete."""
     chosen = {"app.kubernetes.io/component": COMPONENT, CLUSTER_LABEL: owner.label}
-    return namespaced(
+    manifest = namespaced(
         owner, "apps/v1", "DaemonSet", name(owner), COMPONENT,
         spec={
             "selector": {"matchLabels": chosen},
             "updateStrategy": {"type": "OnDelete"},
-            "template": {"metadata": {"labels": labels(owner, COMPONENT)}, "spec": _pod(owner, spec.agent, release)},
+            "template": pod_template,
         },
     )  # fmt: skip
+    if good_template is None:
+        return manifest
+    kept = {GOOD_TEMPLATE: json.dumps(good_template, sort_keys=True, separators=(",", ":"))}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": kept}}
+
+
+def good_template(live: Manifest) -> Manifest | None:
+    """What a live DaemonSet remembers; None before the first roll-out is done."""
+    text = live["metadata"].get("annotations", {}).get(GOOD_TEMPLATE)
+    return dict(json.loads(text)) if text else None
 
 
 def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:

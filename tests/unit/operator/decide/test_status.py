@@ -22,7 +22,7 @@ def settled(reports):
     for ordered, said in zip(after.buffer_nodes, reports, strict=True):
         told = buffer_node(ordered.metadata.name, mine, {**said, "configDigest": ordered.spec.config_digest})
         nodes.append(ordered.model_copy(update={"status": told.status}))
-    return world(of=mine, nodes=after.nodes, buffer_nodes=nodes, owned=after.owned)
+    return carried_out(world(of=mine, nodes=after.nodes, buffer_nodes=nodes, owned=after.owned))[0]
 
 
 def test_all_agents_work():
