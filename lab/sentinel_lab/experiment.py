@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sentinel_lab import policies, seasoned, seasoning
+from sentinel_lab import policies, results, seasoning
 from sentinel_lab.loop import ThinLoop
 from sentinel_lab.product import AgentProcess
 from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
 from sentinel_lab.traffic.run import Outcome, ready
+from sentinel_lab.traffic.tcp_orders import TcpOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentinel_lab.history import History
     from sentinel_lab.namespaces import Namespace
+    from sentinel_lab.results import ClassResult, NodeResult
     from sentinel_lab.scenario import Scenario, TrafficClass
 
 LOOK_SECONDS = 0.125
@@ -48,30 +50,13 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassResult:
-    """Delay is end to end, from the sender's system call to the receiver's; sojourn is the kernel's own figure."""
-
-    name: str
-    sent: int
-    received: int
-    dropped: int
-    drop_percent: float
-    delay_ms_p50: float
-    delay_ms_p99: float
-    sojourn_ms_p99: float
-    granted_bytes_mean: float
-    granted_bytes_peak: float
-    held_bytes_mean: float
-    held_bytes_peak: float
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     plan: Plan
     start_ns: int
     history: History
     bursts: tuple[tuple[float, float], ...]
     classes: tuple[ClassResult, ...]
+    node: NodeResult
     dirt: tuple[str, ...]
 
     @property
@@ -84,6 +69,12 @@ class Run:
             "policy": self.plan.policy,
             "seconds": self.plan.seconds,
             "seed": self.plan.seed,
+            "scenario": self.plan.scenario.name,
+            "drain_bytes_per_s": self.plan.scenario.drain_bytes_per_s,
+            "pool_bytes": self.plan.scenario.pool_bytes,
+            "floor_bytes": self.plan.scenario.floor_bytes,
+            "past_seconds": self.plan.past_s,
+            "node": asdict(self.node),
             "classes": [asdict(each) for each in self.classes],
             "late_ticks": self.history.late_ticks,
             "dirt": list(self.dirt),
@@ -109,9 +100,10 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
             namespace=spaces[SENDER].name,
             address=RECEIVER_ADDRESS,
             seconds=plan.seconds,
-            streams=tuple(_stream(each, plan) for each in scenario.classes),
+            streams=tuple(_stream(each, plan) for each in scenario.classes if each.kind == "udp"),
         )
-        with ready(order, spaces[RECEIVER].name, Path(folder)) as traffic:
+        bulk = [_bulk(each, plan, order) for each in scenario.classes if each.kind == "bulk"]
+        with ready(order, spaces[RECEIVER].name, Path(folder), bulk) as traffic:
             start_ns = traffic.start()
             loop.begin(start_ns)
             while traffic.sending() or not _drained(loop.history, scenario):
@@ -128,10 +120,10 @@ def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentPr
     lives = plan.lives() if plan.past_s or plan.policy in policies.NEEDS_TRUTH else ()
     past = seasoning.samples(plan.scenario, lives, start_ns=0)
     if plan.policy in policies.NEEDS_TRUTH:
-        seasoned.prepare(folder, past, seasoning.truth(plan.scenario, lives, 0), policies.SLANTS[plan.policy])
+        seasoning.prepare(folder, past, seasoning.truth(plan.scenario, lives, 0), policies.SLANTS[plan.policy])
         return AgentProcess(node, plan.scenario, folder, seasoned_in=folder)
     if plan.policy == policies.PRODUCT:
-        seasoned.prepare(folder, past)
+        seasoning.prepare(folder, past)
         return AgentProcess(node, plan.scenario, folder, seasoned_in=folder if plan.past_s else None)
     policy = policies.made(plan.policy, plan.scenario)
     if isinstance(policy, policies.Threshold):
@@ -154,37 +146,24 @@ def _stream(each: TrafficClass, plan: Plan) -> Stream:
     )
 
 
+def _bulk(each: TrafficClass, plan: Plan, order: SendOrder) -> TcpOrder:
+    return TcpOrder(
+        namespace=order.namespace, address=order.address, port=each.port, kind="bulk", seconds=plan.seconds,
+        seed=plan.seed,
+    )  # fmt: skip
+
+
 def _judged(plan: Plan, start_ns: int, history: History, outcome: Outcome) -> Run:
-    results = tuple(_result(each, index, history, outcome) for index, each in enumerate(plan.scenario.classes))
-    dirt = outcome.dirt()
-    for each in results:
+    scenario = plan.scenario
+    found = tuple(results.of(each, plan.seconds, history, outcome) for each in scenario.classes)
+    dirt = [*outcome.dirt(), *results.starved(scenario, history)]
+    for each in found:
         astray = each.sent - each.received - each.dropped
         if astray:
             dirt.append(f"{astray} packets of {each.name} were lost outside the queue")
-    for traffic in plan.scenario.classes:
+    for traffic in scenario.classes:
         past = np.ptp(history.series(traffic.id, "past_queue"))
         if past:
             dirt.append(f"{past:.0f} packets of {traffic.name} went past the queue, its order having lapsed")
-    bursty = plan.scenario.classes.index(plan.scenario.bursty)
-    return Run(plan, start_ns, history, outcome.sent[bursty].bursts, results, tuple(dirt))
-
-
-def _result(each: TrafficClass, index: int, history: History, outcome: Outcome) -> ClassResult:
-    sent, received = outcome.sent[index].sent, int(outcome.of(index).size)
-    ticks = history.of(each.id)
-    dropped = ticks[-1].drops if ticks else 0
-    limits, backlogs = history.series(each.id, "limit_bytes"), history.series(each.id, "backlog_bytes")
-    return ClassResult(
-        name=each.name,
-        sent=sent,
-        received=received,
-        dropped=dropped,
-        drop_percent=100 * dropped / sent if sent else 0.0,
-        delay_ms_p50=outcome.delay_ms(index, 0.5),
-        delay_ms_p99=outcome.delay_ms(index, 0.99),
-        sojourn_ms_p99=history.sojourn_ms(each.id, 0.99),
-        granted_bytes_mean=history.time_mean(each.id, "limit_bytes"),
-        granted_bytes_peak=float(max(limits, default=0)),
-        held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
-        held_bytes_peak=float(max(backlogs, default=0)),
-    )
+    bursts = outcome.sent_to(scenario.bursty.port).bursts
+    return Run(plan, start_ns, history, bursts, found, results.of_node(scenario, history), tuple(dirt))

@@ -23,7 +23,7 @@ from sentinel_bpf.buffer.port import CLASSES
 from sentinel_bpf.buffer.wire import Rtnl
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
-from sentinel_lab import seasoned
+from sentinel_lab import seasoning
 from sentinel_lab.configuration import configuration
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.history import Event, History, Tick
@@ -47,7 +47,7 @@ class AgentProcess:
     """Runs inside `with`; a thread of ours in the same namespace reads its pinned maps, its queue and its reasons."""
 
     def __init__(self, node: Namespace, scenario: Scenario, folder: Path, *, seasoned_in: Path | None = None) -> None:
-        """`seasoned_in` is a folder that `seasoned.prepare` filled; without one it is the agent as it ships."""
+        """`seasoned_in` is a folder that `seasoning.prepare` filled; without one it is the agent as it ships."""
         self.history = History()
         self._seasoned_in = seasoned_in
         self._node = node
@@ -87,7 +87,7 @@ class AgentProcess:
     def begin(self, start_ns: int) -> None:
         """The first packet is due then."""
         if self._seasoned_in:
-            seasoned.begin(self._seasoned_in, start_ns)
+            seasoning.begin(self._seasoned_in, start_ns)
 
     def check(self) -> None:
         if self._failure:

@@ -16,70 +16,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentinel_agent import __main__ as agent
-from sentinel_agent import loop, node
+from sentinel_agent import lane, node
 from sentinel_agent.observe import Seen as Observed
 from sentinel_core.sample import from_rows
 from sentinel_lab.policies.foresight import Foretold, Slant, Truth
+from sentinel_lab.seasoning import PAST, SLANT, START, TRUTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
+    from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_core.forecast import Forecast
-    from sentinel_core.sample import Sample
-
-PAST, TRUTH, SLANT, START = "past.npy", "truth.json", "slant", "start"
 
 
-def prepare(folder: Path, past: Iterable[Sample], truth: Truth | None = None, slant: Slant | None = None) -> None:
-    """Written by who carries the experiment out, before the process starts."""
-    rows = [sample.rows() for sample in past]
-    np.save(folder / PAST, np.stack(rows) if rows else np.zeros((0, 0)))
-    if truth is not None and slant is not None:
-        (folder / TRUTH).write_text(truth.model_dump_json())
-        (folder / SLANT).write_text(slant.value)
-
-
-def begin(folder: Path, start_ns: int) -> None:
-    whole = folder / (START + ".new")
-    whole.write_text(str(start_ns))
-    whole.rename(folder / START)  # at once, so that no half of it is read
-
-
-class Seasoned(loop.Loop):
+class Seasoned(lane.Lane):
     """Forecasts on a clock that is zero at the start of the run, so that the past joins on without a gap."""
 
     folder: Path
+    _start_ns: int | None = None
+    _remembers: bool = False
 
-    def __post_init__(self) -> None:
+    def settle(self, config: NodeConfig, names: Mapping[int, str], share_bps: NDArray[np.float64]) -> None:
+        super().settle(config, names, share_bps)
+        if self._remembers:
+            return
+        self._remembers = True
         if (self.folder / TRUTH).exists():
             truth = Truth.model_validate_json((self.folder / TRUTH).read_text())
-            self.forecaster = Foretold(truth, Slant((self.folder / SLANT).read_text()))
-        super().__post_init__()
+            told = Foretold(truth, Slant((self.folder / SLANT).read_text()))
+            self.brains = replace(self.brains, forecaster=told)
         for rows in np.load(self.folder / PAST):
-            super()._predict(Observed(from_rows(rows), self._rules.share_bps))
+            super().predict(Observed(from_rows(rows), share_bps))
 
-    def _predict(self, observed: Observed) -> Forecast:
+    def predict(self, seen: Observed) -> Forecast:
         """Nothing is foretold before the run: the time in between belongs to neither."""
-        sample, start_ns = observed.sample, self._start_ns()
-        if start_ns is None or sample.t_ns <= start_ns:
-            return self.fallback.predict(sample)
-        moved = replace(observed, sample=replace(sample, t_ns=sample.t_ns - start_ns))
-        return replace(super()._predict(moved), made_ns=sample.t_ns)
-
-    def _start_ns(self) -> int | None:
-        known = START_KNOWN.get(self.folder)
-        if known is None and (self.folder / START).exists():
-            known = START_KNOWN[self.folder] = int((self.folder / START).read_text())
-        return known
-
-
-START_KNOWN: dict[Path, int] = {}
+        if self._start_ns is None and (self.folder / START).exists():
+            self._start_ns = int((self.folder / START).read_text())
+        if self._start_ns is None or seen.sample.t_ns <= self._start_ns:
+            return self.brains.fallback.predict(seen.sample)
+        moved = replace(seen, sample=replace(seen.sample, t_ns=seen.sample.t_ns - self._start_ns))
+        return replace(super().predict(moved), made_ns=seen.sample.t_ns)
 
 
 def main() -> None:
     Seasoned.folder = Path(sys.argv.pop(1))
     replaced: Any = node
-    replaced.Loop = Seasoned
+    replaced.Lane = Seasoned
     agent.main()
 
 

@@ -14,17 +14,21 @@ import numpy.typing as npt
 
 from sentinel_api.records import CLASSES
 from sentinel_core.sample import COUNTERS, GAUGES, PERIOD_NS, SOJOURNS, Sample, Valid
-from sentinel_lab.policies.foresight import Burst, Truth
+from sentinel_lab.policies.foresight import Burst, Slant, Truth
 from sentinel_lab.traffic.patterns import Schedule, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from sentinel_lab.scenario import Scenario, TrafficClass
 
 PERIOD_S = PERIOD_NS / 1e9
 PAST_S = 300.0  # thirty periodic bursts; the product asks for ten alarms before it believes a forecast
 PAST_SEED = 1_000_000
+PAST, TRUTH, SLANT, START = "past.npy", "truth.json", "slant", "start"
+"""Files by which a process of the agent is told (seasoned.py)."""
+
 EMPTY = Schedule(np.zeros(0), ())
 
 
@@ -81,6 +85,21 @@ def samples(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Iterato
             backlog[each.of.id] = min(float(scenario.pool_bytes), max(0.0, left))
             rows[each.of.id] = (came, octets, int(backlog[each.of.id]))
         yield _sample(start_ns - (steps - 1 - step) * PERIOD_NS, rows)
+
+
+def prepare(folder: Path, past: Iterable[Sample], truth: Truth | None = None, slant: Slant | None = None) -> None:
+    """Written by who carries the experiment out, before the process starts."""
+    rows = [sample.rows() for sample in past]
+    np.save(folder / PAST, np.stack(rows) if rows else np.zeros((0, 0)))
+    if truth is not None and slant is not None:
+        (folder / TRUTH).write_text(truth.model_dump_json())
+        (folder / SLANT).write_text(slant.value)
+
+
+def begin(folder: Path, start_ns: int) -> None:
+    whole = folder / (START + ".new")
+    whole.write_text(str(start_ns))
+    whole.rename(folder / START)  # at once, so that no half of it is read
 
 
 def _sample(t_ns: int, rows: dict[int, tuple[int, int, int]]) -> Sample:

@@ -54,7 +54,8 @@ def replayed(spelled: str, begin_s: float, seconds: float, scale: float = 1.0) -
     """`PATH` or `PATH@SPEED`; all times are those of the replay, so that a speed of 10 takes ten seconds into one."""
     path, speed = _parsed(spelled)
     trace = read(path)
-    edges = np.arange(round((begin_s + seconds) / BIN_S) + 1) * BIN_S
+    bins = round((begin_s + seconds) / BIN_S)
+    edges: Times = np.linspace(0.0, bins * BIN_S, bins + 1, dtype=np.float64)
     amounts = _binned(trace, edges * speed)
     first = round(begin_s / BIN_S)
     mean = amounts[first:].mean()

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +15,39 @@ import numpy.typing as npt
 
 from sentinel_api.errors import Transient
 from sentinel_lab.traffic.orders import Received, ReceiveOrder, SendOrder, StreamSent
+from sentinel_lab.traffic.tcp_orders import Served, ServeOrder, TcpOrder, TcpSent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-WORST_LAG_US_P99 = 50_000.0  # of bursts that last two seconds: later ones have another shape
+WORST_LAG_US_P99 = 10_000.0  # the shortest burst lasts as long: a later one has another shape
 ANSWER_SECONDS = 20
 HEAD_START_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Both ends' own counts; the stream's index is its place in the order."""
+    """Both ends' own counts."""
 
     sent: tuple[StreamSent, ...]
     received: Received
     arrivals: npt.NDArray[Any]
+    tcp_sent: Mapping[int, TcpSent]
+    tcp_served: Mapping[int, Served]
+    """Both by port."""
 
-    def of(self, stream: int) -> npt.NDArray[Any]:
+    def sent_to(self, port: int) -> StreamSent:
+        return next(each for each in self.sent if each.port == port)
+
+    def to(self, port: int) -> npt.NDArray[Any]:
+        stream = self.sent.index(self.sent_to(port))
         mine: npt.NDArray[Any] = self.arrivals[self.arrivals["stream"] == stream]
         return mine
 
-    def delay_ms(self, stream: int, quantile: float) -> float:
+    def delay_ms(self, port: int, quantile: float) -> float:
         """From leaving the sender to the receiver's socket being read."""
-        mine = self.of(stream)
+        mine = self.to(port)
         if not mine.size:
             return 0.0
         return float(np.quantile((mine["got_ns"] - mine["sent_ns"]) / 1e6, quantile))
@@ -57,49 +65,76 @@ class Outcome:
         return found
 
 
-class Traffic:
-    """Two processes, ready: `start` sets them off, `outcome` waits for what is still under way and ends them."""
+Process = subprocess.Popen[str]
 
-    def __init__(self, sending: subprocess.Popen[str], receiving: subprocess.Popen[str], output: Path) -> None:
+
+class Traffic:
+    """All processes, ready: `start` sets them off, `outcome` waits for what is still under way and ends them."""
+
+    def __init__(self, sending: Process, receiving: Process, output: Path) -> None:
         self._sending = sending
         self._receiving = receiving
         self._output = output
+        self.tcp: dict[int, tuple[Process, Process]] = {}
+        """Client and server, by port."""
 
     def start(self) -> int:
         """When the first packet is due, on CLOCK_MONOTONIC."""
         start_ns = time.monotonic_ns() + HEAD_START_NS
-        _write(self._sending, str(start_ns))
+        for each in self._senders():
+            _write(each, str(start_ns))
         return start_ns
 
     def sending(self) -> bool:
-        return self._sending.poll() is None
+        return any(each.poll() is None for each in self._senders())
 
     def outcome(self) -> Outcome:
         sent = _answer(self._sending, "sender")
-        _write(self._receiving, "stop")
-        received = _answer(self._receiving, "receiver")
+        tcp_sent = {
+            port: TcpSent.model_validate_json(_answer(client, "TCP client")) for port, (client, _) in self.tcp.items()
+        }
+        for each in (self._receiving, *(server for _, server in self.tcp.values())):
+            _write(each, "stop")
         return Outcome(
-            tuple(StreamSent.model_validate(each) for each in json.loads(sent)),
-            Received.model_validate_json(received),
-            np.load(self._output),
+            sent=tuple(StreamSent.model_validate(each) for each in json.loads(sent)),
+            received=Received.model_validate_json(_answer(self._receiving, "receiver")),
+            arrivals=np.load(self._output),
+            tcp_sent=tcp_sent,
+            tcp_served={
+                port: Served.model_validate_json(_answer(server, "TCP server"))
+                for port, (_, server) in self.tcp.items()
+            },
         )
+
+    def _senders(self) -> Iterator[Process]:
+        yield self._sending
+        yield from (client for client, _ in self.tcp.values())
 
 
 @contextmanager
-def ready(send: SendOrder, receive_namespace: str, folder: Path) -> Iterator[Traffic]:
-    """Both processes up and waiting; they end with the block, whatever happens in it."""
+def ready(send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[TcpOrder] = ()) -> Iterator[Traffic]:
+    """Every process up and waiting; they end with the block, whatever happens in it."""
     output = folder / "arrivals.npy"
     ports = tuple(stream.port for stream in send.streams)
     receive = ReceiveOrder(namespace=receive_namespace, ports=ports, output=str(output))
-    with (
-        _process("receiver", receive.model_dump_json()) as receiving,
-        _process("sender", send.model_dump_json()) as sending,
-    ):
-        yield Traffic(sending, receiving, output)
+    with ExitStack() as stack:
+        receiving = stack.enter_context(_process("receiver", receive.model_dump_json()))
+        servers = {
+            each.port: stack.enter_context(
+                _process("tcp_server", ServeOrder(namespace=receive_namespace, port=each.port).model_dump_json())
+            )
+            for each in tcp
+        }
+        sending = stack.enter_context(_process("sender", send.model_dump_json()))
+        traffic = Traffic(sending, receiving, output)
+        for each in tcp:
+            client = stack.enter_context(_process("tcp_client", each.model_dump_json()))
+            traffic.tcp[each.port] = (client, servers[each.port])
+        yield traffic
 
 
 @contextmanager
-def _process(module: str, order: str) -> Iterator[subprocess.Popen[str]]:
+def _process(module: str, order: str) -> Iterator[Process]:
     command = [sys.executable, "-m", f"sentinel_lab.traffic.{module}"]
     # A session of its own: Ctrl-C is for the one who watches, and these are ended below.
     with subprocess.Popen(
@@ -115,13 +150,13 @@ def _process(module: str, order: str) -> Iterator[subprocess.Popen[str]]:
                 process.terminate()
 
 
-def _write(process: subprocess.Popen[str], line: str) -> None:
+def _write(process: Process, line: str) -> None:
     assert process.stdin is not None
     process.stdin.write(line + "\n")
     process.stdin.flush()
 
 
-def _answer(process: subprocess.Popen[str], name: str) -> str:
+def _answer(process: Process, name: str) -> str:
     assert process.stdout is not None
     text = process.stdout.read()
     if process.wait(ANSWER_SECONDS) != 0:

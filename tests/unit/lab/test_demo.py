@@ -5,16 +5,20 @@ from io import StringIO
 from rich.console import Console
 
 from sentinel_lab.demo import table
-from sentinel_lab.experiment import ClassResult, Plan, Run
+from sentinel_lab.experiment import Plan, Run
 from sentinel_lab.history import History
+from sentinel_lab.results import ClassResult, NodeResult
 from sentinel_lab.scenario import SINGLE
 
 
 def test_the_closing_table_fits_eighty_columns_with_every_figure_whole():
     large = ClassResult(
-        "bystander", 12_345_678, 12_000_000, 9_876_543, 88.88, 1234.5, 2345.6, 3456.7, 1e8, 1e8, 1e8, 1e8
-    )
-    run = Run(Plan(SINGLE, "periodic", "predictive", 30.0), 0, History(), (), (large, large), ())
+        name="bystander", sent=12_345_678, received=1, dropped=9_876_543, drop_percent=88.88, goodput_bytes_per_s=1e9,
+        delay_ms_p50=1234.5, delay_ms_p95=2345.6, delay_ms_p99=2345.6, sojourn_ms_p50=1.0, sojourn_ms_p95=1.0,
+        sojourn_ms_p99=3456.7, granted_bytes_mean=1e8, granted_bytes_peak=1e8, held_bytes_mean=1e8, held_bytes_peak=1e8,
+    )  # fmt: skip
+    plan = Plan(SINGLE, "periodic", "predictive", 30.0)
+    run = Run(plan, 0, History(), (), (large, large), NodeResult(0, 0, 0, 0), ())
     screen = StringIO()
     Console(file=screen, width=80).print(table(run))
     lines = screen.getvalue().splitlines()

@@ -38,7 +38,8 @@ def test_speed_packs_as_much_time_into_less(trace):
 
 
 def test_events_weigh_what_their_bytes_say(trace):
-    rows = "t_seconds,bytes\n" + "".join(f"{at / 10 + 0.05:.2f},{3000 if at == 55 else 1000}\n" for at in range(100))
+    events = [(at / 10 + (0.03 if at else 0.0), 3000 if at == 55 else 1000) for at in range(100)]
+    rows = "t_seconds,bytes\n" + "".join(f"{at:.2f},{octets}\n" for at, octets in events)
     found = counts(schedule(trace(rows), 10.0), 10.0, 0.1)
     assert sorted(found)[-1] == pytest.approx(3 * found[10], rel=0.05)
 
