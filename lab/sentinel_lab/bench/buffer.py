@@ -1,4 +1,4 @@
-"""`sentinel bench buffer`: how fast a limit moves in tier B, and what the detour through the ifb costs."""
+"""`sentinel bench buffer`: how fast a limit moves in tiers A and B, and what the detour through the ifb costs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from sentinel_api.errors import Unsupported
+from sentinel_lab.bench import tier_a
 from sentinel_lab.bench.output import tell
 from sentinel_lab.dataplane import DataPlane, attached, queue_classes
 from sentinel_lab.namespaces import require_root
@@ -35,10 +37,12 @@ UNDER_LOAD_BATCHES = 100
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="A quarter of the rounds.")
+@click.option("--quick", is_flag=True, help="A quarter of the rounds, and nothing of tier A.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def buffer(quick: bool, as_json: bool) -> None:
     """Time limits of the queue from the call to the kernel's confirmation, and the cost of queueing at all.
+
+    Tier A is measured in the VM lane, as a ratio to tier B beside it; `--quick` leaves it out.
 
     \b
     Example:
@@ -46,8 +50,25 @@ def buffer(quick: bool, as_json: bool) -> None:
     """
     require_root()
     share = 4 if quick else 1
+    before = os.getloadavg()[0]
     metrics, rows = measured(RESIZES // share, ROUNDS // share, PINGS // share)
+    rows.append({"what": "load average, one minute, before and after", "before": before, "after": os.getloadavg()[0]})
+    left_out = "tier A is measured in the VM lane, which takes minutes; --quick leaves it out"
+    if not quick:
+        left_out = _add_tier_a(metrics)
+    if left_out:
+        rows.append({"what": "left out", "why": left_out})
+        click.echo(f"left out: {left_out}", err=True)
     tell("buffer", metrics, rows, as_json=as_json)
+
+
+def _add_tier_a(metrics: dict[str, float]) -> str:
+    """Why not, where the lane cannot run."""
+    try:
+        metrics |= tier_a.figures()
+    except Unsupported as missing:
+        return str(missing)
+    return ""
 
 
 def measured(resizes: int, rounds: int, pings: int) -> tuple[dict[str, float], list[dict[str, float | str]]]:

@@ -11,7 +11,7 @@ import pytest
 from sentinel_bpf import attach, layout, pins, probe
 from sentinel_bpf.buffer import choice, discipline
 from sentinel_bpf.buffer.htb import HtbBuffer
-from sentinel_bpf.buffer.port import Direction, Interface, QueueClass, Tier, Verdict
+from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, QueueClass, Tier, Verdict
 from sentinel_bpf.buffer.programs import PROGRAMS, QueuePrograms
 from sentinel_bpf.buffer.qdisc import QdiscBuffer
 from sentinel_bpf.ruleset import RuleSet
@@ -136,15 +136,18 @@ def test_traffic_that_comes_in_is_queued_by_its_class_while_the_lease_lasts(wire
 
 
 def test_a_limit_moves_faster_than_by_netlink(wires, record_property):
+    every = [QueueClass(each, RATE // CLASSES, RATE, ROOM) for each in range(CLASSES)]
     with agent_object(PROGRAMS) as agent:
         programs = QueuePrograms(agent)
         tier_a = QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, RATE), agent, home())
         tier_b = HtbBuffer(Interface(NODE_DEVICE, Direction.EGRESS, RATE), programs)
         for each in (tier_a, tier_b):
-            each.configure(WIDE)
-        ratio = tier_a_vs_b_resize_ratio(tier_a, tier_b, A)
-        record_property("tier_a_vs_b_resize_ratio", f"{ratio:.4f}")
+            each.configure(every)
+        one, all_ = (tier_a_vs_b_resize_ratio(tier_a, tier_b, ids) for ids in ([A], range(CLASSES)))
+        record_property("tier_a_vs_b_resize_ratio", f"{one:.4f}")
+        record_property("tier_a_vs_b_resize_16_ratio", f"{all_:.4f}")
         for each in (tier_a, tier_b):
             each.detach()
         programs.close()
-    assert ratio < 1
+    assert one < 1
+    assert all_ < 1
