@@ -55,6 +55,7 @@ class Onsets:
         self._rule = rule
         self._counts = np.zeros((steps, series))
         self._known = np.zeros((steps, series))
+        self._sum, self._measured = np.zeros(series), np.zeros(series)
         self._at = 0
         self._refractory_steps = round(rule.refractory_s / step_s)
         self._since = np.full(series, self._refractory_steps)
@@ -65,15 +66,18 @@ class Onsets:
         """The last step's count was beyond the threshold, whether it began a burst or not."""
         self.swelling: Bools = np.zeros(series, np.bool_)
         """Its count was beyond chance at least: too little for a burst, enough to keep time by."""
+        self.crossed: Bools = np.zeros(series, np.bool_)
+        """It was the first beyond the threshold, even if too soon after an onset to be one."""
 
     def step(self, count: Floats, known: Bools) -> Bools:
         """One step of every series; true where a burst began in it."""
         rule = self._rule
-        measured = self._known.sum(axis=0)
-        self.mean = self._counts.sum(axis=0) / np.maximum(measured, 1.0)
+        measured = self._measured
+        self.mean = self._sum / np.maximum(measured, 1.0)
         threshold = np.maximum(rule.factor * self.mean, self.mean + rule.sigmas * np.sqrt(self.mean))
         settled = measured >= SETTLED_SHARE * len(self._known)
         self.above = known & settled & (count > threshold) & (count >= rule.min_events)
+        self.crossed = self.above & ~self._was_above
         chance = np.maximum(SWELL_FACTOR * self.mean, self.mean + SWELL_SIGMAS * np.sqrt(self.mean))
         self.swelling = known & settled & (count > chance) & (count >= rule.min_events)
         self._since = self._since + 1
@@ -82,10 +86,24 @@ class Onsets:
             begun &= ~self._was_above
         self._since[begun] = 0
         self._was_above = np.where(known, self.above, self._was_above)
-        self._counts[self._at] = np.where(known, count, 0.0)
-        self._known[self._at] = known
-        self._at = (self._at + 1) % len(self._counts)
+        self._keep(np.where(known, count, 0.0), known)
         return begun
+
+    def skip(self, steps: int) -> None:
+        """As so many steps of which nothing is known."""
+        self._since = self._since + steps
+        for _ in range(min(steps, len(self._counts))):
+            self._counts[self._at], self._known[self._at] = 0.0, 0.0
+            self._at = (self._at + 1) % len(self._counts)
+        self._sum, self._measured = self._counts.sum(axis=0), self._known.sum(axis=0)
+
+    def _keep(self, count: Floats, known: Bools) -> None:
+        self._sum = self._sum - self._counts[self._at] + count
+        self._measured = self._measured - self._known[self._at] + known
+        self._counts[self._at], self._known[self._at] = count, known
+        self._at = (self._at + 1) % len(self._counts)
+        if self._at == 0:  # what rounding left does not grow
+            self._sum = self._counts.sum(axis=0)
 
 
 def labels(begun: Bools, step_s: float, window: tuple[int, int]) -> Bools:

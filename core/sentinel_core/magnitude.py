@@ -44,8 +44,15 @@ class Magnitudes:
             self._quiet = np.where(above, 0.0, self._quiet + 1.0)
             self._steps += 1.0
 
+    def end(self) -> None:
+        """Nothing is known any more of the bursts that run: what they brought so far is what they were."""
+        for each in np.flatnonzero(self._running):
+            self._remember(int(each))
+        self._running[:] = False
+
     def _remember(self, each: int) -> None:
         past = self._past[each]
         past.append(float(self._sum[each]))
         del past[:-REMEMBERED]
-        self.quantiles[each] = np.quantile(past, MAGNITUDE_LEVELS)
+        # Of so few the plain quantiles would leave too much outside.
+        self.quantiles[each] = np.quantile(past, MAGNITUDE_LEVELS, method="weibull")

@@ -1,7 +1,13 @@
-"""The period that a class's last onsets keep, whatever timetable it comes from: found by regression, not by a bank."""
+"""The rhythms that a class's last bursts keep, whatever timetable they come from: found by regression, not by a bank.
+
+Several jobs may run at once, each with a period of its own. The rhythm that explains most is found first; what it
+does not explain is asked for the next one.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,92 +16,196 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
 
-REMEMBERED: Final = 24
+AT_ONCE: Final = 2
+REMEMBERED: Final = 48
 LEAST: Final = 4
 """Three equal gaps are the least that anybody should call a rhythm."""
+DISTANCES: Final = (1, 2, 3, 4)
+"""Marks apart: with a second rhythm or stray bursts in between, a period is the distance to a later mark."""
+RECENT: Final = 10
 DIVISORS: Final = np.array([1.0, 2.0, 3.0])[:, None]
 """Of a gap: one or two onsets may have been missed in it."""
-EVIDENCE_NATS: Final = 7.0
-"""Some forty candidates are tried at each onset, so the best of them looks good by log 40 alone."""
+CANDIDATES: Final = 12
+ANCHORS: Final = 5
+REACHES: Final = (6, 12, 24, 10**6)
+"""Slots from the anchor: a period taken from two marks is too coarse to name a slot far away."""
+FIRST_WIDTH, WIDEST = 0.08, 0.12
+"""Of a period: how far from its slot a mark may be, at first and in standard deviations later."""
+ALIKE: Final = 0.04
+"""Gaps that differ by no more of themselves speak for one period."""
+EVIDENCE_NATS: Final = 10.0
+"""Some fifty candidates are tried at each onset, each with a period, a phase and a width of its own."""
 NORMAL_ENTROPY: Final = 4.133
 """√(2πe): a normal distribution is as wide as a uniform one of so many of its standard deviations."""
 LOGISTIC_SCALE: Final = 0.5513
 """Of the logistic distribution that looks like a normal one; it has tails, and its integral needs no table."""
 MOST_HAZARD: Final = 0.98
-LOG_LOW, LOG_HIGH = -3.0, 8.0
+LOW, HIGH = -3.0, 9.0
 
 
-class Rhythm:
-    """Period, phase and jitter of each series; series without a rhythm say nothing."""
+@dataclass(slots=True)
+class _Kept:
+    """One rhythm in each series: [series] columns; a period of 0 is none."""
+
+    period_s: Floats
+    jitter_s: Floats
+    anchor: Floats
+    last: Floats
+    hits: Floats
+    slots_before: Floats
+
+
+def _none(series: int) -> _Kept:
+    return _Kept(*(np.full(series, value) for value in (0.0, 1.0, 0.0, -1e9, 0.0, 0.0)))
+
+
+class Rhythms:
+    """Periods, phases and jitters of each series; series without a rhythm say nothing."""
 
     def __init__(self, series: int, ahead: int, finest_s: float) -> None:
         self._times: list[list[float]] = [[] for _ in range(series)]
         self._edges = np.arange(ahead + 1, dtype=np.float64)
         self._finest_s = finest_s
-        self.period_s: Floats = np.zeros(series)
-        self.jitter_s: Floats = np.ones(series)
-        self._anchor: Floats = np.zeros(series)
-        self._last: Floats = np.full(series, -1e9)
-        self._hits: Floats = np.zeros(series)
-        self._slots_before: Floats = np.zeros(series)
+        self._due: deque[int] = deque()
+        self._kept = tuple(_none(series) for _ in range(AT_ONCE))
 
-    def onset(self, series: int, at_s: float) -> None:
+    @property
+    def period_s(self) -> Floats:
+        """Of the rhythm that explains most, 0 where there is none."""
+        return self._kept[0].period_s
+
+    def mark(self, series: int, at_s: float) -> None:
+        """A burst began, or would have begun had not another just done so; what it teaches waits for a refit."""
         times = self._times[series]
         times.append(at_s)
         del times[:-REMEMBERED]
-        self._last[series] = at_s
-        self.period_s[series] = 0.0
-        if len(times) >= LEAST:
-            self._fit(series, np.array(times))
+        for kept in self._kept:
+            kept.last[series] = at_s
+        if series not in self._due:
+            self._due.append(series)
+
+    def refit_one(self) -> None:
+        if self._due:
+            self._refit(self._due.popleft())
+
+    def refit_all(self) -> None:
+        while self._due:
+            self._refit(self._due.popleft())
+
+    def _refit(self, series: int) -> None:
+        left = np.array(self._times[series])
+        for kept in self._kept:
+            kept.period_s[series] = 0.0
+            if len(left) >= LEAST:
+                left = left[~self._fit(kept, series, left)]
 
     def ahead(self, now_s: float, base: Floats) -> Floats:
-        """[series, seconds] log ratios."""
-        found = self.period_s > 0
-        period = np.where(found, self.period_s, 1e6)
-        due = (self._anchor - now_s) % period
-        slots = self._slots_before + np.maximum(now_s - self._anchor, 0.0) / period
-        kept = np.minimum((self._hits + 0.5) / (slots + 1.0), 1.0)
-        near = 3.0 * self.jitter_s
+        """[series, seconds]: by how much the logit of a second's chance is above that of the average."""
+        quiet = np.ones((len(base), len(self._edges) - 1))
+        found = np.zeros(len(base), np.bool_)
+        for kept in self._kept:
+            some = kept.period_s > 0
+            if some.any():
+                quiet *= 1.0 - np.where(some[:, None], self._hazard(kept, now_s), 0.0)
+                found |= some
+        hazard = np.maximum(1.0 - quiet, 1e-9)
+        logit = np.log(hazard / np.maximum(quiet, 1.0 - MOST_HAZARD)) - np.log(base)[:, None]
+        return np.where(found[:, None], np.minimum(np.maximum(logit, LOW), HIGH), 0.0)
+
+    def _hazard(self, kept: _Kept, now_s: float) -> Floats:
+        period = np.where(kept.period_s > 0, kept.period_s, 1e6)
+        due = (kept.anchor - now_s) % period
+        slots = kept.slots_before + np.maximum(now_s - kept.anchor, 0.0) / period
+        share = np.minimum((kept.hits + 0.8) / (slots + 1.0), 1.0)
+        near = 3.0 * kept.jitter_s
         mass = np.zeros((len(period), len(self._edges)))
         for cycle in (-1.0, 0.0, 1.0):
             expected = due + cycle * period
             # One onset a slot: what has already come is not expected again.
-            open_ = np.abs(self._last - now_s - expected) > np.minimum(near, 0.45 * period)
-            late = (self._edges - expected[:, None]) / (LOGISTIC_SCALE * self.jitter_s)[:, None]
-            mass += (kept * open_)[:, None] / (1.0 + np.exp(-np.clip(late, -30.0, 30.0)))
+            open_ = np.abs(kept.last - now_s - expected) > np.minimum(near, 0.45 * period)
+            late = (self._edges - expected[:, None]) / (LOGISTIC_SCALE * kept.jitter_s)[:, None]
+            mass += (share * open_)[:, None] / (1.0 + np.exp(-np.minimum(np.maximum(late, -30.0), 30.0)))
         # Of the slots before now only what is still open and may yet come counts.
         left = np.maximum(1.0 - (mass - np.floor(mass[:, :1])), 1.0 - MOST_HAZARD)[:, :-1]
-        hazard = np.clip((mass[:, 1:] - mass[:, :-1]) / left, 1e-9, MOST_HAZARD)
-        return np.where(found[:, None], np.clip(np.log(hazard / base[:, None]), LOG_LOW, LOG_HIGH), 0.0)
+        return np.minimum(np.maximum((mass[:, 1:] - mass[:, :-1]) / left, 1e-9), MOST_HAZARD)
 
-    def _fit(self, series: int, times: Floats) -> None:
-        """The candidate whose slots explain the onsets best, if by more than chance would."""
-        gaps = np.unique(np.concatenate([np.diff(times)[-10:], (times[2:] - times[:-2])[-4:]]))
-        period = np.unique((gaps / DIVISORS).ravel())
-        period = period[period >= 4.0 * self._finest_s]
-        if not len(period):
-            return
-        anchor = np.full(len(period), times[-1])
-        weight = np.ones((len(period), len(times)))
-        jitter = period
-        for _ in range(3):
-            slot = np.round((times - anchor[:, None]) / period[:, None])
-            period, anchor = _line(slot, times, weight, period)
-            late = np.abs(times - anchor[:, None] - slot * period[:, None])
-            jitter = np.maximum(np.sqrt((weight * late**2).sum(axis=1) / weight.sum(axis=1)), self._finest_s / 2)
-            weight = (late <= np.maximum(3.0 * np.minimum(jitter, 0.12 * period), self._finest_s)[:, None]) + 1e-6
-        hits = np.floor(weight).sum(axis=1)
-        slots = np.maximum((times[-1] - times[0]) / period + 1.0, hits)
-        foreign = len(times) - hits
-        share = np.clip(hits / slots, 0.02, 0.98)
-        gain = hits * np.log(period / (NORMAL_ENTROPY * jitter)) - foreign
-        gain += hits * np.log(share) + (slots - hits) * np.log(1.0 - share)
-        best = int(gain.argmax())
-        if hits[best] >= LEAST and gain[best] > EVIDENCE_NATS:
-            self.period_s[series], self.jitter_s[series] = period[best], jitter[best] * (1.0 + 1.0 / hits[best])
-            self._anchor[series], self._hits[series] = anchor[best], hits[best]
-            self._slots_before[series] = slots[best] - (times[-1] - anchor[best]) / period[best]
+    def _fit(self, kept: _Kept, series: int, times: Floats) -> Bools:
+        """The candidate whose slots explain the marks best, if by more than chance would; true for what it explains."""
+        fit = _best(times, self._finest_s)
+        if fit is None:
+            return np.zeros(len(times), np.bool_)
+        kept.period_s[series], kept.anchor[series] = fit.period, fit.anchor
+        kept.hits[series] = hits = fit.explained.sum()
+        kept.jitter_s[series] = fit.jitter * (1.0 + 1.0 / hits)
+        kept.slots_before[series] = fit.slots - (times[-1] - fit.anchor) / fit.period
+        kept.last[series] = times[fit.explained].max()
+        return fit.explained
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    period: float
+    anchor: float
+    jitter: float
+    slots: float
+    explained: Bools
+
+
+def _best(times: Floats, finest_s: float) -> _Fit | None:
+    """Every likely period from every recent mark; what it explains is fitted nearby first, then ever further back."""
+    tried = _candidates(times, 4.0 * finest_s)
+    if not len(tried):
+        return None
+    period = np.repeat(tried, len(times[-ANCHORS:]))
+    anchor = np.tile(times[-ANCHORS:], len(tried))
+    jitter: Floats = FIRST_WIDTH / 3.0 * period
+    for reach in REACHES:
+        slot: Floats = np.round((times - anchor[:, None]) / period[:, None])
+        late = np.abs(times - anchor[:, None] - slot * period[:, None])
+        width = np.maximum(3.0 * np.minimum(jitter, WIDEST * period), finest_s)[:, None]
+        inside = (late <= width) & (np.abs(slot) <= reach)
+        # One a slot: of two marks near it the further one is a stray.
+        twice = inside[:, 1:] & inside[:, :-1] & (slot[:, 1:] == slot[:, :-1])
+        inside[:, 1:] &= ~(twice & (late[:, 1:] > late[:, :-1]))
+        inside[:, :-1] &= ~(twice & (late[:, 1:] <= late[:, :-1]))
+        weight: Floats = np.where(inside, 1.0, 1e-9)
+        period, anchor = _line(slot, times, weight, period)
+        late = np.abs(times - anchor[:, None] - slot * period[:, None])
+        jitter = np.maximum(np.sqrt((weight * late**2).sum(axis=1) / weight.sum(axis=1)), finest_s / 2)
+    hits = inside.sum(axis=1)
+    slots = np.maximum((times[-1] - times[0]) / period + 1.0, hits)
+    gain = _evidence(hits, slots, jitter * (1.0 + 1.0 / np.maximum(hits, 1)), times)
+    best = int(gain.argmax())
+    if hits[best] < LEAST or gain[best] <= EVIDENCE_NATS:
+        return None
+    return _Fit(float(period[best]), float(anchor[best]), float(jitter[best]), float(slots[best]), inside[best])
+
+
+def _candidates(times: Floats, least_s: float) -> Floats:
+    """Gaps that many pairs of marks keep, and those of the last marks, each also taken as two or three periods."""
+    gaps = np.concatenate([times[apart:] - times[:-apart] for apart in DISTANCES if apart < len(times)])
+    recent = np.diff(times)[-RECENT:]
+    ordered = np.sort(gaps)
+    near = np.searchsorted(ordered, ordered * (1 + ALIKE)) - np.searchsorted(ordered, ordered * (1 - ALIKE))
+    common = ordered[np.argsort(-near / np.sqrt(ordered), kind="stable")[::4][:CANDIDATES]]
+    period = np.unique((np.concatenate([recent, common]) / DIVISORS).ravel())
+    period = period[period >= least_s]
+    found: Floats = period[np.append(True, np.diff(period) > 0.002 * period[1:])] if len(period) else period
+    return found
+
+
+def _evidence(hits: Floats, slots: Floats, jitter: Floats, times: Floats) -> Floats:
+    """Nats by which a rhythm with stray marks beside it explains the marks better than strays alone."""
+    marks = float(len(times))
+    stray = marks - hits
+    spacing = (times[-1] - times[0]) / marks
+    share = np.minimum(np.maximum(hits / slots, 0.02), 0.98)
+    gain = hits * (1.0 + np.log(spacing / (NORMAL_ENTROPY * jitter)))
+    gain += np.where(stray > 0, stray * np.log(np.maximum(stray, 1.0) / marks), 0.0)
+    found: Floats = gain + hits * np.log(share) + (slots - hits) * np.log(1.0 - share)
+    return found
 
 
 def _line(slot: Floats, times: Floats, weight: Floats, period: Floats) -> tuple[Floats, Floats]:

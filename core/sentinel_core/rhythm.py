@@ -148,6 +148,14 @@ class Pairs:
         self._marks[:, 1:] = self._marks[:, :-1]
         self._marks[:, 0] = mark
 
+    def skip(self, seconds: int) -> None:
+        """As so many seconds of which nothing was known."""
+        shift = min(seconds, LAGS)
+        self._marks[:, shift:] = self._marks[:, : LAGS - shift].copy()
+        self._marks[:, :shift] = 0.0
+        self._seen *= self._keep**seconds
+        self._onsets *= self._keep**seconds
+
 
 def _with_neighbours(by_lag: Floats) -> Floats:
     """A jitter of about a second moves an onset to the lag next to it."""

@@ -52,6 +52,11 @@ class Stack:
         if self._steps % SOLVE_EVERY == 0:
             self._solve()
 
+    def skip(self, steps: int) -> None:
+        """As so many steps of which nothing was told."""
+        self._steps += steps
+        self._solve()
+
     def _solve(self) -> None:
         fade = 1.0 - self._keep**SOLVE_EVERY
         self._curvature += fade * (self._pull - self._curvature)

@@ -135,3 +135,40 @@ def test_magnitude_is_the_surplus_of_past_bursts():
     low, middle, high = learner.magnitude()[0]
     assert 0 < low <= middle <= high
     assert middle == pytest.approx(500.0 * 2, rel=0.6)
+
+
+@pytest.mark.parametrize("gap", [57, 1234])
+def test_a_gap_at_once_is_the_same_as_the_gap_step_by_step(gap):
+    random = np.random.default_rng(14)
+    counts = random.poisson(20, (4000, 2)) + np.where(np.arange(4000)[:, None] % np.array([200, 330]) < 20, 300.0, 0.0)
+    one, two = ScheduleLearner(2, 0.1), ScheduleLearner(2, 0.1)
+    for learner in (one, two):
+        for row in counts[:3617]:
+            learner.step(row, np.ones(2, bool), np.ones(2))
+    one.skip(gap)
+    for _ in range(gap):
+        two.step(np.zeros(2), np.zeros(2, bool), np.zeros(2))
+    for row in counts[:700]:
+        for learner in (one, two):
+            learner.step(row, np.ones(2, bool), np.ones(2))
+    # Below eleven seconds a few answers to what was asked before the gap are given up, and nothing else.
+    assert one.hazard() == pytest.approx(two.hazard(), abs=0.01 if gap > 120 else 0.05)
+    assert one.magnitude() == pytest.approx(two.magnitude(), rel=0.2)
+    assert one.period_s == pytest.approx(two.period_s)
+
+
+def test_two_rhythms_at_once_are_both_foreseen():
+    random = np.random.default_rng(15)
+    onsets = np.concatenate([np.arange(65.0, 1500.0, 53.0), np.arange(80.0, 1500.0, 31.3)])
+    began, hazard, _ = run(traffic(onsets, 1500, random, burst=90.0))
+    truth = labels(began[:, 0], 1.0, (0, 2))[900:1480]
+    soon = (1.0 - np.prod(1.0 - hazard[:, 0, :2], axis=1))[900:1480]
+    assert soon[truth].mean() > 0.7
+    assert soon[~truth].mean() < 0.2
+
+
+def test_right_after_an_onset_there_is_none_by_rule():
+    random = np.random.default_rng(16)
+    began, hazard, _ = run(traffic(np.arange(65.0, 400.0, 20.0), 400, random))
+    assert began[:, 0].any()
+    assert (hazard[np.flatnonzero(began[:, 0]), 0, :1] == 0.0).all()
