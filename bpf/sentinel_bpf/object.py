@@ -13,7 +13,7 @@ import numpy as np
 
 from sentinel_api.errors import Invalid, Transient, Unsupported
 
-from . import layout, libbpf, pins
+from . import layout, libbpf, pins, probe
 from .maps import Map, Shape, cpus, record
 
 ABI_VERSION: Final = 1  # of the layouts that this Python was written for: SN_ABI_VERSION in abi.h
@@ -180,7 +180,8 @@ class _Opened:
         return Object(self.path, self.handle, maps, programs)
 
     def refused(self, failed: OSError, said: str) -> NoReturn:
-        if failed.errno == errno.EPERM and "BEGIN PROG LOAD LOG" not in said:
+        # Without PERFMON the verifier refuses with words of its own, which name no right.
+        if probe.lacking_rights() or (failed.errno == errno.EPERM and "BEGIN PROG LOAD LOG" not in said):
             raise Unsupported(
                 f"{self.path.name} may not be loaded; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed."
             ) from failed

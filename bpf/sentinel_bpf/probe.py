@@ -213,6 +213,12 @@ def _capabilities(status: str) -> frozenset[str]:
     return frozenset(name for name, bit in _CAPABILITIES.items() if effective >> bit & 1)
 
 
+def lacking_rights() -> tuple[str, ...]:
+    """Of those that the data plane needs, what this process does not have now."""
+    held = _capabilities(Path("/proc/self/status").read_text())
+    return tuple(right for right in _RIGHTS if right not in held)
+
+
 def _memlock() -> int | None:
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     return None if soft == resource.RLIM_INFINITY else soft

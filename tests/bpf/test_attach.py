@@ -241,39 +241,6 @@ def test_tcx_programs_see_both_directions_and_are_replaced_in_place(counting, ve
     assert counting.get("words", 0) == 7
 
 
-LEAST_RIGHTS = """
-import json, sys
-from pathlib import Path
-from sentinel_bpf import attach, object, probe, testrun
-path, interface, where = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-options = object.Options(rodata={"verdict": 1}, pins=where / "maps")
-changes = []
-for _ in range(2):
-    with object.load(path, options) as bank:
-        for name, hook in (("count", attach.Hook.XDP), ("tag", attach.Hook.TCX_INGRESS)):
-            changes.append(attach.attach(bank.program(name), interface, hook, where / hook.value).change.value)
-        testrun.run(bank.program("count"), bytes(64))
-        bank.map("table").put((1, 1), packets=len(changes))
-        keys, _ = bank.map("table").dump()
-        packets = int(bank.map("cells").view()["packets"].sum())
-told = attach.occupant(interface)
-print(json.dumps({
-    "rights": sorted(probe.probe().capabilities), "changes": changes, "packets": packets, "keys": len(keys),
-    "mode": told.mode.value, "missing": probe.probe().missing(),
-    "gone": [attach.detach(where / hook.value) for hook in (attach.Hook.XDP, attach.Hook.TCX_INGRESS)],
-}))
-"""
-
-
-def test_three_rights_are_enough_for_everything(built, veth, bpffs):
-    """A child with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON only; the bpffs was mounted for it."""
-    told = run_with("+bpf,+net_admin,+perfmon", LEAST_RIGHTS, built / "test" / "bank.bpf.o", veth[1], bpffs)
-    assert told["rights"] == ["BPF", "NET_ADMIN", "PERFMON"]
-    assert told["changes"] == ["created", "created", "updated", "updated"]
-    assert (told["packets"], told["keys"], told["mode"]) == (2, 1, "native")
-    assert told["gone"] == [True, True]
-
-
 WITHOUT_RIGHTS = """
 import json, sys
 from pathlib import Path
