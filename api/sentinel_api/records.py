@@ -86,6 +86,16 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life between states; the next is due after `period_ms`. Its incarnation is the state's, its numbers
+    are its own."""
+
+    incarnation: int
+    seq: int
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """A burst seen or expected at `origin`. Onset counts from the sending, since clocks of nodes differ."""
 

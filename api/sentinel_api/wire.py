@@ -14,119 +14,61 @@ Numbers are quantised, with these bounds on the error:
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 
 from sentinel_api.amounts import amounts, floor_codes, near_codes
 from sentinel_api.errors import Invalid
-from sentinel_api.records import (
-    CLASSES,
-    HORIZONS_S,
-    Alarm,
-    ClassState,
-    Demand,
-    Digest,
-    Flag,
-    NodeState,
-    Role,
-    Share,
-    Tier,
-)
+from sentinel_api.records import CLASSES, Alarm, Beat, ClassState, Demand, Digest, Flag, NodeState, Role, Share, Tier
+from sentinel_api.wire_format import (
+    ALARM,
+    BEAT,
+    DIGEST,
+    LAYOUTS,
+    NAME_MAX_BYTES,
+    SHARE,
+    STATE,
+    VERSION,
+    UnknownVersion,
+    member,
+    name_at,
+    name_bytes,
+    per_horizon,
+    read,
+    scaled,
+    started,
+    u16,
+)  # fmt: skip
 
-VERSION: Final = 1
 STATE_MAX_BYTES: Final = 300
 ALARM_MAX_BYTES: Final = 300
 DIGEST_MAX_BYTES: Final = 300
+BEAT_MAX_BYTES: Final = 64
 SHARE_MAX_BYTES: Final = 65_535
-NAME_MAX_BYTES: Final = 253
 
-_MAGIC: Final = 0x4E53
-_KINDS: Final = {"state": 1, "alarm": 2, "digest": 3, "share": 4}
-_PREFIX: Final = np.dtype([("magic", "<u2"), ("version", "u1"), ("kind", "u1")])
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownVersion:
-    """One of our records in a version this reader does not speak: to be counted, not to be believed."""
-
-    kind: str
-    version: int
-
-
-# --- layouts ----------------------------------------------------------------------------------------------------
-
-_ORDERING: Final = [("incarnation", "<u4"), ("seq", "<u4")]
-_CLASS: Final = np.dtype(
-    [("headroom", "<u2"), ("probability", "u1"), ("burst_in", "u1"), ("burst_p50", "<u2"), ("burst_p90", "<u2")]
-)
-_E = TypeVar("_E", bound=Enum)
-_H: Final = len(HORIZONS_S)
-_STATE: Final = np.dtype(
-    [
-        ("prefix", _PREFIX),
-        *_ORDERING,
-        ("tier", "u1"),
-        ("role", "u1"),
-        ("flags", "<u2"),
-        ("load", "<u2"),
-        ("demand_now", "<u2"),
-        ("demand_p50", "<u2", (_H,)),
-        ("demand_p95", "<u2", (_H,)),
-        ("classes", _CLASS, (CLASSES,)),
-    ]
-)
-_ALARM: Final = np.dtype(
-    [
-        ("prefix", _PREFIX),
-        *_ORDERING,
-        ("traffic_class", "u1"),
-        ("hop_limit", "u1"),
-        ("confidence", "u1"),
-        ("origin_bytes", "u1"),
-        ("onset_in_ms", "<i4"),
-        ("magnitude", "<u2"),
-    ]
-)
-_DIGEST: Final = np.dtype(
-    [
-        ("prefix", _PREFIX),
-        *_ORDERING,
-        ("nodes", "<u2"),
-        ("fresh_nodes", "<u2"),
-        ("demand_now", "<u2"),
-        ("demand_p50", "<u2", (_H,)),
-        ("spread", "<u2", (_H,)),
-        ("spread_norm", "<u2", (_H,)),
-        ("headroom", "<u2", (CLASSES,)),
-    ]
-)
-_SHARE: Final = np.dtype([("prefix", _PREFIX), *_ORDERING, ("rows", "<u2")])
-LAYOUTS: Final = {"state": _STATE, "alarm": _ALARM, "digest": _DIGEST, "share": _SHARE}
-"""The fixed part of each record, for those who document or dissect it."""
-
-
-# --- packing ----------------------------------------------------------------------------------------------------
+__all__ = [
+    "ALARM_MAX_BYTES", "BEAT_MAX_BYTES", "DIGEST_MAX_BYTES", "LAYOUTS", "NAME_MAX_BYTES", "SHARE_MAX_BYTES",
+    "STATE_MAX_BYTES", "VERSION", "UnknownVersion", "pack_alarm", "pack_beat", "pack_digest", "pack_share",
+    "pack_state", "unpack_alarm", "unpack_beat", "unpack_digest", "unpack_share", "unpack_state",
+]  # fmt: skip
 
 
 def pack_state(state: NodeState) -> bytes:
     """The record for `…/state`; amounts are rounded and clamped as the head of this module says."""
     if len(state.classes) != CLASSES:
         raise Invalid(f"a state has {CLASSES} classes, not {len(state.classes)}")
-    record = _started("state", _STATE, state.incarnation, state.seq)
+    record = started("state", STATE, state.incarnation, state.seq)
     record["tier"], record["role"] = state.tier.value, state.role.value
     record["flags"] = int(state.flags) & 0xFFFF
-    record["load"] = _scaled(state.load, 1000, 0xFFFF)
+    record["load"] = scaled(state.load, 1000, 0xFFFF)
     record["demand_now"] = near_codes([state.demand.now])
-    record["demand_p50"] = near_codes(_per_horizon(state.demand.p50))
-    record["demand_p95"] = near_codes(_per_horizon(state.demand.p95))
+    record["demand_p50"] = near_codes(per_horizon(state.demand.p50))
+    record["demand_p95"] = near_codes(per_horizon(state.demand.p95))
     classes = record["classes"]
     classes["headroom"] = floor_codes([c.headroom_bytes for c in state.classes])
-    classes["probability"] = [_scaled(c.burst_probability, 255, 255) for c in state.classes]
-    classes["burst_in"] = [_scaled(c.burst_in_s, 20, 255) for c in state.classes]
+    classes["probability"] = [scaled(c.burst_probability, 255, 255) for c in state.classes]
+    classes["burst_in"] = [scaled(c.burst_in_s, 20, 255) for c in state.classes]
     classes["burst_p50"] = near_codes([c.burst_p50_bytes for c in state.classes])
     classes["burst_p90"] = near_codes([c.burst_p90_bytes for c in state.classes])
     return bytes(record.tobytes())
@@ -134,7 +76,7 @@ def pack_state(state: NodeState) -> bytes:
 
 def unpack_state(raw: bytes) -> NodeState | UnknownVersion:
     """Raises `Invalid`, and nothing else, for what is no state record."""
-    record = _read("state", _STATE, raw, STATE_MAX_BYTES)
+    record = read("state", STATE, raw, STATE_MAX_BYTES)
     if isinstance(record, UnknownVersion):
         return record
     classes = record["classes"]
@@ -148,8 +90,8 @@ def unpack_state(raw: bytes) -> NodeState | UnknownVersion:
     return NodeState(
         incarnation=int(record["incarnation"]),
         seq=int(record["seq"]),
-        tier=_member(Tier, int(record["tier"])),
-        role=_member(Role, int(record["role"])),
+        tier=member(Tier, int(record["tier"])),
+        role=member(Role, int(record["role"])),
         flags=Flag(int(record["flags"])),
         load=int(record["load"]) / 1000,
         demand=Demand(
@@ -165,11 +107,11 @@ def pack_alarm(alarm: Alarm) -> bytes:
     """The record for `…/alarm`."""
     if not 0 <= alarm.traffic_class < CLASSES:
         raise Invalid(f"traffic class {alarm.traffic_class} is not one of 0 to {CLASSES - 1}")
-    origin = _name_bytes(alarm.origin)
-    record = _started("alarm", _ALARM, alarm.incarnation, alarm.seq)
+    origin = name_bytes(alarm.origin)
+    record = started("alarm", ALARM, alarm.incarnation, alarm.seq)
     record["traffic_class"] = alarm.traffic_class
     record["hop_limit"] = min(max(alarm.hop_limit, 0), 255)
-    record["confidence"] = _scaled(alarm.confidence, 255, 255)
+    record["confidence"] = scaled(alarm.confidence, 255, 255)
     record["origin_bytes"] = len(origin)
     record["onset_in_ms"] = min(max(alarm.onset_in_ms, -(1 << 31)), (1 << 31) - 1)
     record["magnitude"] = near_codes([alarm.magnitude_bytes])
@@ -178,13 +120,13 @@ def pack_alarm(alarm: Alarm) -> bytes:
 
 def unpack_alarm(raw: bytes) -> Alarm | UnknownVersion:
     """Raises `Invalid`, and nothing else, for what is no alarm."""
-    record = _read("alarm", _ALARM, raw, ALARM_MAX_BYTES)
+    record = read("alarm", ALARM, raw, ALARM_MAX_BYTES)
     if isinstance(record, UnknownVersion):
         return record
     if record["traffic_class"] >= CLASSES:
         raise Invalid(f"alarm for traffic class {record['traffic_class']}, but classes end at {CLASSES - 1}")
     return Alarm(
-        origin=_name(raw, _ALARM.itemsize, int(record["origin_bytes"])),
+        origin=name_at(raw, ALARM.itemsize, int(record["origin_bytes"])),
         traffic_class=int(record["traffic_class"]),
         onset_in_ms=int(record["onset_in_ms"]),
         magnitude_bytes=amounts(record["magnitude"].reshape(1))[0],
@@ -199,19 +141,19 @@ def pack_digest(digest: Digest) -> bytes:
     """The record for `…/digest`."""
     if len(digest.headroom_bytes) != CLASSES:
         raise Invalid(f"a digest has {CLASSES} classes, not {len(digest.headroom_bytes)}")
-    record = _started("digest", _DIGEST, digest.incarnation, digest.seq)
-    record["nodes"], record["fresh_nodes"] = _u16(digest.nodes, "nodes"), _u16(digest.fresh_nodes, "fresh nodes")
+    record = started("digest", DIGEST, digest.incarnation, digest.seq)
+    record["nodes"], record["fresh_nodes"] = u16(digest.nodes, "nodes"), u16(digest.fresh_nodes, "fresh nodes")
     record["demand_now"] = near_codes([digest.demand_now])
-    record["demand_p50"] = near_codes(_per_horizon(digest.demand_p50))
-    record["spread"] = near_codes(_per_horizon(digest.spread))
-    record["spread_norm"] = near_codes(_per_horizon(digest.spread_norm))
+    record["demand_p50"] = near_codes(per_horizon(digest.demand_p50))
+    record["spread"] = near_codes(per_horizon(digest.spread))
+    record["spread_norm"] = near_codes(per_horizon(digest.spread_norm))
     record["headroom"] = floor_codes(digest.headroom_bytes)
     return bytes(record.tobytes())
 
 
 def unpack_digest(raw: bytes) -> Digest | UnknownVersion:
     """Raises `Invalid`, and nothing else, for what is no digest."""
-    record = _read("digest", _DIGEST, raw, DIGEST_MAX_BYTES)
+    record = read("digest", DIGEST, raw, DIGEST_MAX_BYTES)
     if isinstance(record, UnknownVersion):
         return record
     return Digest(
@@ -229,13 +171,13 @@ def unpack_digest(raw: bytes) -> Digest | UnknownVersion:
 
 def pack_share(share: Share) -> bytes:
     """The record for `…/share`; a row is the length of the node's name, the name, and sixteen amounts."""
-    record = _started("share", _SHARE, share.incarnation, share.seq)
-    record["rows"] = _u16(len(share.intended), "nodes of a share")
+    record = started("share", SHARE, share.incarnation, share.seq)
+    record["rows"] = u16(len(share.intended), "nodes of a share")
     parts = [record.tobytes()]
     for node, intended in share.intended.items():
         if len(intended) != CLASSES:
             raise Invalid(f"the share of {node} has {len(intended)} classes instead of {CLASSES}")
-        name = _name_bytes(node)
+        name = name_bytes(node)
         parts += [bytes([len(name)]), name, near_codes(intended).astype("<u2").tobytes()]
     raw = b"".join(parts)
     if len(raw) > SHARE_MAX_BYTES:
@@ -245,15 +187,15 @@ def pack_share(share: Share) -> bytes:
 
 def unpack_share(raw: bytes) -> Share | UnknownVersion:
     """Raises `Invalid`, and nothing else, for what is no share."""
-    record = _read("share", _SHARE, raw, SHARE_MAX_BYTES)
+    record = read("share", SHARE, raw, SHARE_MAX_BYTES)
     if isinstance(record, UnknownVersion):
         return record
     intended: dict[str, tuple[int, ...]] = {}
-    at = _SHARE.itemsize
+    at = SHARE.itemsize
     for _ in range(int(record["rows"])):
         if at >= len(raw):
             raise Invalid(f"share of {len(raw)} bytes ends before its last row")
-        name = _name(raw, at + 1, raw[at])
+        name = name_at(raw, at + 1, raw[at])
         at += 1 + len(name) + 2 * CLASSES
         if at > len(raw) or name in intended:
             raise Invalid(f"share has a cut or repeated row for {name}")
@@ -261,74 +203,18 @@ def unpack_share(raw: bytes) -> Share | UnknownVersion:
     return Share(incarnation=int(record["incarnation"]), seq=int(record["seq"]), intended=intended)
 
 
-_NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % NAME_MAX_BYTES)
+def pack_beat(beat: Beat) -> bytes:
+    """The record for `…/beat`."""
+    record = started("beat", BEAT, beat.incarnation, beat.seq)
+    record["period_ms"] = u16(beat.period_ms, "milliseconds between beats")
+    return bytes(record.tobytes())
 
 
-def _name_bytes(name: str) -> bytes:
-    raw = name.encode("utf-8", "replace")
-    if not _NAME.fullmatch(raw):
-        raise Invalid(f"{name!r} is no node name: use 1 to {NAME_MAX_BYTES} letters, digits, dots, dashes")
-    return raw
-
-
-def _name(raw: bytes, start: int, length: int) -> str:
-    """Only characters that are safe in a key and in a log line: the sender may be anybody."""
-    name = raw[start : start + length]
-    if len(name) != length or not _NAME.fullmatch(name):
-        raise Invalid("record names a node that cannot exist")
-    return name.decode("ascii")
-
-
-def _started(kind: str, layout: np.dtype[Any], incarnation: int, seq: int) -> Any:
-    record = np.zeros((), layout)
-    record["prefix"] = (_MAGIC, VERSION, _KINDS[kind])
-    record["incarnation"], record["seq"] = _u32(incarnation, "incarnation"), _u32(seq, "seq")
-    return record
-
-
-def _read(kind: str, layout: np.dtype[Any], raw: bytes, most_bytes: int) -> Any:
-    """The record at the start of `raw`, or an `UnknownVersion`; what follows the record is left to its caller."""
-    if not _PREFIX.itemsize <= len(raw) <= most_bytes:
-        raise Invalid(f"{len(raw)} bytes cannot be a {kind} record of at most {most_bytes}")
-    prefix = np.frombuffer(raw, _PREFIX, 1)[0]
-    if prefix["magic"] != _MAGIC or prefix["kind"] != _KINDS[kind]:
-        raise Invalid(f"bytes do not begin like a {kind} record")
-    if prefix["version"] != VERSION:
-        return UnknownVersion(kind, int(prefix["version"]))
-    if len(raw) < layout.itemsize:
-        raise Invalid(f"{kind} record cut at {len(raw)} of {layout.itemsize} bytes")
-    return np.frombuffer(raw, layout, 1)[0]
-
-
-def _member(closed: type[_E], value: int) -> _E:
-    try:
-        return closed(value)
-    except ValueError as error:
-        raise Invalid(f"{value} is no {closed.__name__.lower()} of wire version {VERSION}") from error
-
-
-def _per_horizon(values: tuple[int, ...]) -> tuple[int, ...]:
-    if len(values) != len(HORIZONS_S):
-        raise Invalid(f"{len(values)} values given for the {len(HORIZONS_S)} horizons of a forecast")
-    return values
-
-
-def _u16(value: int, what: str) -> int:
-    return _unsigned(value, what, 16)
-
-
-def _u32(value: int, what: str) -> int:
-    return _unsigned(value, what, 32)
-
-
-def _unsigned(value: int, what: str, bits: int) -> int:
-    if not 0 <= value < 1 << bits:
-        raise Invalid(f"{what} {value} does not fit {bits} bits")
-    return value
-
-
-def _scaled(value: float, per_unit: int, largest: int) -> int:
-    """Clamped, because a sender with an odd number should still be heard; NaN counts as nothing."""
-    if not value > 0:
-        return 0
-    return min(largest, round(min(value, largest) * per_unit))
+def unpack_beat(raw: bytes) -> Beat | UnknownVersion:
+    """Raises `Invalid`, and nothing else, for what is no beat."""
+    record = read("beat", BEAT, raw, BEAT_MAX_BYTES)
+    if isinstance(record, UnknownVersion):
+        return record
+    if not record["period_ms"]:
+        raise Invalid("a beat that promises no next one")
+    return Beat(int(record["incarnation"]), int(record["seq"]), int(record["period_ms"]))

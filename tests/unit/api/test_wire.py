@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sentinel_api import wire
 from sentinel_api.amounts import AMOUNT_MAX, amounts, floor_codes, near_codes
 from sentinel_api.errors import Invalid
-from sentinel_api.records import Alarm, ClassState, Demand, Digest, Flag, NodeState, Role, Share, Tier
+from sentinel_api.records import Alarm, Beat, ClassState, Demand, Digest, Flag, NodeState, Role, Share, Tier
 
 DATA = Path(__file__).parents[2] / "data" / "wire"
 U32 = st.integers(0, 2**32 - 1)
@@ -54,14 +54,16 @@ DIGESTS = st.builds(
     spread_norm=PER_HORIZON,
     headroom_bytes=PER_CLASS,
 )
+BEATS = st.builds(Beat, incarnation=U32, seq=U32, period_ms=st.integers(1, 65535))
 SHARES = st.builds(Share, incarnation=U32, seq=U32, intended=st.dictionaries(NAMES, PER_CLASS, max_size=5))
 READERS = {
     "state": (wire.pack_state, wire.unpack_state),
     "alarm": (wire.pack_alarm, wire.unpack_alarm),
     "digest": (wire.pack_digest, wire.unpack_digest),
     "share": (wire.pack_share, wire.unpack_share),
+    "beat": (wire.pack_beat, wire.unpack_beat),
 }
-RECORDS = {"state": STATES, "alarm": ALARMS, "digest": DIGESTS, "share": SHARES}
+RECORDS = {"state": STATES, "alarm": ALARMS, "digest": DIGESTS, "share": SHARES, "beat": BEATS}
 
 # Written with amounts, probabilities and times that quantisation keeps, so that equality can be asked for.
 STORED = {
@@ -78,6 +80,7 @@ STORED = {
     "alarm-v1": Alarm("node-7.example", 3, -1500, 1 << 20, 204 / 255, 2, 7, 9),
     "digest-v1": Digest(5, 6, 250, 249, 1 << 30, (1, 2, 3, 4), (5, 6, 7, 8), (2, 3, 4, 5), tuple(range(16))),
     "share-v1": Share(1, 2, {"node-a": tuple(range(16)), "node-b": (1 << 20,) * 16}),
+    "beat-v1": Beat(1_700_000_000, 4711, 20),
 }
 
 
@@ -124,7 +127,7 @@ def test_a_state_arrives_within_its_bounds_and_fits_300_bytes(state):
     assert wire.pack_state(back) == raw
 
 
-@pytest.mark.parametrize("kind", ["alarm", "digest", "share"])
+@pytest.mark.parametrize("kind", ["alarm", "beat", "digest", "share"])
 def test_what_was_read_is_written_back_bit_by_bit(kind):
     pack, unpack = READERS[kind]
 
@@ -224,12 +227,18 @@ def test_names_that_could_break_a_key_or_a_log_line_are_refused(name):
         pytest.param(wire.pack_digest, replace(STORED["digest-v1"], nodes=70_000), id="70000 nodes"),
         pytest.param(wire.pack_digest, replace(STORED["digest-v1"], headroom_bytes=()), id="no headroom"),
         pytest.param(wire.pack_share, Share(1, 2, {"a": (1, 2)}), id="two classes"),
+        pytest.param(wire.pack_beat, Beat(1, 2, 1 << 16), id="a beat a minute"),
         pytest.param(wire.pack_share, Share(1, 2, {f"n{i}": (0,) * 16 for i in range(2000)}), id="too many nodes"),
     ],
 )
 def test_a_record_that_cannot_be_sent_is_refused_with_a_sentence(pack, record):
     with pytest.raises(Invalid, match=" "):
         pack(record)
+
+
+def test_a_beat_that_promises_no_next_one_is_invalid():
+    with pytest.raises(Invalid, match="no next"):
+        wire.unpack_beat(wire.pack_beat(Beat(1, 2, 0)))
 
 
 def test_a_share_never_names_a_node_twice():
