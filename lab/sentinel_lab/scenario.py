@@ -13,6 +13,8 @@ MIB = 1 << 20
 Kind = Literal["udp", "bulk"]
 """How a class is sent: datagrams on a schedule, or as many bytes as TCP gets through."""
 
+HEADER_BYTES: dict[Kind, int] = {"udp": 14 + 20 + 8, "bulk": 14 + 20 + 32}
+
 
 @dataclass(frozen=True, slots=True)
 class TrafficClass:
@@ -30,6 +32,11 @@ class TrafficClass:
     drop_cost: int = 20
     """Both as of the product's `network` profile where a class says nothing else; rivals obey the priority too."""
     kind: Kind = "udp"
+
+    @property
+    def wire_bytes(self) -> int:
+        """What a packet takes in the queue, which counts frames and not what is in them."""
+        return self.packet_bytes + HEADER_BYTES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentinel_agent import __main__ as agent
-from sentinel_agent import lane, node
+from sentinel_agent import lane, rooms
 from sentinel_agent.observe import Seen as Observed
 from sentinel_core.sample import from_rows
 from sentinel_lab.policies.foresight import Foretold, Slant, Truth
-from sentinel_lab.seasoning import PAST, SLANT, START, TRUTH
+from sentinel_lab.seasoning import PAST, SEASONED, SLANT, START, TRUTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,7 @@ class Seasoned(lane.Lane):
             self.brains = replace(self.brains, forecaster=told)
         for rows in np.load(self.folder / PAST):
             super().predict(Observed(from_rows(rows), share_bps))
+        (self.folder / SEASONED).touch()
 
     def predict(self, seen: Observed) -> Forecast:
         """Nothing is foretold before the run: the time in between belongs to neither."""
@@ -62,7 +63,7 @@ class Seasoned(lane.Lane):
 
 def main() -> None:
     Seasoned.folder = Path(sys.argv.pop(1))
-    replaced: Any = node
+    replaced: Any = rooms
     replaced.Lane = Seasoned
     agent.main()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sentinel_api.errors import Transient
 from sentinel_api.records import CLASSES
 from sentinel_core.sample import COUNTERS, GAUGES, PERIOD_NS, SOJOURNS, Sample, Valid
 from sentinel_lab.policies.foresight import Burst, Slant, Truth
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 PERIOD_S = PERIOD_NS / 1e9
 PAST_S = 300.0  # thirty periodic bursts; the product asks for ten alarms before it believes a forecast
 PAST_SEED = 1_000_000
-PAST, TRUTH, SLANT, START = "past.npy", "truth.json", "slant", "start"
+PAST, TRUTH, SLANT, START, SEASONED = "past.npy", "truth.json", "slant", "start", "seasoned"
 """Files by which a process of the agent is told (seasoned.py)."""
 
 EMPTY = Schedule(np.zeros(0), ())
@@ -45,7 +46,7 @@ class Life:
         for schedule_, shift_s in ((self.past, self.past_s), (self.run, 0.0)):
             for start_s, end_s in schedule_.bursts:
                 first, last = np.searchsorted(schedule_.times_s, [start_s, end_s])
-                surplus = int((last - first) * self.of.packet_bytes - (end_s - start_s) * drain_bytes_per_s)
+                surplus = int((last - first) * self.of.wire_bytes - (end_s - start_s) * drain_bytes_per_s)
                 yield Burst(start_s=start_s - shift_s, end_s=end_s - shift_s, surplus_bytes=max(0, surplus))
 
 
@@ -80,7 +81,7 @@ def samples(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Iterato
         rows = {}
         for each in lives:
             came = int(packets[each.of.id][step])
-            octets = came * each.of.packet_bytes
+            octets = came * each.of.wire_bytes
             left = backlog[each.of.id] + octets - drain(scenario, each.of) * PERIOD_S
             backlog[each.of.id] = min(float(scenario.pool_bytes), max(0.0, left))
             rows[each.of.id] = (came, octets, int(backlog[each.of.id]))
@@ -97,6 +98,9 @@ def prepare(folder: Path, past: Iterable[Sample], truth: Truth | None = None, sl
 
 
 def begin(folder: Path, start_ns: int) -> None:
+    """Refuses a process that does not remember: its figures would be those of another policy."""
+    if not (folder / SEASONED).exists():
+        raise Transient("the agent did not take up its past: seasoned.py no longer fits it")
     whole = folder / (START + ".new")
     whole.write_text(str(start_ns))
     whole.rename(folder / START)  # at once, so that no half of it is read

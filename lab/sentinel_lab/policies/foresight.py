@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_api.records import CLASSES
+from sentinel_core.allocate import LEAD_SECONDS
 from sentinel_core.forecast import Forecast, checked
 from sentinel_core.signature import HAZARD_BINS, MAGNITUDE_LEVELS
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from sentinel_core.sample import Sample
 
-LATE_S: Final = 1.0
-"""Told a second after it began: the room comes when the damage is done."""
+LATE_S: Final = LEAD_SECONDS + 1.0
+"""Acted on a second after it began: the room comes when the damage is done."""
 EARLY_S: Final = 5.0
 """Told five seconds too soon: the room is given back before the burst is there."""
 

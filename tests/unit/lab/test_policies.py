@@ -110,4 +110,4 @@ def test_the_past_joins_on_to_the_run_and_ends_with_it():
     assert int(sum(sample.packets[1] for sample in past)) == lives[0].past.times_s.size
     bursts = seasoning.truth(SINGLE, lives, 0).bursts[1]
     assert [each.start_s for each in bursts] == [-16.0, -6.0, 4.0]
-    assert {each.surplus_bytes for each in bursts} == {4_000_000}
+    assert {each.surplus_bytes for each in bursts} == {4_840_000}
