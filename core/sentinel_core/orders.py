@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_core import pid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Q16_ONE: Final = 1 << 16
 _U32: Final = (1 << 32) - 1
@@ -64,6 +65,30 @@ def words(order: Order, valid_until_ns: int, seq: int, flag_bits: Mapping[str, i
         "flags": flags,
         "seq": seq & _U32,
     }
+
+
+def columns(orders: Sequence[Order], valid_until_ns: int, seq: int, flag_bits: Mapping[str, int]) -> dict[str, Any]:
+    """The same as `words` for many orders at once, field by field: a tick writes up to 128 of them."""
+    first = words(orders[0], valid_until_ns, seq, flag_bits)
+    gains = [_fixed(order.gains) for order in orders]
+    police, mark, queue = (flag_bits[f"SN_ORDER_{name}"] for name in ("POLICE", "MARK", "QUEUE"))
+    return {
+        "max_bytes": [_within(each.max_bytes, _U64) for each in orders],
+        "drain_Bps": [_within(each.drain_bytes_per_s, _U64) for each in orders],
+        "target_us": [_within(each.target_us, _U32) for each in orders],
+        "kp": [each[0] for each in gains],
+        "ki": [each[1] for each in gains],
+        "kd": [each[2] for each in gains],
+        "flags": [police * each.police + mark * each.mark + queue * each.queue for each in orders],
+        "seq": first["seq"],
+        "valid_until_ns": first["valid_until_ns"],
+    }
+
+
+@cache
+def _fixed(gains: pid.Gains) -> tuple[int, int, int]:
+    """There are two sets of gains."""
+    return q16(gains.kp), q16(gains.ki), q16(gains.kd)
 
 
 def lease_only(order: Order) -> Order:

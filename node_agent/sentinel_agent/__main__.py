@@ -14,7 +14,7 @@ import structlog
 import yaml
 from prometheus_client import CollectorRegistry
 
-from sentinel_agent import health, interface, report
+from sentinel_agent import health, interface, report, timing
 from sentinel_agent.follow import Command, Follower
 from sentinel_agent.kube import Access, Api
 from sentinel_agent.metrics import TickCollector
@@ -128,6 +128,10 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[h
             return {}
         return report.state(tick) | {"timing": loop.timings.told()}
 
+    def ticks() -> dict[str, object]:
+        loop = node.loop
+        return {"stages": timing.STAGES, "rows": loop.timings.rows() if loop is not None else []}
+
     servers = (
         health.Server(
             (chosen.listen, chosen.metrics_port),
@@ -137,7 +141,9 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[h
                 "/readyz": lambda: health.verdict(node.not_ready()),
             },
         ),
-        health.Server(("127.0.0.1", chosen.debug_port), {"/debug/state": health.state(state)}),
+        health.Server(
+            ("127.0.0.1", chosen.debug_port), {"/debug/state": health.state(state), "/debug/ticks": health.state(ticks)}
+        ),
     )
     for server in servers:
         server.start()

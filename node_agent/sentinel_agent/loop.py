@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 LEASE_NS: Final = 5 * PERIOD_NS  # orders outlive four missed ticks, then the data plane lets go
 
+MEASURED: Final = Valid.COUNTERS | Valid.QUEUE
+
 log = structlog.get_logger()
 
 
@@ -174,7 +176,7 @@ class Loop:
             seen.drain[own] = look.observed.drain_bps
             seen.backlog_bytes[own] = sample.backlog_bytes
             seen.flow_floor_bytes[own] = look.lane.flows.floor_bytes
-            seen.measured[own] = sample.has(Valid.COUNTERS | Valid.QUEUE)
+            seen.measured[own] = sample.has(MEASURED)
             seen.warning[own] = look.signs.warning
         return seen
 

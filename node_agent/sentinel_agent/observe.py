@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sentinel_bpf.buffer.port import CLASSES, Direction, Reading, Tier, sojourn_quantile_us
+from sentinel_agent import sojourn
+from sentinel_bpf.buffer.port import CLASSES, Direction, Reading, Tier
 from sentinel_bpf.maps import snapshot as copied
 from sentinel_core.sample import Queues, Sample, Snapshot, Valid, between, no_queues
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from sentinel_agent.plane import Plane
 
-BACKLOGGED_BYTES = 1514  # less than a frame waiting says nothing about how fast the queue can empty
+QUEUE: Final = int(Valid.QUEUE)
+SOJOURN: Final = int(Valid.SOJOURN)
+BACKLOGGED_BYTES: Final = 1514  # less than a frame waiting says nothing about how fast the queue can empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +46,11 @@ class Observer:
         self._moved = plane.loaded.map("sn_out_cells").view() if out else self._cells
         self._share_bps = share_bps
         self._drain_bps = share_bps.copy()
+        self._quantiles: sojourn.Quantiles | None = None
+        self._waited: NDArray[np.int64] | None = None
         self._readings: Mapping[int, Reading] = plane.buffer.read()
         self.latest = self._snapshot(time.monotonic_ns(), self._readings)
+        self._queues(self._readings)  # so that the first look tells only of its own period
 
     def look(self) -> Seen:
         now_ns = time.monotonic_ns()
@@ -71,19 +77,31 @@ class Observer:
         )
 
     def _queues(self, readings: Mapping[int, Reading]) -> Queues:
-        if self._plane.verdict.tier is Tier.OBSERVE:
-            return no_queues()
-        queues: Any = no_queues()
-        for each, reading in readings.items():
-            queues.backlog_bytes[each] = reading.backlog_bytes
-            queues.limit_bytes[each] = reading.limit_bytes
-            queues.measured[each] = Valid.QUEUE
-            spent = _added(reading.sojourn, self._readings[each].sojourn if each in self._readings else ())
-            if any(spent):
-                queues.measured[each] |= Valid.SOJOURN
-                for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-                    getattr(queues, f"sojourn_us_{name}")[each] = round(sojourn_quantile_us(spent, quantile))
-        return queues  # type: ignore[no-any-return]
+        queues = no_queues()
+        if self._plane.verdict.tier is Tier.OBSERVE or not readings:
+            return queues
+        ids = list(readings)
+        queues.backlog_bytes[ids] = [each.backlog_bytes for each in readings.values()]
+        queues.limit_bytes[ids] = [each.limit_bytes for each in readings.values()]
+        queues.measured[ids] = QUEUE
+        buckets = max(len(each.sojourn) for each in readings.values())
+        if buckets:
+            self._time(queues, readings, buckets)
+        return queues
+
+    def _time(self, queues: Queues, readings: Mapping[int, Reading], buckets: int) -> None:
+        if self._quantiles is None:
+            self._quantiles = sojourn.Quantiles(buckets)
+        now = sojourn.histograms(readings, buckets)
+        spent = sojourn.gained(now, self._waited)
+        self._waited = now
+        ids = np.array(list(readings))
+        timed = spent.any(axis=1)
+        found = self._quantiles.of(spent[timed])
+        queues.sojourn_us_p50[ids[timed]] = found[:, 0]
+        queues.sojourn_us_p95[ids[timed]] = found[:, 1]
+        queues.sojourn_us_p99[ids[timed]] = found[:, 2]
+        queues.measured[ids[timed]] |= SOJOURN
 
     def _measure_drain(self, readings: Mapping[int, Reading], period_ns: int) -> None:
         """The dequeue rate counts only while something waits; else the class's share of the rate stands."""
@@ -93,10 +111,3 @@ class Observer:
                 self._drain_bps[each] = self._share_bps[each]
             elif reading.sent_bytes >= before.sent_bytes:
                 self._drain_bps[each] = (reading.sent_bytes - before.sent_bytes) * 1e9 / period_ns
-
-
-def _added(now: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
-    """What a growing histogram gained; all of it when the earlier one is missing or was reset."""
-    if len(now) != len(before) or any(a < b for a, b in zip(now, before, strict=True)):
-        return now
-    return tuple(a - b for a, b in zip(now, before, strict=True))

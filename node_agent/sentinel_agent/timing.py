@@ -30,10 +30,13 @@ class Timings:
         self.buckets = np.zeros(len(BOUNDS_S) + 1, np.int64)
         """Ticks by duration, since the start; the last one holds those beyond all bounds."""
         self.ticks = 0
+        self._cpu_ns = np.zeros(KEPT, np.int64)
+        self._cpu_since_ns = 0
         self._stage = 0
         self._since_ns = 0
 
     def begin(self) -> int:
+        self._cpu_since_ns = time.thread_time_ns()
         self._stage, self._since_ns = 0, time.monotonic_ns()
         return self._since_ns
 
@@ -46,12 +49,19 @@ class Timings:
         self._stage += 1
         if self._stage == len(STAGES):
             whole = int(self._ring[self.ticks % KEPT].sum())
+            self._cpu_ns[self.ticks % KEPT] = time.thread_time_ns() - self._cpu_since_ns
             self.buckets[np.searchsorted(_BOUNDS_NS, whole)] += 1
             self.ticks += 1
 
     def recent_ns(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         """The last ticks, one row each."""
         return self._ring[: min(self.ticks, KEPT)].copy()
+
+    def rows(self) -> list[list[int]]:
+        """`/debug/ticks`: number of the tick, nanoseconds by stage, and those it had a CPU; the oldest first."""
+        rows, ticks = self.recent_ns(), self.ticks
+        order = range(max(0, ticks - len(rows)), ticks)
+        return [[seq, *rows[seq % KEPT].tolist(), int(self._cpu_ns[seq % KEPT])] for seq in order]
 
     def told(self) -> Mapping[str, object]:
         """For people and for `sentinel bench tick`: microseconds of the last ticks, and each stage's share."""
@@ -65,6 +75,7 @@ class Timings:
             "p50Micros": int(np.percentile(whole, 50)) // 1000,
             "p99Micros": int(np.percentile(whole, 99)) // 1000,
             "maxMicros": int(whole.max()) // 1000,
+            "cpuP99Micros": int(np.percentile(self._cpu_ns[: len(rows)], 99)) // 1000,
             "stages": {
                 name: {
                     "p50Micros": int(np.percentile(rows[:, i], 50)) // 1000,

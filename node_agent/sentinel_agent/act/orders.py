@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentinel_bpf import layout
 from sentinel_bpf.buffer.port import Direction
-from sentinel_core.orders import exit_words, lease_only, words
+from sentinel_core.orders import columns, exit_words, lease_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +28,11 @@ class OrderTable:
     def write(self, orders: Mapping[int, Order], valid_until_ns: int) -> None:
         """Where leaving packets queue, arriving ones are only counted: they do not wait for what the orders are of."""
         self._seq += 1
-        for class_id, order in orders.items():
-            arriving = lease_only(order) if self._leaving else order
-            _store(self._table[class_id], words(arriving, valid_until_ns, self._seq, self._flags))
-            if self._leaving:
-                _store(self._exit[class_id], exit_words(order, valid_until_ns))
+        arriving = [lease_only(order) if self._leaving else order for order in orders.values()]
+        _store(self._table, list(orders), columns(arriving, valid_until_ns, self._seq, self._flags))
+        if self._leaving:
+            for class_id, order in orders.items():
+                _store(self._exit, class_id, exit_words(order, valid_until_ns))
 
     def end(self) -> None:
         """All leases over at once: every packet passes untouched from now on."""
@@ -40,9 +40,9 @@ class OrderTable:
         self._exit["valid_until_ns"] = 0
 
 
-def _store(row: Any, fields: Mapping[str, int]) -> None:
+def _store(table: Any, rows: list[int] | int, fields: Mapping[str, Any]) -> None:
     """The lease is stored last, so that an order is never in force before it is whole."""
     for name, value in fields.items():
         if name != "valid_until_ns":
-            row[name] = value
-    row["valid_until_ns"] = fields["valid_until_ns"]
+            table[name][rows] = value
+    table["valid_until_ns"][rows] = fields["valid_until_ns"]

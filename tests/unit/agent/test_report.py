@@ -14,7 +14,7 @@ LONG = Verdict(Tier.OBSERVE, "eth0 already has XDP program of unknown name (id 4
 
 
 def test_the_longest_status_an_agent_can_write_stays_below_two_kibibytes():
-    more = [condition(kind, "Unknown", "r" * 28, "m" * 99, 0) for kind in ("ConfigAccepted", "DataPlaneReady")]
+    more = [condition(kind, "Unknown", "R" * 28, "m" * 99, 0) for kind in ("ConfigAccepted", "DataPlaneReady")]
     told = status(tick(verdict=LONG), Versions(agent="v" * 36, kernel="k" * 36, abi=1), "Draining", *more)
     assert len(json.dumps(told.wire(), separators=(",", ":"))) < 2048
     assert told.conditions[0].message

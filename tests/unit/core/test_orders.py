@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel_core import orders, pid
-from sentinel_core.orders import Order, exit_words, from_q16, lease_only, q16, words
+from sentinel_core.orders import Order, columns, exit_words, from_q16, lease_only, q16, words
 
 BITS = {"SN_ORDER_POLICE": 1, "SN_ORDER_MARK": 2, "SN_ORDER_QUEUE": 4}
 BUILT = Path(__file__).parents[3] / "bpf" / "build" / "agent.bpf.o"
@@ -85,3 +85,11 @@ def test_every_exit_word_fits_its_field(order):
 def test_a_mere_lease_asks_nothing_of_a_packet(order):
     told = words(lease_only(order), 7, 1, BITS)
     assert (told["valid_until_ns"], told["flags"], told["drain_Bps"]) == (7, 0, 0)
+
+
+@given(st.lists(ORDERS, min_size=1, max_size=16), st.integers(-1, 2**70), st.integers(0, 2**40))
+def test_many_orders_at_once_are_the_same_as_one_by_one(several, valid_until_ns, seq):
+    made = columns(several, valid_until_ns, seq, BITS)
+    for i, order in enumerate(several):
+        alone = words(order, valid_until_ns, seq, BITS)
+        assert {name: each[i] if isinstance(each, list) else each for name, each in made.items()} == alone
