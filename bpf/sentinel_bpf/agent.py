@@ -7,7 +7,9 @@ from typing import Any, Final
 from .object import Object, Options, load
 
 # Indexed by cpu x (cells of one CPU): the counters that are read without a system call.
-SHARDED: Final = frozenset({"sn_cells", "sn_out_cells", "sn_reasons", "sn_shapes", "sn_sojourn", "sn_top"})
+SHARDED: Final = frozenset(
+    {"sn_cells", "sn_flow_sums", "sn_out_cells", "sn_reasons", "sn_shapes", "sn_sojourn", "sn_top"}
+)
 
 
 def load_agent(

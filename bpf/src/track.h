@@ -29,6 +29,7 @@ const volatile __u32 sn_top_on = 1;
 #define SYN 0x02
 #define FIN 0x01
 #define RST 0x04
+#define EEXIST 17
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -36,6 +37,15 @@ struct {
 	__type(key, struct sn_flow_key);
 	__type(value, struct sn_flow);
 } sn_flows SEC(".maps");
+
+/* Sized at load for the CPUs there are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_flow_sums);
+} sn_flow_sums SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -45,7 +55,6 @@ struct {
 	__type(value, struct sn_top_flow);
 } sn_top SEC(".maps");
 
-/* A sample beyond any real round trip is a clock of another CPU that is a little behind, or a value met by chance. */
 /* Here, and not with the rules, because every packet asks whether its flow's class is still of this generation. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -84,6 +93,7 @@ static __always_inline void note_rtt(struct sn_flow *flow, __u64 sample_ns)
 {
 	__u32 sample_us;
 
+	/* Beyond any real one: a clock of another CPU that is a little behind, or a value met by chance. */
 	if (sample_ns > MAX_RTT_NS)
 		return;
 	sample_us = sample_ns / 1000 + !(sample_ns / 1000);
@@ -284,10 +294,25 @@ struct {
 	__type(value, struct sn_flow);
 } sn_fresh SEC(".maps");
 
+/* Another CPU may have entered the same flow meanwhile (EEXIST): its entry serves both. */
+static __always_inline void enter(const struct sn_packet *packet, const struct sn_flow *flow)
+{
+	struct sn_flow_key key = packet->key; /* before 6.3 a key must lie on the stack */
+	long failed = bpf_map_update_elem(&sn_flows, &key, flow, BPF_NOEXIST);
+	__u32 index = packet->cpu;
+	struct sn_flow_sums *sums = bpf_map_lookup_elem(&sn_flow_sums, &index);
+
+	if (!sums)
+		return;
+	if (!failed)
+		sums->entered++;
+	else if (failed != -EEXIST)
+		sums->refused++;
+}
+
 /* A flow's first packet: remembered, and classified by the rules. */
 int sn_begin(struct sn_packet *packet)
 {
-	struct sn_flow_key key;
 	struct sn_flow *flow;
 	__u32 only = 0;
 
@@ -306,8 +331,7 @@ int sn_begin(struct sn_packet *packet)
 	flow->previous_ns = packet->now_ns;
 	packet->flags |= SN_NEW_FLOW;
 	update(flow, packet);
-	key = packet->key; /* before 6.3 a key must lie on the stack */
-	bpf_map_update_elem(&sn_flows, &key, flow, BPF_NOEXIST);
+	enter(packet, flow);
 	return flow->class_id;
 }
 

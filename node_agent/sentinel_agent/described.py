@@ -35,6 +35,7 @@ _ALL: Final = (
     Described("sentinel_data_plane_tier", "gauge", "1 for the tier in force.", ("interface", "tier")),
     Described("sentinel_interface_steered", "gauge", "1 where orders are in force, 0 where not.", ("interface",)),
     Described("sentinel_interface_flows", "gauge", "Flows in the table, at the last pass.", ("interface",)),
+    Described("sentinel_interface_flows_evicted", "counter", "Flows that went for newer ones.", ("interface",)),
     # Classes, from the kernel's counters.
     Described("sentinel_class_packets", "counter", "Packets that went the queue's way.", IC),
     Described("sentinel_class_bytes", "counter", "Bytes that went the queue's way.", IC),

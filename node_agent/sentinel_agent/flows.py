@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sentinel_bpf.flows import FlowSums
     from sentinel_bpf.maps import Map
 
     Ints = NDArray[np.int64]
@@ -55,12 +56,14 @@ class Tally:
 class FlowWatch:
     """`floor_bytes` and `flows` are replaced whole, so the tick reads them without waiting."""
 
-    def __init__(self, table: Map) -> None:
+    def __init__(self, table: Map, sums: FlowSums) -> None:
         self._table = table
+        self._sums = sums
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="flows", daemon=True)
         self.floor_bytes: Ints = np.zeros(CLASSES, np.int64)
         self.flows = 0
+        self.evicted = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -79,9 +82,11 @@ class FlowWatch:
                 log.warning("flow_table_unreadable", error=str(error))
 
     def _pass(self) -> None:
-        tally = Tally()
+        tally, entered = Tally(), self._sums.entered()
         for flows in self._paced():
             tally.add(flows, time.monotonic_ns())
+        if not self._stopped.is_set():  # else the pass may have ended early, and what it did not see is there still
+            self.evicted = self._sums.evicted(entered, tally.flows)
         self.flows, self.floor_bytes = tally.flows, tally.floors()
 
     def _paced(self) -> Iterator[NDArray[Any]]:

@@ -15,6 +15,7 @@ from sentinel_agent.predict.port import PredictionFailed
 from sentinel_agent.tick import LaneTick
 from sentinel_api.errors import Transient
 from sentinel_api.records import CLASSES
+from sentinel_bpf.flows import FlowSums
 from sentinel_core.precursor import Precursors, Signs
 from sentinel_core.room import Outlook
 from sentinel_core.sample import PERIOD_NS, Valid
@@ -52,7 +53,7 @@ class Lane:
         self.plane = plane
         self.brains = brains
         self.first_row = first_row
-        self.flows = FlowWatch(plane.loaded.map("sn_flows"))
+        self.flows = FlowWatch(plane.loaded.map("sn_flows"), FlowSums(plane.loaded))
         self.fallbacks = 0
         self.trouble = ""
         self.names: Mapping[int, str] = {}

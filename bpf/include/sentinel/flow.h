@@ -65,6 +65,14 @@ struct sn_flow {
 };
 _Static_assert(sizeof(struct sn_flow) == 168, "read by user space; with 48 bytes and the key four cache lines");
 
+/* Index: cpu. What entered and is no longer in the table was evicted: nothing else takes a flow out of it. */
+struct sn_flow_sums {
+	__u64 entered;
+	__u64 refused; /* the table had no place for it, not even by eviction */
+	__u64 _line[6];
+};
+_Static_assert(sizeof(struct sn_flow_sums) == 64, "read by user space");
+
 /* Counted only; the rates hold over the window that ended last. */
 struct sn_source {
 	__u64 window_ns; /* start of the running window */

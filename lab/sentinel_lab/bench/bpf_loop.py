@@ -88,6 +88,12 @@ class Loop:
         stamps = np.array(self._stamps[: packets // self._batch + 1], np.int64)
         return np.diff(stamps) / self._batch
 
+    def once(self, target: Target, flows: int) -> None:
+        """One packet of each flow, untimed."""
+        self._aim(target)
+        self._state["flows_mask"] = flows - 1
+        self._run(target, flows)
+
     def _aim(self, target: Target) -> None:
         if target.descriptor is not None:
             self._timed.put(0, target.descriptor)

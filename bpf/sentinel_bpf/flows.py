@@ -1,0 +1,34 @@
+"""What the flow table had to let go of: the kernel tells nobody when it evicts, so it is reckoned from two counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .object import Object
+
+
+class FlowSums:
+    """Mapped counters beside the flow table; reading them costs no system call."""
+
+    def __init__(self, agent: Object) -> None:
+        self._sums: Final[NDArray[Any]] = agent.map("sn_flow_sums").view()
+        self._evicted = 0
+
+    def entered(self) -> int:
+        """Flows that were ever entered in the table."""
+        return int(self._sums["entered"].sum())
+
+    def refused(self) -> int:
+        """Flows for which there was no place, not even by eviction."""
+        return int(self._sums["refused"].sum())
+
+    def evicted(self, entered: int, entries: int) -> int:
+        """Flows that went for newer ones, given how many had entered when `entries` began to be counted.
+
+        It never shrinks: what enters while the table is walked would else be taken for what had never left.
+        """
+        self._evicted = max(self._evicted, entered - entries)
+        return self._evicted
