@@ -6,7 +6,7 @@ from sentinel_lab import seasoning
 from sentinel_lab.policies import NEEDS_TRUTH, Seen, made
 from sentinel_lab.scenario import SINGLE
 
-PAST_S = 150.0
+PAST_S = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ SECRET_S = 4.25
 
 def truth(first_s: float) -> Truth:
     """A past that earns every predictor its trust, and a first burst of the run that may be moved."""
-    told = seasoning.truth(SINGLE, lives(150.0), 0)
+    told = seasoning.truth(SINGLE, lives(120.0), 0)
     moved = tuple(
         each.model_copy(update={"start_s": first_s}) if each.start_s == 4.0 else each for each in told.bursts[1]
     )
@@ -41,7 +41,7 @@ def reachable(root: object) -> list[object]:
 def answers(name: str, told: Truth) -> list[dict[int, int]]:
     policy = made(name, SINGLE, told)
     if hasattr(policy, "season"):
-        policy.season(seasoning.samples(SINGLE, lives(150.0 if name in NEEDS_TRUTH else 10.0), 0))
+        policy.season(seasoning.samples(SINGLE, lives(120.0 if name in NEEDS_TRUTH else 10.0), 0))
     steps = (Seen(step * 100_000_000, 0.1, 0, 65_536, 100_000, 100_000, 0, 100) for step in range(1, 60))
     return [dict(policy.limits({1: seen, 2: seen})) for seen in steps]
 
