@@ -11,12 +11,15 @@ import numpy as np
 from sentinel_api.errors import Invalid
 from sentinel_bpf import layout
 from sentinel_bpf.object import Object, Options, load
+from sentinel_lb.decide.seats import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from sentinel_lb.decide.states import Standing
 
 # Indexed by cpu x (cells of one CPU): the counters that are read without a system call.
 SHARDED: Final = frozenset({"sn_lb_by_node", "sn_lb_by_vip", "sn_lb_reasons"})
@@ -29,6 +32,26 @@ class Address:
     address: str
     port: int
     protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A VIP's entry."""
+
+    ring: int
+    index: int
+    idle_ns: int = 0
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Network byte order is the kernel's affair: addresses as people write them, `vary` as masks of their low bits."""
+
+    address4: ipaddress.IPv4Address
+    address6: ipaddress.IPv6Address
+    vary4: int = 0
+    vary6: int = 0
 
 
 def load_balancer(
@@ -49,6 +72,12 @@ def mapped(address: str) -> NDArray[np.uint8]:
     return np.frombuffer(packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed, np.uint8)
 
 
+def readable(address: NDArray[np.uint8]) -> str:
+    """The other way round."""
+    found = ipaddress.IPv6Address(address.tobytes())
+    return str(found.ipv4_mapped or found)
+
+
 class Tables:
     """Of a loaded balancer. One writer at a time."""
 
@@ -60,10 +89,15 @@ class Tables:
         self._vips = loaded.map("sn_lb_vips")
         self._rings = loaded.map("sn_lb_rings").view(writable=True)
         self._backends = loaded.map("sn_lb_backends").view(writable=True)
+        self._states = loaded.map("sn_lb_states").view(writable=True)
+        self._room = loaded.map("sn_ready").view(writable=True).reshape(len(self._states), -1)
+        self._source = loaded.map("sn_lb_source").view(writable=True)
+        self._flags = layout.constants(loaded.path, "sn_backend_flag")
 
-    def put_ring(self, pairs: NDArray[np.uint16]) -> int:
-        """Fill a ring that no VIP uses, and say which; nothing changes until a VIP is told to use it."""
-        used = {int(vip["ring"]) for vip in self._vips.dump()[1]}
+    def put_ring(self, pairs: NDArray[np.uint16], keep: Collection[int] = ()) -> int:
+        """Fill a ring that no VIP uses, nor is in `keep`, and say which; nothing changes until a VIP is told to use
+        it."""
+        used = {int(vip["ring"]) for vip in self._vips.dump()[1]} | set(keep)
         count = len(self._rings) // self._slots
         free = next((ring for ring in range(count) if ring not in used), None)
         if free is None:
@@ -77,6 +111,20 @@ class Tables:
         flags = self._sticky if sticky else 0
         self._vips.put(self._key(vip), idle_ns=idle_ns, ring=ring, index=index, flags=flags)
 
+    def vips(self) -> dict[Address, Served]:
+        """What is served now, whoever wrote it."""
+        return {
+            Address(readable(key["address"]), int(key["port"]), int(key["protocol"])): Served(
+                int(vip["ring"]), int(vip["index"]), int(vip["idle_ns"]), bool(vip["flags"] & self._sticky)
+            )
+            for key, vip in zip(*self._vips.dump(), strict=True)
+        }
+
+    def ring(self, number: int) -> NDArray[np.uint16]:
+        """Its pairs, as they are now."""
+        place = self._rings[number * self._slots : (number + 1) * self._slots]
+        return place.view(np.uint16).reshape(-1, 2).copy()
+
     def delete_vip(self, vip: Address) -> bool:
         """Whether there was such a VIP."""
         return self._vips.delete(self._key(vip))
@@ -87,6 +135,47 @@ class Tables:
         record["address"], record["mac"] = mapped(address), np.frombuffer(mac, np.uint8)
         record["mtu"], record["encap"] = mtu, self._encaps[f"SN_ENCAP_{encap}"]
         self._backends[number] = record
+
+    def forget_backend(self, number: int) -> None:
+        """Its generation stays, so that the number's next owner can get another."""
+        self._states["flags"][number] = 0
+        self._backends["encap"][number] = self._encaps["SN_ENCAP_NONE"]
+
+    def found(self) -> dict[int, Found]:
+        """What an earlier balancer left."""
+        used = np.flatnonzero((self._backends["encap"] != 0) | (self._states["generation"] != 0))
+        return {
+            int(number): Found(
+                readable(self._backends["address"][number]) if self._backends["encap"][number] else "",
+                int(self._states["generation"][number]),
+            )
+            for number in used
+        }
+
+    def tell(self, standings: Sequence[Standing]) -> None:
+        """What the packets of the next tenth of a second go by: states of all backends, and their room by class."""
+        numbers = np.array([each.seat.number for each in standings], np.intp)
+        if not numbers.size:
+            return
+        flags = self._flags
+        self._states["generation"][numbers] = [each.seat.generation for each in standings]
+        self._states["mesh_ns"][numbers] = [each.mesh_ns for each in standings]
+        self._states["load"][numbers] = [each.load for each in standings]
+        self._states["flags"][numbers] = [
+            each.present * flags["SN_BACKEND_PRESENT"]
+            | each.draining * flags["SN_BACKEND_DRAINING"]
+            | each.suspected * flags["SN_BACKEND_SUSPECTED"]
+            for each in standings
+        ]
+        self._room["headroom_bytes"][numbers] = [each.room for each in standings]
+        self._room["seen_ns"][numbers] = np.array([each.room_ns for each in standings], np.uint64)[:, None]
+
+    def put_source(self, source: Source) -> None:
+        """The outer source of tunnels; the bits of `vary` follow the flow."""
+        self._source["address4"][0] = int.from_bytes(source.address4.packed, "big")
+        self._source["address6"][0] = np.frombuffer(source.address6.packed, np.uint8)
+        self._source["vary4"][0] = source.vary4
+        self._source["vary6"][0] = source.vary6
 
     def _key(self, vip: Address) -> dict[str, Any]:
         return {"address": mapped(vip.address), "port": vip.port, "protocol": vip.protocol}

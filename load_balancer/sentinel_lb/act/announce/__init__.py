@@ -1,0 +1,1 @@
+"""How the network learns of our addresses: one port, `announce(all addresses)`, and a back end for each way."""

@@ -1,0 +1,112 @@
+"""The world of one tick, frozen: who was heard, who answers probes, what the kernel counted, which ways there are."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentinel_api.records import Role
+from sentinel_bpf.maps import snapshot
+from sentinel_lb.decide.prober import MISSED
+from sentinel_mesh.membership import Level, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from sentinel_lb.act.plane import Plane
+    from sentinel_lb.act.prober import Prober
+    from sentinel_lb.decide.seats import Seat
+    from sentinel_lb.ways import Scout, Ways
+    from sentinel_mesh.mesh import Mesh
+    from sentinel_mesh.roster import Member
+
+NOBODY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """`probes`, `last_packet_ns` and `packets` are by the backend's number; `vip_bytes` by the VIP's index."""
+
+    now_ns: int
+    elapsed_ns: int
+    members: Mapping[str, Member]
+    balancers: tuple[str, ...]
+    probes: Mapping[int, Probe]
+    ways: Ways
+    last_packet_ns: NDArray[np.int64]
+    packets: NDArray[np.uint64]
+    vip_bytes: NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class Observer:
+    plane: Plane
+    prober: Prober
+    scout: Scout
+    mesh: Mesh[Any] | None
+    _by_node: NDArray[Any] = field(init=False)
+    _by_vip: NDArray[Any] = field(init=False)
+    _packets: NDArray[np.uint64] = field(init=False)
+    _last_ns: NDArray[np.int64] = field(init=False)
+    _bytes: NDArray[np.uint64] = field(init=False)
+    _looked_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_node, self._by_vip = self.plane.cells("sn_lb_by_node"), self.plane.cells("sn_lb_by_vip")
+        self._packets, self._bytes = _summed(self._by_node, "packets"), _summed(self._by_vip, "bytes")
+        self._looked_ns = time.monotonic_ns()
+        self._last_ns = np.full(len(self._packets), self._looked_ns, np.int64)
+
+    def look(self, seats: Iterable[Seat]) -> World:
+        now_ns = time.monotonic_ns()
+        listed = list(seats)
+        probes = self._probed(listed, now_ns)
+        members = self._heard(listed, probes)
+        packets, sent = _summed(self._by_node, "packets"), _summed(self._by_vip, "bytes")
+        self._last_ns = np.where(packets != self._packets, now_ns, self._last_ns)
+        world = World(
+            now_ns=now_ns,
+            elapsed_ns=now_ns - self._looked_ns,
+            members=members,
+            balancers=tuple(name for name, each in members.items() if _is_balancer(each)),
+            probes=probes,
+            ways=self.scout.latest,
+            last_packet_ns=self._last_ns,
+            packets=packets,
+            vip_bytes=sent - self._bytes,
+        )
+        self._packets, self._bytes, self._looked_ns = packets, sent, now_ns
+        return world
+
+    def _probed(self, seats: list[Seat], now_ns: int) -> dict[int, Probe]:
+        """By what the kernel noted; while the prober itself is held up nothing is known."""
+        aimed = self.prober.aimed
+        targets = {each.number for each in aimed.targets} if self.prober.rhythm.trusted else set()
+        seen = self.plane.seen["last_seen_ns"]
+        patience_ns = MISSED * aimed.period_ns
+        return {
+            seat.number: (Probe.GOOD if now_ns - int(seen[seat.number]) <= patience_ns else Probe.FAILING)
+            if seat.number in targets
+            else Probe.UNKNOWN
+            for seat in seats
+        }
+
+    def _heard(self, seats: list[Seat], probes: Mapping[int, Probe]) -> Mapping[str, Member]:
+        if self.mesh is None:
+            return NOBODY
+        return self.mesh.view({seat.spec.name: probes[seat.number] for seat in seats}).members
+
+
+def _is_balancer(member: Member) -> bool:
+    return member.level is Level.ALIVE and member.state is not None and member.state.role is Role.EDGE
+
+
+def _summed(cells: NDArray[Any], column: str) -> NDArray[np.uint64]:
+    total: NDArray[np.uint64] = snapshot(cells)[column].sum(axis=0)
+    return total

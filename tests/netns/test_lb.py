@@ -1,0 +1,233 @@
+"""The balancer as a process between a client and buffer nodes that run the product's agents: real TCP and UDP."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from sentinel_bpf.probe import BPFFS
+from support.lb_lab import FRONT, UDP_PORT, VIP4, VIP6, Lab, address, balancer_config, echoed, lab, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIDE, NARROW = 1_000_000_000, 100_000_000
+LOSING_S = 1.0  # twice what readiness lives
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Iterator[Lab]:
+    rates = {"node1": WIDE, "node2": NARROW}
+    with lab(tmp_path_factory.mktemp("lb"), balancers=("lb1", "lb2"), rates=rates) as built:
+        yield built
+
+
+@pytest.fixture
+def running(made) -> Lab:
+    """Both nodes ready under the usual configuration, whatever the test before did."""
+    made.configure()
+    first = made.balancers["lb1"]
+    if not first.running or first.running[-1].poll() is not None:
+        first.start()
+    try:
+        wait_until(lambda: made.states() == {"node1": "ready", "node2": "ready"}, "both nodes are ready")
+    except AssertionError:
+        pytest.fail(made.words())
+    return made
+
+
+def counted(made: Lab, column: str = "new_flows") -> dict[str, int]:
+    text = made.balancers["lb1"].asked("/metrics", 9467).decode()
+    found = re.findall(rf'sentinel_lb_backend_{column}_total{{backend="(\w+)"}} (\S+)', text)
+    return {name: int(float(number)) for name, number in found}
+
+
+def gained(made: Lab, before: dict[str, int], column: str = "new_flows") -> dict[str, int]:
+    return {name: number - before[name] for name, number in counted(made, column).items()}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_tcp_and_udp_reach_the_service_and_come_back_past_the_balancer(running, version):
+    before = counted(running, "bytes")
+    with running.connected(version) as bulk, running.datagrams(version) as few:
+        assert echoed(bulk, b"x" * 300_000) == b"x" * 300_000
+        assert echoed(few) == b"hello"
+    sent = sum(gained(running, before, "bytes").values())
+    assert 300_000 < sent < 500_000, "what comes back does not pass the balancer"
+
+
+def test_new_flows_go_where_the_room_is_and_the_share_says_so(running):
+    before = counted(running)
+    opened = [running.datagrams() for _ in range(12)]
+    assert all(echoed(each) == b"hello" for each in opened)
+    for each in opened:
+        each.close()
+    assert gained(running, before) == {"node1": 12, "node2": 0}
+    told = running.balancers["lb1"].state()["backends"]
+    assert told["node1"]["roomBytes"]["gold"] > told["node2"]["roomBytes"]["gold"] > 0
+    assert told["node1"]["share"]["gold"]["percent"] > 80
+
+
+def test_a_killed_control_plane_leaves_service_and_plain_maglev(running):
+    before = counted(running)
+    kept = running.connected()
+    echoed(kept)
+    process = running.balancers["lb1"].running[-1]
+    process.kill()
+    process.wait()
+    time.sleep(LOSING_S)
+    opened = [running.datagrams() for _ in range(24)]
+    assert all(echoed(each) == b"hello" for each in opened)
+    assert echoed(kept) == b"hello"
+    for each in (kept, *opened):
+        each.close()
+    running.balancers["lb1"].start()
+    wait_until(lambda: running.states() == {"node1": "ready", "node2": "ready"}, "a successor takes over")
+    assert min(gained(running, before).values()) > 0, "without news both candidates are as good"
+
+
+def test_an_upgrade_loses_no_packet_and_moves_no_flow(running):
+    balancer = running.balancers["lb1"]
+    rings = {vip["port"]: vip["backends"] for vip in balancer.state()["vips"]}
+    with running.datagrams() as through:
+        process, said = balancer.running[-1], 0
+        before = counted(running, "packets")
+        process.terminate()
+        while process.poll() is None:
+            assert echoed(through) == b"hello"
+            said += 1
+        assert process.returncode == 0
+        balancer.start()
+        while running.states() != {"node1": "ready", "node2": "ready"}:
+            assert echoed(through) == b"hello"
+            said += 1
+            assert said < 1_000_000
+    found = gained(running, before, "packets")
+    assert found == {"node1": said, "node2": 0}
+    assert {vip["port"]: vip["backends"] for vip in balancer.state()["vips"]} == rings
+
+
+def test_a_drained_node_keeps_its_flows_and_gets_no_new_ones(running):
+    with running.connected() as kept:
+        echoed(kept)
+        backends = balancer_config()["backends"]
+        running.configure(backends=[backends[0] | {"draining": True}, backends[1]])
+        wait_until(lambda: running.states() == {"node1": "draining", "node2": "ready"}, "it drains")
+        before, packets = counted(running), counted(running, "packets")
+        with running.datagrams() as fresh:
+            echoed(fresh)
+        assert gained(running, before) == {"node1": 0, "node2": 1}
+        assert echoed(kept) == b"hello"
+        assert gained(running, packets, "packets")["node1"] > 0
+
+
+def test_a_dead_agent_is_not_a_dead_node(running):
+    agent = running.agents["node1"]
+    with running.connected() as kept:
+        echoed(kept)
+        agent.running[-1].kill()
+        agent.running[-1].wait()
+        wait_until(lambda: running.states()["node1"] == "busy", "it is headless")
+        assert "headless" in running.balancers["lb1"].state()["backends"]["node1"]["reason"]
+        before = counted(running, "packets")
+        assert echoed(kept) == b"hello"
+        assert gained(running, before, "packets")["node1"] > 0, "no established flow moves"
+    agent.start()
+    wait_until(lambda: running.states()["node1"] == "ready", "its successor speaks")
+
+
+def test_a_dead_nodes_flows_live_on_at_the_other(running):
+    node = running.spaces["node1"]
+    with running.connected() as kept:
+        echoed(kept)
+        before = counted(running, "packets")
+        node.ip("link", "set", FRONT, "down")
+        try:
+            assert echoed(kept) == b"hello"  # as fast as TCP tries again
+            assert gained(running, before, "packets")["node2"] > 0
+            wait_until(lambda: running.states()["node1"] == "dead", "it is told")
+        finally:
+            _up_again(running)
+    wait_until(lambda: running.states()["node1"] == "ready", "it is taken back")
+
+
+def _up_again(made: Lab) -> None:
+    """IPv6 forgets what was set on a device that goes down."""
+    made.spaces["node1"].ip("link", "set", FRONT, "up")
+    made.spaces["node1"].ip("address", "replace", f"{address('node1', 6)}/64", "dev", FRONT, "nodad")
+
+
+def test_another_balancer_speaks_for_every_address_when_the_first_dies(running):
+    first, second = running.balancers["lb1"], running.balancers["lb2"]
+    second.start()
+    everything = {VIP4, VIP6}
+    wait_until(
+        lambda: second.state() and running.balancers["lb1"].state()["balancers"] == ["lb2"], "they know each other"
+    )
+    wait_until(
+        lambda: (
+            set(first.state()["announced"]) | set(second.state()["announced"]) == everything
+            and not set(first.state()["announced"]) & set(second.state()["announced"])
+        ),
+        "each address has one speaker",
+    )
+    with running.connected() as kept:
+        echoed(kept)
+        first.running[-1].kill()
+        first.running[-1].wait()
+        wait_until(lambda: set(second.state()["announced"]) == everything, "the other takes over")
+        assert echoed(kept) == b"hello", "both choose alike, or the node knows the flow"
+    second.running[-1].terminate()
+    assert second.running[-1].wait(60) == 0
+    second.detach()
+
+
+def test_a_mistake_in_a_running_balancers_file_changes_nothing(running):
+    before = running.states()
+    running.balancers["lb1"].config.write_text("vips: [{address: nowhere, port: 80}]")
+    wait_until(lambda: "configuration_unreadable" in running.balancers["lb1"].last_words(), "it says so")
+    with running.datagrams() as through:
+        assert echoed(through) == b"hello"
+    assert running.states() == before
+
+
+def test_detach_leaves_nothing(running):
+    balancer, space = running.balancers["lb1"], running.spaces["lb1"]
+    assert VIP4 in space.ip("address", "show", "dev", FRONT)
+    balancer.running[-1].send_signal(signal.SIGTERM)
+    assert balancer.running[-1].wait(60) == 0
+    assert "prog/xdp" in space.ip("link", "show", "dev", FRONT), "a successor should find it"
+    balancer.detach()
+    assert "prog/xdp" not in space.ip("link", "show", "dev", FRONT)
+    assert VIP4 not in space.ip("address", "show", "dev", FRONT)
+    assert not (BPFFS / "sentinel_lb1").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        pytest.param({"interface": "none0"}, "none0", id="no such device"),
+        pytest.param(
+            {"vips": [{"address": VIP4, "port": UDP_PORT, "backends": ["x"]}]}, "add it there", id="unknown node"
+        ),
+        pytest.param(["not", "a", "mapping"], "must be a mapping", id="no mapping"),
+    ],
+)
+def test_a_mistake_at_the_start_is_one_sentence_and_exit_code_2(tmp_path, config, sentence):
+    path = tmp_path / "balancer.yaml"
+    path.write_text(yaml.safe_dump(config))
+    argv = [sys.executable, "-m", "sentinel_lb", "--config", str(path)]
+    env = os.environ | {"SENTINEL_NODE_NAME": "mistaken", "SENTINEL_METRICS_PORT": "0", "SENTINEL_LISTEN": "127.0.0.1"}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert sentence in done.stderr.splitlines()[-1]
+    assert not (BPFFS / "sentinel_mistaken").exists()
