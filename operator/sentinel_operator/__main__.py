@@ -28,6 +28,7 @@ def main() -> None:
       SENTINEL_NAMESPACE      where the Lease is kept                  (sentinel-system)
       SENTINEL_POD_NAME       who this replica is in the Lease         (the host's name)
       SENTINEL_BPFFS          where nodes have their bpffs mounted     (/sys/fs/bpf)
+      SENTINEL_MESH_PORT      where agents and balancers meet; 0 is off   (0)
       SENTINEL_METRICS_PORT   for Prometheus                           (8080)
       SENTINEL_HEALTH_PORT    for the liveness probe                   (8081)
       SENTINEL_LOG_FORMAT     json or text                             (json)

@@ -1,19 +1,24 @@
 """The only writer: carries a plan out, in the plan's order, and stops at the first error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+
+import structlog
 
 from sentinel_api.errors import SentinelError
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL, FINALIZER, ROLE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator.cluster import Cluster
+from sentinel_operator.decide.changes import Change
 from sentinel_operator.decide.plan import Plan
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.status import Outcome
 from sentinel_operator.decide.world import World
-from sentinel_operator.objects import TAKEN_BY, Key, scale_key
+from sentinel_operator.objects import FIELD_MANAGER, TAKEN_BY, Key, Manifest, digest, scale_key
+
+log = structlog.get_logger()
 
 
 async def carry_out(api: Cluster, world: World, plan: Plan) -> tuple[Outcome, SentinelError | None]:
@@ -60,6 +65,41 @@ async def publish(api: Cluster, cluster: BufferCluster, status: BufferClusterSta
     change = difference(old, status.wire())
     if change:
         await api.merge(_key(cluster), {"status": change}, subresource="status")
+
+
+async def announce(api: Cluster, cluster: BufferCluster, news: Iterable[Change]) -> None:
+    """Events. One that cannot be written is logged and lost: nothing may wait for it."""
+    for change in news:
+        try:
+            await api.create(event(cluster, change))
+        except SentinelError as error:
+            log.warning("event_lost", reason=change.reason, error=str(error))
+
+
+def event(cluster: BufferCluster, change: Change) -> Manifest:
+    """Named after what it says and when, so that a successor that says it again is refused."""
+    meta, at = cluster.metadata, change.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    name = f"{meta.name}.{digest({'reason': change.reason, 'message': change.message, 'at': at})}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": meta.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": "BufferCluster",
+            "name": meta.name,
+            "namespace": meta.namespace,
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+        },
+        "type": change.kind,
+        "reason": change.reason,
+        "message": change.message[:1024],
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+        "source": {"component": FIELD_MANAGER},
+    }
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

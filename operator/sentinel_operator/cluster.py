@@ -82,6 +82,16 @@ class Cluster:
         except FAILED as error:
             raise _translated(error, f"apply {at}") from error
 
+    async def create(self, manifest: Manifest) -> None:
+        """For what is written once and never changed; already there is as good."""
+        at = key(manifest)
+        try:
+            resource = await self._resource(at.api_version, at.kind)
+            await _plain(await resource.create(body=dict(manifest), namespace=at.namespace or None, **_BOUNDED))
+        except FAILED as error:
+            if _status(error) != HTTPStatus.CONFLICT:
+                raise _translated(error, f"create {at}") from error
+
     async def delete(self, at: Key) -> None:
         """Deleting what is gone already is done."""
         try:
@@ -104,6 +114,16 @@ class Cluster:
             raise _translated(error, f"patch {at}") from error
         self._told(written)
         return written
+
+    async def knows(self, api_version: str, kind: str) -> bool:
+        """Asks the one group only: the dynamic client would discover all of them anew for each kind that is missing."""
+        try:
+            answer = await _plain(await self._dynamic.request("get", f"/apis/{api_version}", **_BOUNDED))
+        except FAILED as error:
+            if _status(error) == HTTPStatus.NOT_FOUND:
+                return False
+            raise _translated(error, f"ask for {api_version}") from error
+        return any(resource["kind"] == kind for resource in answer.get("resources", ()))
 
     async def _target(self, at: Key, subresource: str) -> Any:
         resource = await self._resource(at.api_version, at.kind)

@@ -104,6 +104,7 @@ class Mirror:
     nodes: Shelf[Node] = field(default_factory=lambda: Shelf(node_of, _node_essence))
     buffer_nodes: Shelf[BufferNode] = field(default_factory=lambda: Shelf(BufferNode.parse, _order_essence))
     clusters: dict[ClusterName, object] = field(default_factory=dict)
+    monitored: bool = False  # whether the cluster knows PodMonitors
     listed_at_s: float | None = None  # on the clock of the event loop; None before the first list
 
     def keep(self, manifest: Manifest) -> bool:

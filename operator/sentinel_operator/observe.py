@@ -14,11 +14,16 @@ from sentinel_operator.decide.world import AgentPod, Agents, ScaleObject, World
 from sentinel_operator.due import ClusterName
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
-from sentinel_operator.render import access, daemonset
-from sentinel_operator.render.base import Owner
-from sentinel_operator.render.daemonset import Release
+from sentinel_operator.render import access, balancers, daemonset, monitors
+from sentinel_operator.render.base import Owner, Release
 
-OWNED = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "DaemonSet"))
+OWNED = (
+    ("v1", "ConfigMap"),
+    ("v1", "Service"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("policy/v1", "PodDisruptionBudget"),
+)
 
 Parsed = TypeVar("Parsed")
 
@@ -29,6 +34,7 @@ async def refresh(api: Cluster, mirror: Mirror) -> None:
     """Whole lists, so that nothing rests on a watch that may stall."""
     mirror.nodes.settle(*await api.listing("v1", "Node"))
     mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
+    mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
 
 
 async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Release) -> World | None:
@@ -38,7 +44,7 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         return None
     cluster = BufferCluster.parse(stored)
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
-    owned = await _owned(api, owner)
+    owned = await _owned(api, owner, mirror.monitored)
     agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
     return World(
         cluster=cluster,
@@ -50,6 +56,8 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         release=release,
         now=datetime.now(UTC),
         scale=await _scale(api, cluster),
+        balancers=_balancers(owned.get(Key("apps/v1", "Deployment", owner.namespace, balancers.name(owner)))),
+        monitored=mirror.monitored,
         pods=await _pods(api, owner) if agents and _may_be_outdated(cluster, owner, agents, release) else None,
         good_template=daemonset.good_template(agents) if agents else None,
     )
@@ -104,9 +112,9 @@ async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
     return ScaleObject(found.get("spec", {}).get("replicas", 0), found["metadata"]["resourceVersion"])
 
 
-async def _owned(api: Cluster, owner: Owner) -> dict[Key, Manifest]:
+async def _owned(api: Cluster, owner: Owner, monitored: bool) -> dict[Key, Manifest]:
     found: dict[Key, Manifest] = {}
-    for api_version, kind in OWNED:
+    for api_version, kind in (*OWNED, *([(monitors.API_VERSION, monitors.KIND)] if monitored else [])):
         for live in await api.list(api_version, kind, owner.namespace, f"{CLUSTER_LABEL}={owner.label}"):
             found[key(live)] = live
     for wanted in access.render(owner):
@@ -125,6 +133,11 @@ def _readable(stored: tuple[Manifest, ...], parse: Callable[[Manifest], Parsed])
         except Invalid as error:
             log.warning("object_unreadable", object=str(key(manifest)), error=str(error))
     return tuple(found)
+
+
+def _balancers(live: Manifest | None) -> Agents:
+    counts = (live or {}).get("status", {})
+    return Agents(counts.get("replicas", 0), counts.get("readyReplicas", 0), counts.get("updatedReplicas", 0))
 
 
 def _agents(live: Manifest | None) -> Agents:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sentinel_api.errors import Invalid
-from sentinel_operator.render.daemonset import Release
+from sentinel_operator.render.base import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,11 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         namespace=env.get("SENTINEL_NAMESPACE", "sentinel-system"),
         identity=env.get("SENTINEL_POD_NAME", socket.gethostname()),
-        release=Release(agent_image=image, bpffs=env.get("SENTINEL_BPFFS", "/sys/fs/bpf")),
+        release=Release(
+            agent_image=image,
+            bpffs=env.get("SENTINEL_BPFFS", "/sys/fs/bpf"),
+            mesh_port=_port(env, "SENTINEL_MESH_PORT", 0),
+        ),
         health_port=_port(env, "SENTINEL_HEALTH_PORT", 8081),
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 8080),
         json_logs=env.get("SENTINEL_LOG_FORMAT", "json") == "json",
@@ -36,6 +40,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise Invalid(f"{name} is {text!r}: use a port between 1 and 65535")
+    lowest = min(default, 1)  # where 0 is the default it switches the thing off
+    if not text.isdecimal() or not lowest <= int(text) < 65_536:
+        raise Invalid(f"{name} is {text!r}: use a port between {lowest} and 65535")
     return int(text)

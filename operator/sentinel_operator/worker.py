@@ -8,11 +8,12 @@ from prometheus_client import Counter
 
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.names import API_VERSION
-from sentinel_api.v1alpha1.clusterstatus import ScalingStatus
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator import act, metrics
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide import autoscale
 from sentinel_operator.decide.autoscale import Thought
+from sentinel_operator.decide.changes import changes
 from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.status import status
 from sentinel_operator.decide.world import World
@@ -20,7 +21,7 @@ from sentinel_operator.due import ClusterName, Due, retry_after_s
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.observe import observe, refresh
 from sentinel_operator.predict import Memory, predict, remembered
-from sentinel_operator.render.daemonset import Release
+from sentinel_operator.render.base import Release
 
 RESYNC_S = 120.0
 LOOK_AGAIN_S = 5.0  # while agents start or detach: their pods' readiness raises no event of ours
@@ -74,13 +75,16 @@ class Worker:
             self._memories.pop(name, None)
             metrics.forget(name)
             return None
+        before = world.cluster.status or BufferClusterStatus()
         world, thought = await self._think(name, world)
         todo = plan(world)
         if not todo.empty:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
         outcome, error = await act.carry_out(self.api, world, todo)
         if todo.finalizer != "release":
-            await act.publish(self.api, world.cluster, status(world, todo, outcome, thought))
+            said = status(world, todo, outcome, thought)
+            await act.publish(self.api, world.cluster, said)
+            await act.announce(self.api, world.cluster, changes(before, said, world.now))
         if error is not None and not isinstance(error, Invalid):
             raise error
         changing = todo.rollout is not None and todo.rollout.phase not in ("Done", "Held")

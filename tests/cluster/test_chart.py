@@ -24,6 +24,8 @@ VALUES = {
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         },
         "bpffs": "/run/sentinel/bpf",
+        "mesh": {"port": 7447},
+        "networkPolicy": False,
     },
     "one replica": {"operator": {"replicas": 1}},
 }
@@ -64,6 +66,7 @@ def test_the_api_server_takes_everything_the_chart_makes(kinds, values):
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"bpffs": "relative"}, "bpffs"),
         ({"imagee": {}}, "imagee"),
+        ({"mesh": {"port": 70_000}}, "port"),
     ],
 )
 def test_a_mistaken_value_is_refused_by_its_name(values, sentence):

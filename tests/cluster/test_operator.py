@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_BUFFER, ROLE_LABEL
-from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, running, until
+from support import audited
+from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, rights, running, until
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,8 @@ def rollout(front: Bench) -> dict:
 
 
 def pods(front: Bench) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in front.get("/api/v1/namespaces/default/pods")["items"]}
+    agents = front.get("/api/v1/namespaces/default/pods?labelSelector=app.kubernetes.io/component=agent")
+    return {pod["metadata"]["uid"] for pod in agents["items"]}
 
 
 def test_a_change_goes_out_by_a_canary_and_back_by_itself_when_it_drops(front):
@@ -143,6 +145,70 @@ def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):
     second.terminate()
     second.wait(20)
     assert front.get(FRONT), "taking over must not cost the cluster"
+
+
+MONITORS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "podmonitors.monitoring.coreos.com"},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "names": {"kind": "PodMonitor", "plural": "podmonitors"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def test_the_chart_grants_what_is_used_and_nothing_more(bench):
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(MONITORS))
+    bench.plane.kubectl("wait", "--for=condition=Established", "crd/podmonitors.monitoring.coreos.com")
+    relics = [relic("v1", "ConfigMap", {}), relic("v1", "Service", {"clusterIP": "None"})]
+    chosen = {"selector": {"matchLabels": {"app": "relic"}}}
+    pod = {"metadata": {"labels": {"app": "relic"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    relics += [relic("apps/v1", kind, {**chosen, "template": pod}) for kind in ("DaemonSet", "Deployment")]
+    relics += [relic("policy/v1", "PodDisruptionBudget", chosen), relic("monitoring.coreos.com/v1", "PodMonitor", {})]
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": relics}))
+    process = bench.operator("rights")
+    fronted = yaml.safe_load(EXAMPLE.read_text())
+    fronted["spec"] = {**fronted.get("spec", {}), "loadBalancer": {"addressPool": ["192.0.2.0/24"]}}
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(fronted))
+    for api_version, kind in (("apps/v1", "Deployment"), ("monitoring.coreos.com/v1", "PodMonitor")):
+        path = f"/apis/{api_version}/namespaces/default/{kind.lower()}s"
+        until(bench, f"a {kind} is ours, and no relic is left", lambda path=path: all_ours(bench, path))
+    until(bench, "three pods", lambda: len(pods(bench)) == 3)
+    old = pods(bench)
+    louder = {"spec": {"agent": {"logLevel": "Debug"}}}
+    bench.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(louder))
+    until(bench, "new pods", lambda: len(pods(bench)) == 3 and not pods(bench) & old)
+    warnings = "/api/v1/namespaces/default/events?fieldSelector=reason=AgentsNotReady,type=Warning"
+    until(bench, "a warning", lambda: bench.get(warnings)["items"])
+    bench.plane.kubectl("delete", "bufc", "front", "--timeout=60s")
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+
+    log, user = bench.plane.folder / "audit.jsonl", f"system:serviceaccount:{SYSTEM}:sentinel-operator"
+    assert not audited.refused(log, user)
+    granted, used = audited.granted(rights(), "sentinel-operator"), audited.used(log, user)
+    assert (granted - used, used - granted) == (set(), set())
+
+
+def relic(api_version: str, kind: str, spec: dict) -> dict:
+    """What an older operator would have left."""
+    meta = {"name": "relic", "namespace": "default", "labels": {CLUSTER_LABEL: "default.front"}}
+    return {"apiVersion": api_version, "kind": kind, "metadata": meta, **({"spec": spec} if spec else {})}
+
+
+def all_ours(bench: Bench, path: str) -> bool:
+    names = {item["metadata"]["name"] for item in bench.get(path)["items"]}
+    return bool(names) and "relic" not in names
 
 
 def test_the_example_in_the_readme_is_the_one_that_is_tested():

@@ -15,7 +15,7 @@ from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
-from sentinel_operator.render import access, buffernode, configmap, daemonset, service
+from sentinel_operator.render import access, balancers, buffernode, configmap, daemonset, mesh, monitors, service
 
 DETACH_PATIENCE_S = 60  # after this, deletion goes on without the agents that did not answer: their leases have ended
 
@@ -105,6 +105,9 @@ def _objects(world: World, config: NodeConfig, change: Changeover) -> tuple[Mani
         configmap.render(owner, config),
         daemonset.render(owner, change.template, change.good_template),
         service.render(owner, world.cluster.spec),
+        *mesh.render(owner, world.release),
+        *balancers.render(owner, world.cluster.spec, world.release),
+        *(monitors.render(owner, world.cluster.spec) if world.monitored else ()),
     )
 
 

@@ -48,6 +48,7 @@ def status(world: World, plan: Plan, outcome: Outcome, thought: Thought | None =
             "class_ids": dict(config.ids) if config else old.class_ids,
             "config_digest": config.digest if config else old.config_digest,
             "rollout": plan.rollout or old.rollout,
+            "load_balancer": old.load_balancer.model_copy(update={"ready_replicas": world.balancers.ready}),
             "scaling": _scaling(world, old, thought),
             "conditions": merge(
                 old.conditions,

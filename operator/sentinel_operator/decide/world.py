@@ -8,8 +8,7 @@ from functools import cached_property
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.objects import Key, Manifest
-from sentinel_operator.render.base import Owner
-from sentinel_operator.render.daemonset import Release
+from sentinel_operator.render.base import Owner, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """How the DaemonSet says its pods do."""
+    """How a DaemonSet or Deployment says its pods do."""
 
     desired: int = 0
     ready: int = 0
@@ -65,6 +64,8 @@ class World:
     now: datetime
     scale: ScaleObject | None = None  # None where no driver asks for one
     pods: tuple[AgentPod, ...] | None = None  # read only while a roll-out may be under way; None: none is outdated
+    balancers: Agents = Agents()
+    monitored: bool = False  # the cluster knows PodMonitors
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
 
     @property

@@ -1,4 +1,4 @@
-"""What agents may do in the API server: their account, and the ties to the roles that the chart ships."""
+"""What agents and balancers may do in the API server: their accounts, tied to the roles that the chart ships."""
 
 from sentinel_api.names import AGENT_SERVICE_ACCOUNT
 from sentinel_operator.objects import Manifest
@@ -9,13 +9,17 @@ ROLE = "sentinel-agent"  # a ClusterRole of the chart: BufferNodes, and the stat
 CONFIG_ROLE = "sentinel-agent-config"  # a ClusterRole of the chart: read ConfigMaps, granted in this namespace only
 
 
+BALANCER_ACCOUNT = "sentinel-balancer"
+
+
 def render(owner: Owner) -> tuple[Manifest, ...]:
     """Shared by all clusters of a namespace, hence owned by none; the last one to go takes them along."""
-    return (_account(owner), _config_reader(owner), _node_writer(owner))
+    accounts = tuple(_account(owner, name) for name in (AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT))
+    return (*accounts, _config_reader(owner), _node_writer(owner))
 
 
-def _account(owner: Owner) -> Manifest:
-    return _shared(namespaced(owner, "v1", "ServiceAccount", AGENT_SERVICE_ACCOUNT, "agent"))
+def _account(owner: Owner, name: str) -> Manifest:
+    return _shared(namespaced(owner, "v1", "ServiceAccount", name, "agent"))
 
 
 def _config_reader(owner: Owner) -> Manifest:
@@ -23,7 +27,7 @@ def _config_reader(owner: Owner) -> Manifest:
         namespaced(
             owner, f"{RBAC}/v1", "RoleBinding", CONFIG_ROLE, "agent",
             roleRef={"apiGroup": RBAC, "kind": "ClusterRole", "name": CONFIG_ROLE},
-            subjects=[_subject(owner)],
+            subjects=[_subject(owner, AGENT_SERVICE_ACCOUNT), _subject(owner, BALANCER_ACCOUNT)],
         )
     )  # fmt: skip
 
@@ -37,12 +41,12 @@ def _node_writer(owner: Owner) -> Manifest:
             "labels": {"app.kubernetes.io/managed-by": "sentinel-operator"},
         },
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": ROLE},
-        "subjects": [_subject(owner)],
+        "subjects": [_subject(owner, AGENT_SERVICE_ACCOUNT)],
     }
 
 
-def _subject(owner: Owner) -> dict[str, str]:
-    return {"kind": "ServiceAccount", "name": AGENT_SERVICE_ACCOUNT, "namespace": owner.namespace}
+def _subject(owner: Owner, name: str) -> dict[str, str]:
+    return {"kind": "ServiceAccount", "name": name, "namespace": owner.namespace}
 
 
 def _shared(manifest: Manifest) -> Manifest:

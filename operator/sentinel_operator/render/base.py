@@ -7,6 +7,17 @@ from typing import Any
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_operator.objects import Manifest
 
+BPFFS_IN_POD = "/sys/fs/bpf"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What this operator's own version and chart bring along, for specs that say nothing of it."""
+
+    agent_image: str
+    bpffs: str = "/sys/fs/bpf"
+    mesh_port: int = 0  # 0: no mesh
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -54,4 +65,13 @@ def namespaced(owner: Owner, api_version: str, kind: str, name: str, component: 
             "ownerReferences": [owner.reference],
         },
         **body,
+    }
+
+
+def probe(path: str, port: int, period_s: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": port},
+        "periodSeconds": period_s,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
     }

@@ -1,25 +1,16 @@
 """The node agents' DaemonSet: three capabilities, read-only root, probes tied to the tick."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from sentinel_api.names import AGENT_SERVICE_ACCOUNT, CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
 from sentinel_api.v1alpha1.agent import Agent
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_operator.objects import GOOD_TEMPLATE, TEMPLATE, Manifest, digest
-from sentinel_operator.render.base import Owner, labels, namespaced
+from sentinel_operator.render import mesh
+from sentinel_operator.render.base import BPFFS_IN_POD, Owner, Release, labels, namespaced, probe
 
 COMPONENT = "agent"
-BPFFS_IN_POD = "/sys/fs/bpf"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What this operator's own version brings along, for specs that name no image."""
-
-    agent_image: str
-    bpffs: str = "/sys/fs/bpf"
 
 
 def name(owner: Owner) -> str:
@@ -70,7 +61,7 @@ def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
         "tolerations": [toleration.wire() for toleration in agent.tolerations],
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_container(agent, release)],
+        "containers": [_container(owner, agent, release)],
         "volumes": [
             {"name": "bpffs", "hostPath": {"path": release.bpffs, "type": "Directory"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
@@ -78,7 +69,7 @@ def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
     }
 
 
-def _container(agent: Agent, release: Release) -> dict[str, Any]:
+def _container(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
     amounts = {"cpu": f"{agent.resources.cpu_millis}m", "memory": str(agent.resources.memory_bytes)}
     return {
         "name": COMPONENT,
@@ -90,6 +81,7 @@ def _container(agent: Agent, release: Release) -> dict[str, Any]:
             {"name": "SENTINEL_LOG_LEVEL", "value": agent.log_level},
             {"name": "SENTINEL_METRICS_PORT", "value": str(agent.metrics_port)},
             {"name": "SENTINEL_BPFFS", "value": BPFFS_IN_POD},
+            *mesh.environment(owner, release),
         ],
         "ports": [{"name": "metrics", "containerPort": agent.metrics_port, "hostPort": agent.metrics_port}],
         "resources": {"requests": amounts, "limits": {"memory": amounts["memory"]}},
@@ -100,20 +92,11 @@ def _container(agent: Agent, release: Release) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"]},
         },
-        "livenessProbe": _probe("/healthz", agent.metrics_port, period_s=10, failures=3),
-        "readinessProbe": _probe("/readyz", agent.metrics_port, period_s=2, failures=2),
-        "startupProbe": _probe("/healthz", agent.metrics_port, period_s=1, failures=30),
+        "livenessProbe": probe("/healthz", agent.metrics_port, period_s=10, failures=3),
+        "readinessProbe": probe("/readyz", agent.metrics_port, period_s=2, failures=2),
+        "startupProbe": probe("/healthz", agent.metrics_port, period_s=1, failures=30),
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one
         ],
-    }
-
-
-def _probe(path: str, port: int, period_s: int, failures: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": port},
-        "periodSeconds": period_s,
-        "timeoutSeconds": 2,
-        "failureThreshold": failures,
     }

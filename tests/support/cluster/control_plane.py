@@ -175,6 +175,9 @@ class ControlPlane:
         lines = [f"{self.tokens[user]},{user},{user},{group}\n" for user, group in self._users.items()]
         (self.folder / "tokens.csv").write_text("".join(lines))
         self.kubeconfig_for(self.token, self.kubeconfig)
+        accounts = {"level": "Metadata", "userGroups": ["system:serviceaccounts:sentinel-system"]}
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+        (self.folder / "audit.yaml").write_text(yaml.safe_dump({**policy, "rules": [accounts, {"level": "None"}]}))
         if self._identities is not None:
             self._identities.write_config(self.folder / "identities.yaml")
 
@@ -219,6 +222,8 @@ class ControlPlane:
             *(users if self._tied else []),
             "--authentication-token-webhook-version=v1",
             "--authorization-mode=Node,RBAC",
+            f"--audit-policy-file={self.folder / 'audit.yaml'}",  # what our own accounts ask for, for tests of rights
+            f"--audit-log-path={self.folder / 'audit.jsonl'}",
             "--allow-privileged=true",
             "--kubelet-preferred-address-types=InternalIP",  # `exec` and `logs` would look node names up in DNS
             "--shutdown-delay-duration=0s",

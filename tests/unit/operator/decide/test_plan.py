@@ -1,5 +1,7 @@
 """What the operator would do, as values: no API server needed to know it."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,7 @@ from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.plan import DETACH_PATIENCE_S, Relabel, plan, report_seconds
 from sentinel_operator.objects import Key
 from sentinel_operator.render import configmap
+from sentinel_operator.render.base import Release
 from support.worlds import buffer_node, carried_out, cluster, node, report, world
 
 THREE = tuple(node(f"n{i}") for i in range(3))
@@ -23,10 +26,44 @@ def orders(todo):
 
 def test_a_new_cluster_gets_its_objects_and_orders_for_each_node():
     todo = plan(world(nodes=THREE))
-    shared = ["ClusterRoleBinding", "RoleBinding", "ServiceAccount"]
+    shared = ["ClusterRoleBinding", "RoleBinding", "ServiceAccount", "ServiceAccount"]
     assert kinds(todo) == sorted(["BufferNode"] * 3 + ["ConfigMap", "DaemonSet", "Service"] + shared)
     assert todo.relabel == tuple(Relabel(n.name, "default.front") for n in THREE)
     assert not todo.delete
+
+
+def made(todo, kind):
+    return [manifest for manifest in todo.apply if manifest["kind"] == kind]
+
+
+def test_addresses_to_give_away_call_for_balancers_on_edge_nodes():
+    assert not made(plan(world(nodes=THREE)), "Deployment"), "without addresses there is nothing to balance"
+    fronted = cluster(loadBalancer={"addressPool": ["192.0.2.0/24"], "replicas": 3})
+    (balancers,) = made(plan(world(of=fronted, nodes=THREE)), "Deployment")
+    pod = balancers["spec"]["template"]["spec"]
+    assert (balancers["spec"]["replicas"], pod["nodeSelector"]) == (3, {"sentinel.io/role": "edge"})
+    assert pod["hostNetwork"]
+    assert pod["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+    (budget,) = made(plan(world(of=fronted, nodes=THREE)), "PodDisruptionBudget")
+    assert budget["spec"]["selector"] == balancers["spec"]["selector"]
+
+
+def test_prometheus_is_told_where_it_knows_the_kind():
+    assert not made(plan(world(nodes=THREE)), "PodMonitor")
+    (monitor,) = made(plan(replace(world(nodes=THREE), monitored=True)), "PodMonitor")
+    (agents,) = made(plan(world(nodes=THREE)), "DaemonSet")
+    labels = agents["spec"]["template"]["metadata"]["labels"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_agents_meet_by_a_name_that_no_node_changes():
+    here = replace(world(nodes=THREE), release=Release("registry.test/agent:1", mesh_port=7447))
+    services = {m["metadata"]["name"]: m for m in made(plan(here), "Service")}
+    assert services["front-mesh"]["spec"]["clusterIP"] == "None"
+    (agents,) = made(plan(here), "DaemonSet")
+    env = {e["name"]: e.get("value") for e in agents["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert env["SENTINEL_MESH_PEERS"] == "tcp/front-mesh.default.svc:7447"
+    assert made(plan(replace(here, nodes=(*THREE, node("n9")))), "DaemonSet") == [agents]
 
 
 def test_a_cluster_without_finalizer_gets_it_first():
