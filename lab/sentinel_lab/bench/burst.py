@@ -1,126 +1,157 @@
-"""`sentinel bench burst`: the same bursts under each policy in turn, on one machine, in one run."""
+"""`sentinel bench burst`: the same bursts under each policy in turn, on one machine, interleaved, resumable."""
 
 from __future__ import annotations
 
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sentinel_api.errors import Invalid
+from sentinel_lab import experiment, policies
+from sentinel_lab.bench import burst_figures, burst_page, burst_samples
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, Row, name_of, row_of
 from sentinel_lab.bench.output import tell
-from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.namespaces import require_root
-from sentinel_lab.policies import PRODUCT
-from sentinel_lab.scenario import SINGLE
-from sentinel_lab.traffic.patterns import PATTERNS
+from sentinel_lab.report import machine
+from sentinel_lab.scenario import DRAINS, FLOORS, SINGLE
+from sentinel_lab.seasoning import PAST_S
+from sentinel_lab.traffic.patterns import SPELLINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from sentinel_lab.experiment import Plan
 
-POLICIES = ("static-small", "static-large", "reactive-100ms", "reactive-10ms", PRODUCT)
-BURSTS = ("flash", "microburst", "periodic", "precursor", "random")
-QUICK_SECONDS, FULL_SECONDS = 6.5, 60.0  # the first periodic burst ends after six
-FULL_ROUNDS = 3
-ATTEMPTS = 3  # a dirty sample is thrown away and taken again; it is never averaged
+BURSTS: Final = ("cron", "flash", "microburst", "periodic", "precursor", "random", "scheduled", "synflood")
+QUICK_POLICIES: Final = ("static-small", "reactive-100ms", "reactive-10ms", policies.PRODUCT)
+QUICK_SECONDS, FULL_SECONDS, FULL_ROUNDS = 6.5, 30.0, 3  # the first periodic burst ends after six
+QUICK_PAST_S: Final = 120.0
+"""Twelve bursts: just enough to be believed, and done in a second and a half."""
+ATTEMPTS: Final = 3  # a dirty sample is thrown away and taken again; it is never averaged
+KEPT: Final = Path("out") / "bench" / "burst"
+SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms", policies.PRODUCT)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Periodic bursts only, one short round.")
-@click.option("--pattern", "patterns", multiple=True, help=f"One of {', '.join(sorted(PATTERNS))}; may be repeated.")
-@click.option("--policy", "policies", multiple=True, help=f"One of {', '.join(POLICIES)}; may be repeated.")
+@click.option("--quick", is_flag=True, help="Periodic bursts only, one short round, four policies.")
+@click.option("--pattern", "patterns", multiple=True, help=f"{MIXED_PATTERN}, {', '.join(SPELLINGS)}; repeatable.")
+@click.option("--policy", "chosen", multiple=True, help=f"One of {', '.join(policies.NAMES)}; repeatable.")
 @click.option("--seconds", type=float, help="Length of each run.")
-@click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, with another seed each time.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
+@click.option("--sweep", is_flag=True, help="Over drains and static-small limits; of the mixed scenario over pools.")
+@click.option("--keep", type=click.Path(path_type=Path), help=f"Where samples are kept [{KEPT}; not with --quick].")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
+@click.option("--page", type=click.Path(path_type=Path), help="Write the figures as a Markdown table to this file.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Only draw reactive against predictive, as PNG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def burst(
-    quick: bool,
-    patterns: tuple[str, ...],
-    policies: tuple[str, ...],
-    seconds: float | None,
-    rounds: int | None,
-    as_json: bool,
-) -> None:
+def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | None, **options: Any) -> None:
     """Compare what each policy drops, delays and holds while bursts hit one node.
+
+    Run it again to take up where it stopped: clean samples are kept. A sample that the machine spoiled (a late sender,
+    a starved controller, a packet that cannot be accounted for) is refused and taken again.
 
     \b
     Examples:
       sudo sentinel bench burst --quick --json
-      sudo sentinel bench burst --pattern microburst --seconds 30 --rounds 5
+      sudo sentinel bench burst --pattern mixed --sweep --rounds 3
+      sudo sentinel bench burst --pattern trace:/data/web.csv.gz@10 --policy oracle --policy reactive-10ms
+      sudo sentinel bench burst --picture docs/img/levitation.png
     """
-    length = seconds or (QUICK_SECONDS if quick else FULL_SECONDS)
-    plans = [
-        Plan(SINGLE, pattern, policy, length, seed)
-        for pattern in patterns or (("periodic",) if quick else BURSTS)
-        for seed in range(rounds or (1 if quick else FULL_ROUNDS))
-        for policy in policies or POLICIES  # innermost: rivals stand side by side in time
-    ]
+    asked, folder = _asked(**options)
+    plans = list(burst_samples.plans(asked))
     for plan in plans:
-        check(plan)
+        experiment.check(plan)
     require_root()
-    runs: list[Run] = []
-    refused: list[Run] = []
-    for number, plan in enumerate(plans, start=1):
-        click.echo(f"{number} of {len(plans)}: {plan.pattern}, {plan.policy}", err=True)
-        clean = _clean(plan, refused)
-        if clean:
-            runs.append(clean)
-    tell("burst", metrics(runs), [each.figures() for each in [*runs, *refused]], as_json=as_json)
+    if picture is not None:
+        burst_page.draw(picture, asked.seconds)
+        click.echo(f"Picture: {picture}")
+        return
+    conditions = machine() | {"command": " ".join(["sentinel", *sys.argv[1:]]), "load_before": _load()}
+    rows, refused = _taken(plans, Kept(folder))
+    command = " ".join(["sentinel", *sys.argv[1:]])
+    conditions = machine() | {
+        "command": command,
+        "load_before": f"{before[0]:.1f}",
+        "load_after": f"{os.getloadavg()[0]:.1f}",
+    }
+    found = burst_figures.metrics(rows)
+    answer = {"bench": "burst", "machine": conditions, "metrics": found, "rows": [*rows, *refused]}
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        save.write_text(json.dumps(answer, indent=1) + "\n")
+    if page is not None:
+        page.write_text(burst_page.page(answer))
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        tell("burst", found, rows, as_json=False)
     if refused:
         click.echo(f"{len(refused)} dirty samples were refused; their rows say why.", err=True)
-    if len(runs) < len(plans):
+    if len(rows) < len(plans):
         raise SystemExit(1)
 
 
-def _clean(plan: Plan, refused: list[Run]) -> Run | None:
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+def _asked(*, quick: bool, sweep: bool, keep: Path | None, **options: Any) -> tuple[Asked, Path | None]:
+    """The samples wanted, and where they are kept."""
+    if options["seconds"] is not None and options["seconds"] <= 0:
+        raise Invalid("the run's length must be greater than zero")
+    for each in options["chosen"]:
+        policies.known(each)
+    asked = Asked(
+        patterns=options["patterns"] or (("periodic",) if quick else (*BURSTS, MIXED_PATTERN)),
+        policies=options["chosen"] or (QUICK_POLICIES if quick else SWEPT if sweep else policies.NAMES),
+        seconds=options["seconds"] or (QUICK_SECONDS if quick else FULL_SECONDS),
+        seeds=options["rounds"] or (1 if quick else FULL_ROUNDS),
+        past_s=QUICK_PAST_S if quick else PAST_S,
+        drains=DRAINS if sweep else (),
+        floors=FLOORS if sweep else (),
+        pools=POOLS if sweep else (),
+    )
+    return asked, keep or (None if quick else KEPT)
+
+
+def _taken(plans: list[Plan], kept: Kept) -> tuple[list[Row], list[Row]]:
+    """Clean rows, and those that were refused."""
+    rows: list[Row] = []
+    refused: list[Row] = []
+    began, taken = time.monotonic(), 0
+    for number, plan in enumerate(plans, start=1):
+        row = kept.find(plan)
+        if row is None:
+            left_s = (time.monotonic() - began) / taken * (len(plans) - number + 1) if taken else 0.0
+            left = f", about {left_s / 60:.0f} min left" if taken else ""
+            click.echo(f"{number} of {len(plans)}: {_spelled(plan)}{left}", err=True)
+            row, taken = _clean(plan, refused), taken + 1
+            if row is None:
+                continue
+            kept.keep(plan, row)
+        rows.append(row)
+    return rows, refused
+
+
+def _spelled(plan: Plan) -> str:
+    scenario = plan.scenario
+    extra = (
+        ""
+        if scenario == SINGLE
+        else f", pool {scenario.pool_bytes // 1024} KiB, floor {scenario.floor_bytes // 1024} KiB"
+    )
+    return f"{name_of(plan)}, {plan.policy}, seed {plan.seed}{extra}"
+
+
+def _clean(plan: Plan, refused: list[Row]) -> Row | None:
     for _ in range(ATTEMPTS):
-        run = carried_out(plan)
+        run = experiment.carried_out(plan)
+        row = row_of(run.figures(), plan) | {"load": os.getloadavg()[0]}
         if not run.dirt:
-            return run
-        refused.append(run)
+            return row
+        click.echo(f"  refused: {run.dirt[0]}", err=True)
+        refused.append(row)
     return None
-
-
-def metrics(runs: Sequence[Run]) -> Mapping[str, float]:
-    """Per pattern, over all clean rounds; a ratio is there only when both its sides were measured."""
-    found: dict[str, float] = {}
-    for pattern in sorted({run.plan.pattern for run in runs}):
-        mine = [run for run in runs if run.plan.pattern == pattern]
-        for policy in sorted({run.plan.policy for run in mine}):
-            found |= {f"{pattern}.{policy}.{name}": value for name, value in _figures(mine, policy).items()}
-        found |= {f"{pattern}.{name}": value for name, value in _against(mine).items()}
-    return found
-
-
-def _figures(runs: Sequence[Run], policy: str) -> dict[str, float]:
-    chosen = [run.bursty for run in runs if run.plan.policy == policy]
-    return {
-        "drop_percent": 100 * sum(each.dropped for each in chosen) / sum(each.sent for each in chosen),
-        "delay_ms_p99": fmean(each.delay_ms_p99 for each in chosen),
-        "granted_kib_mean": fmean(each.granted_bytes_mean for each in chosen) / 1024,
-        "held_kib_mean": fmean(each.held_bytes_mean for each in chosen) / 1024,
-        "held_kib_peak": max(each.held_bytes_peak for each in chosen) / 1024,
-    }
-
-
-def _against(runs: Sequence[Run]) -> dict[str, float]:
-    """The product against its rivals."""
-    figures = {policy: _figures(runs, policy) for policy in {run.plan.policy for run in runs}}
-    if PRODUCT not in figures:
-        return {}
-    mine, found = figures[PRODUCT], {}
-    slow, fast = figures.get("reactive-100ms"), figures.get("reactive-10ms")
-    if slow and slow["drop_percent"]:
-        found["drop_reduction_vs_reactive_100ms"] = 1 - mine["drop_percent"] / slow["drop_percent"]
-    if fast:
-        found["drop_points_vs_reactive_10ms"] = mine["drop_percent"] - fast["drop_percent"]
-    if "static-large" in figures:
-        found["memory_ratio_vs_static_large"] = mine["held_kib_mean"] / figures["static-large"]["held_kib_mean"]
-        found["granted_ratio_vs_static_large"] = mine["granted_kib_mean"] / figures["static-large"]["granted_kib_mean"]
-    if "static-small" in figures:
-        ratio = _bystander(runs, PRODUCT) / _bystander(runs, "static-small")
-        found["bystander_p99_ratio_vs_static_small"] = ratio
-    return found
-
-
-def _bystander(runs: Sequence[Run], policy: str) -> float:
-    chosen: list[Any] = [each for run in runs if run.plan.policy == policy for each in run.classes]
-    return fmean(each.delay_ms_p99 for each in chosen if each.name == "bystander")

@@ -1,0 +1,167 @@
+"""From clean samples to figures with intervals: by pattern and policy, and the product against its rivals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, Row, of_policy
+from sentinel_lab.policies import PRODUCT
+from sentinel_lab.scenario import MIXED, SINGLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+RESAMPLES: Final = 2_000
+ENOUGH_PERCENT: Final = 0.1
+"""Of the bursty class's packets may be dropped in the smallest pool that still counts."""
+NO_WORSE: Final = 1.05
+"""Of a delay or a goodput: what two runs of the same rule differ by here."""
+
+
+def metrics(rows: Sequence[Row]) -> dict[str, float]:
+    """By stable names; what could not be measured is absent. `_low` and `_high` bound 95 % of resampled rounds."""
+    found: dict[str, float] = {}
+    for pattern in sorted({row["name"] for row in rows}):
+        mine = [row for row in rows if row["name"] == pattern and _is_standard(row)]
+        for policy in sorted({row["policy"] for row in mine}):
+            for name, figure in FIGURES.items():
+                found |= _with_interval(f"{pattern}.{policy}.{name}", of_policy(mine, policy), figure)
+        found |= {f"{pattern}.{name}": value for name, value in against(mine).items()}
+        found |= _robust(pattern, [row for row in rows if row["name"] == pattern])
+    return found | pools([row for row in rows if row["name"] == MIXED_PATTERN])
+
+
+def _is_standard(row: Row) -> bool:
+    """Sweeps are told apart: averages over other links or pools mean nothing."""
+    scenario = MIXED if row["name"] == MIXED_PATTERN else SINGLE
+    return bool(
+        row["drain_bytes_per_s"] == scenario.drain_bytes_per_s
+        and row["floor_bytes"] == scenario.floor_bytes
+        and row["pool_bytes"] == scenario.pool_bytes
+    )
+
+
+def _class(row: Row, name: str = "bursty") -> Mapping[str, Any]:
+    return next(each for each in row["classes"] if each["name"] == name)
+
+
+def _mean(of: str, who: str = "bursty", scale: float = 1.0) -> Callable[[Sequence[Row]], float]:
+    return lambda rows: float(np.mean([_class(row, who)[of] for row in rows])) / scale
+
+
+def _drop_percent(rows: Sequence[Row]) -> float:
+    sent = sum(_class(row)["sent"] for row in rows)
+    return 100.0 * sum(_class(row)["dropped"] for row in rows) / sent if sent else 0.0
+
+
+def _node(of: str) -> Callable[[Sequence[Row]], float]:
+    return lambda rows: float(np.mean([row["node"][of] for row in rows])) / 1024
+
+
+FIGURES: Final[dict[str, Callable[[Sequence[Row]], float]]] = {
+    "drop_percent": _drop_percent,
+    "goodput_mb_per_s": _mean("goodput_bytes_per_s", scale=1e6),
+    "delay_ms_p99": _mean("delay_ms_p99"),
+    "sojourn_ms_p50": _mean("sojourn_ms_p50"),
+    "sojourn_ms_p95": _mean("sojourn_ms_p95"),
+    "sojourn_ms_p99": _mean("sojourn_ms_p99"),
+    "bystander_ms_p99": _mean("delay_ms_p99", "bystander"),
+    "granted_kib_mean": _node("granted_bytes_mean"),
+    "granted_kib_peak": _node("granted_bytes_peak"),
+    "held_kib_mean": _node("held_bytes_mean"),
+    "held_kib_peak": _node("held_bytes_peak"),
+}
+
+
+def _with_interval(name: str, rows: Sequence[Row], figure: Callable[[Sequence[Row]], float]) -> dict[str, float]:
+    found = {name: figure(rows)}
+    if len(rows) > 1:
+        random = np.random.default_rng(0)
+        picks = random.integers(0, len(rows), (RESAMPLES, len(rows)))
+        values = [figure([rows[each] for each in pick]) for pick in picks]
+        low, high = np.percentile(values, [2.5, 97.5]).tolist()
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def against(rows: Sequence[Row]) -> dict[str, float]:
+    """The product against its rivals, over the same seeds; a ratio is there only when both its sides were measured."""
+    figures = {policy: of_policy(rows, policy) for policy in {row["policy"] for row in rows}}
+    return _drops_against(figures) | _costs_against(figures) if PRODUCT in figures else {}
+
+
+def _drops_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
+    drops = {policy: _drop_percent(mine) for policy, mine in figures.items()}
+    found: dict[str, float] = {}
+    for rival, name in (("reactive-100ms", "100ms"), ("reactive-1s", "1s")):
+        if drops.get(rival):
+            found[f"drop_reduction_vs_reactive_{name}"] = 1 - drops[PRODUCT] / drops[rival]
+    if "reactive-10ms" in drops:
+        found["drop_points_vs_reactive_10ms"] = drops[PRODUCT] - drops["reactive-10ms"]
+    if "oracle" in drops:
+        found["oracle_gap"] = drops[PRODUCT] - drops["oracle"]
+    if drops.get("reactive-100ms") and "predictive-inverted" in drops:
+        found["inverted_drop_ratio_vs_reactive_100ms"] = drops["predictive-inverted"] / drops["reactive-100ms"]
+    return found
+
+
+def _costs_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, figure, rival in (
+        ("memory_ratio_vs_static_large", "held_kib_mean", "static-large"),
+        ("granted_ratio_vs_static_large", "granted_kib_mean", "static-large"),
+        ("bystander_p99_ratio_vs_static_small", "bystander_ms_p99", "static-small"),
+    ):
+        base = FIGURES[figure](figures[rival]) if rival in figures else 0.0
+        if base:
+            found[name] = FIGURES[figure](figures[PRODUCT]) / base
+    return found
+
+
+def _robust(pattern: str, rows: Sequence[Row]) -> dict[str, float]:
+    """Over the sweep of drains and static-small limits: the worst and the best of the headline, so that no tuning can
+    hide behind one choice of constants."""
+    settings = {(row["drain_bytes_per_s"], row["floor_bytes"]) for row in rows}
+    if pattern == MIXED_PATTERN or len(settings) < 2:
+        return {}
+    found: dict[str, list[float]] = {}
+    for setting in settings:
+        mine = [row for row in rows if (row["drain_bytes_per_s"], row["floor_bytes"]) == setting]
+        for name, value in against(mine).items():
+            found.setdefault(name, []).append(value)
+    ends = (("sweep_min", min), ("sweep_max", max))
+    return {f"{pattern}.{name}_{end}": pick(values) for name, values in found.items() for end, pick in ends}
+
+
+def pools(rows: Sequence[Row]) -> dict[str, float]:
+    """The smallest pool of the mixed scenario that serves the bursts, at no worse delay and goodput than a rival's."""
+    found: dict[str, float] = {}
+    rival = smallest_pool(rows, "reactive-10ms", None)
+    if rival is None:
+        return found
+    found["mixed.pool_kib_reactive-10ms"] = rival / 1024
+    bar = [row for row in of_policy(rows, "reactive-10ms") if row["pool_bytes"] == rival]
+    for policy in sorted({row["policy"] for row in rows} - {"reactive-10ms"}):
+        mine = smallest_pool(rows, policy, bar)
+        if mine is not None:
+            found[f"mixed.pool_kib_{policy}"] = mine / 1024
+    if "mixed.pool_kib_predictive" in found:
+        found["mixed.pool_ratio_vs_reactive_10ms"] = found["mixed.pool_kib_predictive"] * 1024 / rival
+    return found
+
+
+def smallest_pool(rows: Sequence[Row], policy: str, bar: Sequence[Row] | None) -> int | None:
+    """`bar` is whose delay of the bursts and goodput of bulk must be reached; None where no pool does it."""
+    tried = of_policy(rows, policy)
+    for pool in sorted({row["pool_bytes"] for row in tried}):
+        mine = [row for row in tried if row["pool_bytes"] == pool]
+        if _drop_percent(mine) > ENOUGH_PERCENT:
+            continue
+        if bar is None or (
+            _mean("sojourn_ms_p99")(mine) <= NO_WORSE * _mean("sojourn_ms_p99")(bar)
+            and _mean("goodput_bytes_per_s", "bulk")(mine) >= _mean("goodput_bytes_per_s", "bulk")(bar) / NO_WORSE
+        ):
+            return int(pool)
+    return None

@@ -1,0 +1,137 @@
+"""The page docs/benchmarks/burst.md, made of a stored run, and the picture of one burst after the other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sentinel_api.errors import Transient
+from sentinel_lab import policies
+from sentinel_lab.experiment import Plan, Run, carried_out
+from sentinel_lab.scenario import KIB, SINGLE
+from sentinel_lab.seasoning import PAST_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOCS: Final = Path(__file__).parents[3] / "docs" / "benchmarks"
+DATA: Final = DOCS / "data" / "burst.json"
+PAGE: Final = DOCS / "burst.md"
+WIDTH: Final = 116
+
+COLUMNS: Final = {
+    "drop_percent": ("dropped %", "{:.3f}"),
+    "goodput_mb_per_s": ("goodput MB/s", "{:.2f}"),
+    "sojourn_ms_p50": ("queue p50 ms", "{:.1f}"),
+    "sojourn_ms_p99": ("queue p99 ms", "{:.1f}"),
+    "bystander_ms_p99": ("bystander p99 ms", "{:.2f}"),
+    "held_kib_mean": ("held mean KiB", "{:,.0f}"),
+    "held_kib_peak": ("held peak KiB", "{:,.0f}"),
+    "granted_kib_mean": ("granted mean KiB", "{:,.0f}"),
+}
+
+HEAD: Final = """<!-- Made of data/burst.json by `python -m sentinel_lab.bench.burst_page`: change those, not this -->
+# What each policy drops, delays and holds
+
+```sh
+{command}
+```
+
+{conditions}
+
+One node in network namespaces, real XDP and real queues; bursts at ten times the calm rate against a link that carries
+eight times of it (`lab/sentinel_lab/scenario.py` has every constant with its reason). All policies start with the same
+limits. `predictive`, `oracle` and the bad forecasts are the product's own agent process; predictors remember five
+minutes of the same traffic that were counted out to them, not sent. The bad ones were right until the run began, so
+that they turn wrong when they are trusted. *Held* is what stood in the queues of the node, *granted* the limits, which
+reserve nothing. Intervals bound 95 % of resampled rounds.
+"""
+
+
+def page(answer: Mapping[str, Any]) -> str:
+    metrics: Mapping[str, float] = answer["metrics"]
+    clean = [row for row in answer["rows"] if not row["dirt"]]
+    parts = [HEAD.format(command=_command(answer), conditions=_conditions(answer, clean))]
+    for pattern in sorted({row["name"] for row in clean}):
+        names = [each for each in policies.NAMES if f"{pattern}.{each}.drop_percent" in metrics]
+        if names:
+            parts.append(f"## {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}")
+    return "\n".join(parts)
+
+
+def _conditions(answer: Mapping[str, Any], clean: list[Any]) -> str:
+    machine = answer["machine"]
+    loads = [row["load"] for row in clean if "load" in row]
+    spread = f"load average {min(loads):.1f} to {max(loads):.1f} meanwhile" if loads else "load average not noted"
+    seeds = ", ".join(str(each) for each in sorted({row["seed"] for row in clean}))
+    lengths = ", ".join(f"{each:g}" for each in sorted({row["seconds"] for row in clean}))
+    return (
+        f"Every number on this page is of one run of that command: {machine['date']}, kernel {machine['kernel']}, "
+        f"{machine['cpus']} CPUs shared with other work ({spread}), Python {machine['python']}; seeds {seeds}, runs of "
+        f"{lengths} s, {len(clean)} clean samples, {len(answer['rows']) - len(clean)} refused."
+    )
+
+
+def _command(answer: Mapping[str, Any]) -> str:
+    """As it was given, in lines that a page can show."""
+    lines = [f"sudo {answer['machine']['command']}"]
+    while len(lines[-1]) > WIDTH:
+        cut = lines[-1].rindex(" ", 0, WIDTH - 2)
+        lines[-1:] = [lines[-1][:cut] + " \\", "  " + lines[-1][cut + 1 :]]
+    return "\n".join(lines)
+
+
+def _table(metrics: Mapping[str, float], pattern: str, names: list[str]) -> str:
+    lines = ["| policy | " + " | ".join(title for title, _ in COLUMNS.values()) + " |"]
+    lines.append("| --- |" + " --: |" * len(COLUMNS))
+    for each in names:
+        cells = (_cell(metrics, f"{pattern}.{each}.{column}", form) for column, (_, form) in COLUMNS.items())
+        lines.append("| " + " | ".join([each, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(metrics: Mapping[str, float], name: str, form: str) -> str:
+    if name not in metrics:
+        return ""
+    value = form.format(metrics[name])
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return value if low is None or high is None else f"{value} ({form.format(low)} to {form.format(high)})"
+
+
+def _headlines(metrics: Mapping[str, float], pattern: str) -> str:
+    mine = {name: value for name, value in sorted(metrics.items()) if name.startswith(f"{pattern}.")}
+    headlines = [f"- `{name}` {value:.3g}" for name, value in mine.items() if name.count(".") == 1]
+    return "\n".join(headlines) + "\n" if headlines else ""
+
+
+def draw(path: Path, seconds: float) -> None:
+    """Reactive at the agent's own pace against the product, over the same bursts; a spoiled run is taken again."""
+    from sentinel_lab.plots import two_panels  # noqa: PLC0415 - matplotlib takes seconds
+
+    runs = [_clean(name, seconds) for name in ("reactive-100ms", policies.PRODUCT)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    floor = SINGLE.floor_bytes // KIB
+    path.write_bytes(two_panels(runs, f"Periodic bursts through one node; all start with {floor} KiB"))
+
+
+def _clean(policy: str, seconds: float) -> Run:
+    past_s = PAST_S if policy == policies.PRODUCT else 0.0
+    for _ in range(3):
+        run = carried_out(Plan(SINGLE, "periodic", policy, seconds, past_s=past_s))
+        if not run.dirt:
+            return run
+    raise Transient(f"the machine spoiled every run of {policy}: {run.dirt[0]}")
+
+
+def main() -> None:
+    answer = json.loads(DATA.read_text())
+    made = page(answer)
+    if "--check" in sys.argv and made != PAGE.read_text():
+        raise SystemExit("docs/benchmarks/burst.md is not what data/burst.json says: run this without --check")
+    PAGE.write_text(made)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Which samples a comparison is made of, in which order, and how those already taken are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sentinel_lab import policies
+from sentinel_lab.experiment import Plan
+from sentinel_lab.scenario import MIB, MIXED, SINGLE
+from sentinel_lab.seasoning import PAST_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sentinel_lab.scenario import Scenario
+
+Row = dict[str, Any]
+
+MIXED_PATTERN: Final = "mixed"
+POOLS: Final = tuple(int(MIB * size) for size in (0.75, 1.0, 1.5, 2.0, 3.0, 4.0))
+"""Of the mixed scenario: from too small for anybody to enough for everybody."""
+LEARNERS: Final = frozenset({policies.PRODUCT, "threshold", *policies.NEEDS_TRUTH})
+"""Only these can make anything of a past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line said."""
+
+    patterns: tuple[str, ...]
+    policies: tuple[str, ...]
+    seconds: float
+    seeds: int
+    past_s: float = PAST_S
+    drains: tuple[int, ...] = ()
+    floors: tuple[int, ...] = ()
+    pools: tuple[int, ...] = ()
+    """Tried in the mixed scenario."""
+
+
+def plans(asked: Asked) -> Iterator[Plan]:
+    """Rivals stand side by side in time, and each of them goes first in some round."""
+    for seed in range(asked.seeds):
+        for pattern in asked.patterns:
+            for scenario in _scenarios(asked, pattern):
+                shift = seed % len(asked.policies)
+                for policy in (*asked.policies[shift:], *asked.policies[:shift]):
+                    yield Plan(
+                        scenario=scenario,
+                        pattern="scheduled" if pattern == MIXED_PATTERN else pattern,
+                        policy=policy,
+                        seconds=asked.seconds,
+                        seed=seed,
+                        past_s=asked.past_s if policy in LEARNERS else 0.0,
+                    )
+
+
+def _scenarios(asked: Asked, pattern: str) -> Iterator[Scenario]:
+    if pattern == MIXED_PATTERN:
+        yield from (MIXED.with_pool(pool) for pool in asked.pools or (MIXED.pool_bytes,))
+        return
+    for drain in asked.drains or (SINGLE.drain_bytes_per_s,):
+        for floor in asked.floors or (SINGLE.floor_bytes,):
+            yield SINGLE.with_drain(drain).with_floor(floor)
+
+
+def name_of(plan: Plan) -> str:
+    """Of the pattern as the figures name it: a trace by its file."""
+    if plan.scenario.name == MIXED.name:
+        return MIXED_PATTERN
+    if plan.pattern.startswith("trace:"):
+        return plan.pattern.rpartition("/")[2].partition(".")[0]
+    return plan.pattern
+
+
+def row_of(run_figures: Row, plan: Plan) -> Row:
+    return run_figures | {"name": name_of(plan)}
+
+
+class Kept:
+    """One file a clean sample, named by everything that decides it, so that a comparison can be taken up again."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def find(self, plan: Plan) -> Row | None:
+        path = self._path(plan)
+        if path is None or not path.exists():
+            return None
+        found: Row = json.loads(path.read_text())
+        return found
+
+    def keep(self, plan: Plan, row: Row) -> None:
+        path = self._path(plan)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half = path.with_suffix(".half")
+            half.write_text(json.dumps(row))
+            half.rename(path)
+
+    def _path(self, plan: Plan) -> Path | None:
+        digest = hashlib.sha256(repr(plan).encode()).hexdigest()[:16]
+        return self._folder / f"{name_of(plan)}-{plan.policy}-{plan.seed}-{digest}.json" if self._folder else None
+
+
+def of_policy(rows: Sequence[Row], policy: str) -> list[Row]:
+    return [row for row in rows if row["policy"] == policy]
