@@ -71,12 +71,7 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
         return
     conditions = machine() | {"command": " ".join(["sentinel", *sys.argv[1:]]), "load_before": _load()}
     rows, refused = _taken(plans, Kept(folder))
-    command = " ".join(["sentinel", *sys.argv[1:]])
-    conditions = machine() | {
-        "command": command,
-        "load_before": f"{before[0]:.1f}",
-        "load_after": f"{os.getloadavg()[0]:.1f}",
-    }
+    conditions |= {"load_after": _load()}
     found = burst_figures.metrics(rows)
     answer = {"bench": "burst", "machine": conditions, "metrics": found, "rows": [*rows, *refused]}
     if save is not None:
