@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,16 @@ import structlog
 import yaml
 from prometheus_client import CollectorRegistry
 
-from sentinel_agent import health, interface, report, timing
+from sentinel_agent import health, interface, logs, report, sinks, timing
 from sentinel_agent.follow import Command, Follower
 from sentinel_agent.kube import Access, Api
 from sentinel_agent.metrics import TickCollector
 from sentinel_agent.node import Intent, Node
 from sentinel_agent.plane import Place, open_plane
 from sentinel_agent.settings import Settings, settings
+from sentinel_agent.sinks.sink import SinkCollector
 from sentinel_agent.tell import Teller
+from sentinel_agent.watchdog import Watchdog
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_bpf import pins
@@ -29,8 +32,6 @@ from sentinel_bpf import pins
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sentinel_agent.mesh import Told
-    from sentinel_mesh.mesh import Mesh
 
 log = structlog.get_logger()
 
@@ -64,28 +65,36 @@ def detach(config_path: Path | None) -> None:
 
 
 def run(chosen: Settings, config_path: Path | None) -> None:
-    _logs(chosen)
+    stream = logs.configure(chosen.log_level)
+    first = Intent(_from_file(config_path)) if config_path is not None else None
     pins.mount(chosen.pins.parent)
     node = Node(chosen)
     _obey_signals(node)
     threading.excepthook = lambda broken: node.fail(broken.exc_value or SystemExit(1))
     registry = CollectorRegistry()
-    mesh = _join_mesh(chosen, node, registry)
-    server = _serve(chosen, node, registry)
-    if config_path is not None:
-        node.obey(Intent(_from_file(config_path)))
-        teller = None
-    else:
-        teller = _join_cluster(chosen, node)
-    try:
+    registry.register(logs.LogCollector(stream))
+    with ExitStack() as ends:
+        _join_mesh(chosen, node, registry, ends)
+        _serve(chosen, node, registry, ends)
+        _pour(chosen, registry, ends)
+        watchdog = Watchdog.of(os.environ, node.not_alive, node.not_ready)
+        if watchdog is not None:
+            watchdog.start()
+            ends.callback(watchdog.stop)
+        if first is not None:
+            node.obey(first)
+        else:
+            ends.callback(_join_cluster(chosen, node).stop)
         node.run()
-    finally:
-        if teller is not None:
-            teller.stop()
-        if mesh is not None:
-            mesh.close()
-        for each in server:
-            each.stop()
+
+
+def _pour(chosen: Settings, registry: CollectorRegistry, ends: ExitStack) -> None:
+    poured = sinks.chosen(chosen.sinks, chosen.node, registry.collect)
+    if poured:
+        registry.register(SinkCollector(poured))
+    for each in poured:
+        each.start()
+        ends.callback(each.stop)
 
 
 def _join_cluster(chosen: Settings, node: Node) -> Teller:
@@ -100,25 +109,25 @@ def _join_cluster(chosen: Settings, node: Node) -> Teller:
         node.obey(Intent(command.config, command.spec.desired_state, command.generation))
         teller.hurry()
 
-    Follower(api, chosen.node, obey).start()
+    Follower(api, chosen.node, obey, node.refuse).start()
     teller.start()
     return teller
 
 
-def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry) -> Mesh[Told] | None:
+def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry, ends: ExitStack) -> None:
     if chosen.mesh is None:
-        return None
+        return
     from sentinel_agent import mesh  # noqa: PLC0415  the engine's memory is for those who use it
 
     joined = mesh.join(chosen.mesh, chosen.node)
 
     node.share = lambda tick, draining: joined.offer(mesh.Told(tick, draining))
     registry.register(mesh.MeshCollector(joined))
+    ends.callback(joined.close)
     log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))
-    return joined
 
 
-def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[health.Server, ...]:
+def _serve(chosen: Settings, node: Node, registry: CollectorRegistry, ends: ExitStack) -> None:
     """Probes and metrics for the network, the last tick's state for this machine only."""
     registry.register(TickCollector(lambda: node.loop, lambda: node.last))
 
@@ -147,7 +156,7 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry) -> tuple[h
     )
     for server in servers:
         server.start()
-    return servers
+        ends.callback(server.stop)
 
 
 def _obey_signals(node: Node) -> None:
@@ -169,20 +178,6 @@ def _from_file(path: Path) -> NodeConfig:
     if not isinstance(read, dict):
         raise Invalid(f"{path} must hold a mapping such as `trafficClasses: [...]`")
     return NodeConfig.parse(read)
-
-
-def _logs(chosen: Settings) -> None:
-    render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(chosen.log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def main() -> None:

@@ -43,10 +43,16 @@ class Command:
 
 
 class Follower:
-    def __init__(self, api: Api, node: str, obey: Callable[[Command], None]) -> None:
+    """`obey` is given orders; `refuse` the sentence that says why new ones could not even be read, so that it is told
+    where people look."""
+
+    def __init__(
+        self, api: Api, node: str, obey: Callable[[Command], None], refuse: Callable[[str], None] = lambda _why: None
+    ) -> None:
         self._api = api
         self._node = node
         self._obey = obey
+        self._refuse = refuse
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
@@ -66,6 +72,8 @@ class Follower:
             except Gone:
                 continue
             except (Transient, Invalid) as error:
+                if isinstance(error, Invalid):
+                    self._refuse(str(error))
                 log.warning("orders_unreadable", error=str(error), again_s=wait_s)
                 self._stopped.wait(wait_s * random.uniform(0.5, 1.5))  # noqa: S311  jitter, no secret
                 wait_s = min(LAST_RETRY_S, wait_s * 2)

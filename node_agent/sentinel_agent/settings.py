@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
@@ -28,6 +29,16 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """Where metrics go beside Prometheus; an empty address switches a sink off."""
+
+    influx_url: str
+    influx_token_file: Path | None
+    otlp_url: str
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     node: str
     namespace: str
@@ -39,6 +50,7 @@ class Settings:
     log_level: int
     mesh: MeshSettings | None
     """None: this node tells the others nothing."""
+    sinks: SinkSettings
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -57,7 +69,32 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         debug_port=_port(env, "SENTINEL_DEBUG_PORT", 9466),
         log_level=LEVELS[level],
         mesh=_mesh(env),
+        sinks=_sinks(env),
     )
+
+
+def _sinks(env: Mapping[str, str]) -> SinkSettings:
+    every = env.get("SENTINEL_SINK_SECONDS", "10")
+    if not every.isdecimal() or not 1 <= int(every) <= 3600:
+        raise Invalid(f"SENTINEL_SINK_SECONDS is {every!r}: use 1 to 3600")
+    token = env.get("SENTINEL_INFLUX_TOKEN_FILE", "")
+    if token and not os.access(token, os.R_OK):
+        raise Invalid(f"SENTINEL_INFLUX_TOKEN_FILE is {token!r}, which cannot be read: name a file with the token")
+    otlp = _url(env, "SENTINEL_OTLP_ENDPOINT")
+    return SinkSettings(
+        influx_url=_url(env, "SENTINEL_INFLUX_URL"),
+        influx_token_file=Path(token) if token else None,
+        otlp_url=f"{otlp.rstrip('/')}/v1/metrics" if otlp else "",
+        every_s=float(every),
+    )
+
+
+def _url(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "")
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.netloc):
+        raise Invalid(f"{name} is {text!r}: write it as http://HOST:PORT or https://HOST")
+    return text
 
 
 def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
