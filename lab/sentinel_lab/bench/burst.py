@@ -14,7 +14,7 @@ import click
 from sentinel_api.errors import Invalid
 from sentinel_lab import experiment, policies
 from sentinel_lab.bench import burst_figures, burst_page, burst_samples
-from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, Row, name_of, row_of
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, Asked, Kept, Row, name_of, row_of
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root
 from sentinel_lab.report import machine
@@ -41,7 +41,7 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
 @click.option("--policy", "chosen", multiple=True, help=f"One of {', '.join(policies.NAMES)}; repeatable.")
 @click.option("--seconds", type=float, help="Length of each run.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
-@click.option("--sweep", is_flag=True, help="Over drains and static-small limits; of the mixed scenario over pools.")
+@click.option("--sweep", is_flag=True, help="Over drains and static-small limits too.")
 @click.option("--keep", type=click.Path(path_type=Path), help=f"Where samples are kept [{KEPT}; not with --quick].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write the figures as a Markdown table to this file.")
@@ -56,7 +56,7 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
     \b
     Examples:
       sudo sentinel bench burst --quick --json
-      sudo sentinel bench burst --pattern mixed --sweep --rounds 3
+      sudo sentinel bench burst --pattern mixed --rounds 3
       sudo sentinel bench burst --pattern trace:/data/web.csv.gz@10 --policy oracle --policy reactive-10ms
       sudo sentinel bench burst --picture docs/img/levitation.png
     """
@@ -107,7 +107,6 @@ def _asked(*, quick: bool, sweep: bool, keep: Path | None, **options: Any) -> tu
         past_s=QUICK_PAST_S if quick else PAST_S,
         drains=DRAINS if sweep else (),
         floors=FLOORS if sweep else (),
-        pools=POOLS if sweep else (),
     )
     return asked, keep or (None if quick else KEPT)
 

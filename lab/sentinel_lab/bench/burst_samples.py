@@ -23,6 +23,8 @@ Row = dict[str, Any]
 MIXED_PATTERN: Final = "mixed"
 POOLS: Final = tuple(int(MIB * size) for size in (0.75, 1.0, 1.5, 2.0, 3.0, 4.0))
 """Of the mixed scenario: from too small for anybody to enough for everybody."""
+POOL_RIVALS: Final = frozenset({"reactive-10ms", policies.PRODUCT, "oracle"})
+_WHOLE: Final = {each.name: each.pool_bytes for each in (SINGLE, MIXED)}
 LEARNERS: Final = frozenset({policies.PRODUCT, "threshold", *policies.NEEDS_TRUTH})
 """Only these can make anything of a past."""
 
@@ -38,8 +40,8 @@ class Asked:
     past_s: float = PAST_S
     drains: tuple[int, ...] = ()
     floors: tuple[int, ...] = ()
-    pools: tuple[int, ...] = ()
-    """Tried in the mixed scenario."""
+    pools: tuple[int, ...] = POOLS
+    """Tried in the mixed scenario, by those whose smallest pool is asked for; by others only the last."""
 
 
 def plans(asked: Asked) -> Iterator[Plan]:
@@ -49,6 +51,8 @@ def plans(asked: Asked) -> Iterator[Plan]:
             for scenario in _scenarios(asked, pattern):
                 shift = seed % len(asked.policies)
                 for policy in (*asked.policies[shift:], *asked.policies[:shift]):
+                    if scenario.pool_bytes != _WHOLE[scenario.name] and policy not in POOL_RIVALS:
+                        continue
                     yield Plan(
                         scenario=scenario,
                         pattern="scheduled" if pattern == MIXED_PATTERN else pattern,
@@ -61,7 +65,7 @@ def plans(asked: Asked) -> Iterator[Plan]:
 
 def _scenarios(asked: Asked, pattern: str) -> Iterator[Scenario]:
     if pattern == MIXED_PATTERN:
-        yield from (MIXED.with_pool(pool) for pool in asked.pools or (MIXED.pool_bytes,))
+        yield from (MIXED.with_pool(pool) for pool in asked.pools)
         return
     for drain in asked.drains or (SINGLE.drain_bytes_per_s,):
         for floor in asked.floors or (SINGLE.floor_bytes,):
