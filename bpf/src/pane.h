@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is reckoned of a flow when a pane of its window ends: throughput, BDP, the biggest, its source. Part of track.h. */
+#ifndef SENTINEL_PANE_H
+#define SENTINEL_PANE_H
+
+#include "flow_table.h"
+
+const volatile __u64 sn_pane_ns = 50000000;
+const volatile __u32 sn_sources_on = 1;
+const volatile __u32 sn_top_on = 1;
+
+#define MAX_THROUGHPUT (1ull << 38) /* times MAX_RTT in microseconds stays within 64 bits */
+#define PANE_BYTES_MAX (1ull << 34) /* times NS_PER_S stays within 64 bits */
+#define REPORT_PACKETS 32
+#define REPORT_MS 200
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_TOP_SLOTS);
+	__type(key, __u32);
+	__type(value, struct sn_top_flow);
+} sn_top SEC(".maps");
+
+static __always_inline __u32 slot_of(const struct sn_flow_key *key)
+{
+	const __u64 *words = (const __u64 *)key;
+	__u64 mixed = (words[0] ^ words[2]) * 3 + (words[1] ^ (words[3] << 1)) + words[4];
+
+	return (mixed * 0x9e3779b97f4a7c15ull) >> 58;
+}
+
+static __always_inline int same(const struct sn_flow_key *one, const struct sn_flow_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
+}
+
+/* A slot belongs to the biggest flow that hashes to it, until that falls silent. */
+static __always_inline void enter_top(const struct sn_flow *flow, const struct sn_packet *packet)
+{
+	__u32 index = packet->cpu * SN_TOP_SLOTS + slot_of(&packet->key);
+	struct sn_top_flow *top = bpf_map_lookup_elem(&sn_top, &index);
+
+	if (!top)
+		return;
+	if (flow->throughput_Bps < top->throughput_Bps && packet->now_ns - top->seen_ns < NS_PER_S &&
+	    !same(&top->key, &packet->key))
+		return;
+	top->key = packet->key;
+	top->throughput_Bps = flow->throughput_Bps;
+	top->seen_ns = packet->now_ns;
+	top->class_id = flow->class_id;
+}
+
+static __always_inline __u64 capped(__u64 value, __u64 most)
+{
+	return value > most ? most : value;
+}
+
+static __always_inline __u32 in_ms(__u64 ns)
+{
+	return ns >> 20;
+}
+
+/* A source's rates are those of whole seconds: few packets may wait for others to be told with. */
+static __always_inline int report_is_due(const struct sn_flow *flow, __u64 now)
+{
+	return (__u32)flow->packets - flow->reported_packets >= REPORT_PACKETS ||
+	       in_ms(now) - flow->reported_ms >= REPORT_MS;
+}
+
+static __always_inline void report(struct sn_flow *flow, struct sn_packet *packet)
+{
+	sn_blame(packet, (__u32)flow->packets - flow->reported_packets);
+	flow->reported_packets = flow->packets;
+	flow->reported_ms = in_ms(packet->now_ns);
+}
+
+/* A pane is over: reckon the throughput over it and the one before, and what follows from that. */
+static __always_inline void turn_pane(struct sn_flow *flow, struct sn_packet *packet)
+{
+	__u64 now = packet->now_ns;
+	__u64 before = flow->bytes - packet->length;
+	__u64 bytes = capped(before - flow->previous_from_bytes, PANE_BYTES_MAX);
+
+	flow->throughput_Bps = capped(bytes * NS_PER_S / (now - flow->previous_ns), MAX_THROUGHPUT);
+	flow->previous_ns = flow->pane_ns;
+	flow->previous_from_bytes = flow->pane_from_bytes;
+	flow->pane_ns = now;
+	flow->pane_from_bytes = before;
+	flow->bdp_bytes = flow->throughput_Bps * flow->rtt_us / 1000000;
+	flow->optimal_bytes = flow->bdp_bytes * 9 / 5;
+	if (sn_top_on)
+		enter_top(flow, packet);
+	if (sn_sources_on && report_is_due(flow, now))
+		report(flow, packet);
+}
+
+#endif
