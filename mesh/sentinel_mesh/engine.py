@@ -15,11 +15,18 @@ from sentinel_api.wire import SHARE_MAX_BYTES
 from sentinel_mesh.keys import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sentinel_mesh.roster import Roster
     from sentinel_mesh.shares import Shares
+    from sentinel_mesh.watch import Heard
 
-LEASE_MS: Final = 200
-"""A silent peer is suspected after about this. Below 80 the engine drops healthy peers when the machine is busy."""
+LEASE_MS: Final = 1000
+"""A silent peer's connection is given up after this. Suspicion does not wait for it: beats and states tell sooner. A
+short lease gives up healthy peers on a busy machine, and then everything they say meanwhile is lost."""
+
+BEATS_MAX: Final = 8192
+"""Wait to be read, the oldest give way: more than a thousand nodes send while a reader is held up for 100 ms."""
 
 KEEP_ALIVES: Final = 4
 RETRY_MS: Final = (100, 1000)
@@ -31,13 +38,27 @@ _ENDPOINT: Final = re.compile(r"tcp/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a process stands in the mesh. Both ends of a pair may name each other; one link results."""
+    """Where a process stands in the mesh.
+
+    Give every node the same list of `peers`, itself among them: then one end of each pair dials the other. Where both
+    dial (each list leaves its own node out) one connection results as well, but Zenoh up to 1.10 at times leaves such
+    a pair half deaf after one end was stopped for longer than the lease (eclipse-zenoh/zenoh#2806).
+
+    `attentive` processes listen for beats, ten times as many as states: balancers, who must notice a death at once.
+    """
 
     cluster: str
     node: str
     incarnation: int
     listen: tuple[str, ...]
     peers: tuple[str, ...] = ()
+    attentive: bool = False
+
+    @property
+    def dialled(self) -> tuple[str, ...]:
+        """Of a list that names this node too, those before it."""
+        own = [each for each in self.peers if each in self.listen]
+        return tuple(each for each in self.peers if not own or each < min(own))
 
     def __post_init__(self) -> None:
         for endpoint in (*self.listen, *self.peers):
@@ -68,14 +89,29 @@ class Session:
             ),
             self._session.liveliness().declare_token(own_token),
         )  # fmt: skip
-        self._states, self._intents = (
+        self._heard_beats = (
+            self._session.declare_subscriber(
+                keys.every_beat, zenoh.handlers.RingChannel(BEATS_MAX), allowed_origin=zenoh.Locality.REMOTE
+            )
+            if place.attentive
+            else None
+        )
+        self._states, self._beats, self._intents = (
             self._session.declare_publisher(key, congestion_control=zenoh.CongestionControl.DROP, express=True)
-            for key in (own_state, keys.share(place.node))
+            for key in (own_state, keys.beat(place.node), keys.share(place.node))
         )
 
     def send(self, record: bytes) -> None:
         """Dropped where a reader is slow: the next state is worth more than this one."""
         self._put(self._states, record, "state")
+
+    def send_beat(self, record: bytes) -> None:
+        self._put(self._beats, record, "beat")
+
+    def beats(self) -> Iterator[Heard]:
+        """All that came since the last time, without waiting."""
+        while self._heard_beats is not None and (sample := self._heard_beats.try_recv()) is not None:
+            yield str(sample.key_expr), len(sample.payload), sample.payload.to_bytes
 
     def send_share(self, record: bytes) -> None:
         self._put(self._intents, record, "share")
@@ -108,7 +144,7 @@ def _config(place: Place) -> Any:
     chosen: dict[str, object] = {
         "mode": "peer",
         "listen/endpoints": place.listen,
-        "connect/endpoints": place.peers,
+        "connect/endpoints": place.dialled,
         "connect/timeout_ms": -1,
         "connect/exit_on_failure": False,
         "connect/retry": {"period_init_ms": first_ms, "period_max_ms": last_ms, "period_increase_factor": 2},

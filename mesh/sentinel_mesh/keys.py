@@ -25,6 +25,12 @@ class Keys:
     def state(self, node: str) -> str:
         return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/state"
 
+    def beat(self, node: str) -> str:
+        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/beat"
+
+    def alarm(self, node: str) -> str:
+        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alarm"
+
     def share(self, balancer: str) -> str:
         return f"sentinel/{self.cluster}/{checked_name(balancer, 'node')}/share"
 
@@ -35,6 +41,14 @@ class Keys:
     @property
     def every_state(self) -> str:
         return f"sentinel/{self.cluster}/*/state"
+
+    @property
+    def every_beat(self) -> str:
+        return f"sentinel/{self.cluster}/*/beat"
+
+    @property
+    def every_alarm(self) -> str:
+        return f"sentinel/{self.cluster}/*/alarm"
 
     @property
     def every_share(self) -> str:

@@ -1,6 +1,6 @@
 """How much a node is believed to live: a pure function of what its witnesses say and of what was believed before.
 
-                 late, or process gone               silent, probe good
+             late, overdue, or process gone          silent, probe good
     ALIVE ───────────────────────────→ SUSPECTED ───────────────────────→ HEADLESS
       ↑                                    │  ↑  └── probe failing ──→ DEAD
       └──── well for as long as held ──────┘  └──── well again ────────┘
@@ -48,7 +48,7 @@ class Probe(Enum):
 @dataclass(frozen=True, slots=True)
 class Witnesses:
     """What speaks for a node, by the receiver's clock: when its last state was received, and when the engine last
-    said that its process is gone (None when it never did, or took it back).
+    said that its process is gone (None when it never did, or took it back); `overdue`: its beats fell silent.
 
     A state that comes after that outweighs the engine, which does not always tell of a return.
     """
@@ -56,6 +56,7 @@ class Witnesses:
     heard_ns: int | None = None
     gone_ns: int | None = None
     probe: Probe = Probe.UNKNOWN
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def judge(before: Standing | None, seen: Witnesses, now_ns: int) -> Standing:
 def verdict(seen: Witnesses, now_ns: int) -> Level:
     """What the witnesses say at this instant, without memory."""
     age_ns = None if seen.heard_ns is None else now_ns - seen.heard_ns
-    fresh = age_ns is not None and age_ns <= LATE_NS and not _gone(seen)
+    fresh = age_ns is not None and age_ns <= LATE_NS and not seen.overdue and not _gone(seen)
     if seen.probe is Probe.FAILING:
         return Level.SUSPECTED if fresh else Level.DEAD
     if seen.probe is Probe.GOOD and (age_ns is None or age_ns > SILENT_NS):

@@ -6,16 +6,19 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sentinel_api.wire import pack_share
+from sentinel_mesh.beats import Beats
 from sentinel_mesh.engine import Place, Session
 from sentinel_mesh.roster import Roster, View
 from sentinel_mesh.shares import Shares
 from sentinel_mesh.voice import Voice
+from sentinel_mesh.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sentinel_api.records import NodeState, Share
     from sentinel_mesh.membership import Probe
+    from sentinel_mesh.watch import Heard
 
 T = TypeVar("T")
 
@@ -28,7 +31,11 @@ class Mesh(Generic[T]):
         self._shares = Shares()
         self._session = Session(place, self._roster, self._shares)
         self._voice = Voice(record, self._session.send)
-        self._voice.start()
+        self._beats = Beats(place.incarnation, self._session.send_beat)
+        self._watch = Watch(self._session.beats, self._felt) if place.attentive else None
+        for thread in (self._voice, self._beats, self._watch):
+            if thread is not None:
+                thread.start()
 
     @property
     def sent(self) -> int:
@@ -54,8 +61,13 @@ class Mesh(Generic[T]):
         return self._shares.fresh(time.monotonic_ns())
 
     def close(self) -> None:
-        self._voice.stop()
+        for thread in (self._watch, self._beats, self._voice):
+            if thread is not None:
+                thread.stop()
         self._session.close()
+
+    def _felt(self, heard: Iterable[Heard], awake_ns: int) -> None:
+        self._roster.beaten(heard, time.monotonic_ns(), awake_ns)
 
 
 def incarnation() -> int:

@@ -10,14 +10,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
-from sentinel_api.wire import STATE_MAX_BYTES, UnknownVersion, unpack_state
+from sentinel_api.wire import BEAT_MAX_BYTES, STATE_MAX_BYTES, UnknownVersion, unpack_beat, unpack_state
 from sentinel_mesh.keys import node_of, token_of
-from sentinel_mesh.membership import Level, Probe, Standing, Witnesses, judge
+from sentinel_mesh.membership import SILENT_NS, Level, Probe, Standing, Witnesses, judge
+from sentinel_mesh.pulse import Rhythm, beaten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from sentinel_api.records import NodeState
+    from sentinel_api.records import Beat, NodeState
+    from sentinel_mesh.watch import Heard
 
 MEMBERS_MAX: Final = 1024
 TOKENS_MAX: Final = 8
@@ -68,10 +70,33 @@ class _Entry:
     tokens: set[int] = field(default_factory=set)
     probe: Probe = Probe.UNKNOWN
     standing: Standing | None = None
+    rhythm: Rhythm | None = None
+    beat: Beat | None = None
+    beat_ns: int = 0
 
-    def judged(self, now_ns: int) -> Standing:
-        self.standing = judge(self.standing, Witnesses(self.heard_ns, self.gone_ns, self.probe), now_ns)
+    def judged(self, now_ns: int, awake_ns: int) -> Standing:
+        seen = Witnesses(self.heard_ns, self.gone_ns, self.probe, self.overdue(awake_ns))
+        self.standing = judge(self.standing, seen, now_ns)
         return self.standing
+
+    def overdue(self, awake_ns: int) -> bool:
+        """States that go on long after the last beat outweigh its silence: then it is the beats that ended."""
+        if self.rhythm is None or self.heard_ns is None or self.heard_ns - self.beat_ns > SILENT_NS:
+            return False
+        return self.rhythm.overdue(awake_ns)
+
+    def beats(self, beat: Beat, now_ns: int, awake_ns: int) -> bool:
+        """False for a replay. Beats of a process that has told no state yet count for nothing."""
+        if self.state is None or beat.incarnation > self.state.incarnation:
+            return True
+        known = (self.state.incarnation, self.beat.seq if self.beat else -1)
+        if (beat.incarnation, beat.seq) <= known:
+            return False
+        if self.overdue(awake_ns):
+            self.judged(now_ns, awake_ns)  # a gap that ends with this beat was one, even if nobody looked meanwhile
+        self.rhythm = beaten(self.rhythm, beat.period_ms * 1_000_000, awake_ns)
+        self.beat, self.beat_ns, self.seen_ns = beat, now_ns, now_ns
+        return True
 
     def vouched(self, incarnation: int, *, alive: bool, now_ns: int) -> bool:
         """False when there is no room for one more."""
@@ -83,7 +108,6 @@ class _Entry:
             self.tokens.discard(incarnation)
         if self.state is not None and incarnation == self.state.incarnation:
             self.gone_ns = None if alive else now_ns
-        self.judged(now_ns)
         return True
 
 
@@ -94,6 +118,7 @@ class Roster:
         self._own = own
         self._entries: dict[str, _Entry] = {}
         self._refused: Counter[Refusal] = Counter()
+        self._awake_ns = 0
         self._lock = threading.Lock()
 
     def told(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> None:
@@ -118,8 +143,19 @@ class Roster:
                 self._refused[Refusal.CROWDED] += alive
                 return
             entry.seen_ns = now_ns
-            if not entry.vouched(incarnation, alive=alive, now_ns=now_ns):
+            if entry.vouched(incarnation, alive=alive, now_ns=now_ns):
+                entry.judged(now_ns, self._awake_ns)
+            else:
                 self._refused[Refusal.CROWDED] += 1
+
+    def beaten(self, heard: Iterable[Heard], now_ns: int, awake_ns: int) -> None:
+        """All beats that came since the last time; from here on overdue is who was not among them for long."""
+        with self._lock:
+            for key, size, read in heard:
+                refusal = self._felt(key, size, read, now_ns, awake_ns)
+                if refusal is not None:
+                    self._refused[refusal] += 1
+            self._awake_ns = awake_ns
 
     def view(self, now_ns: int, probes: Mapping[str, Probe] | None = None) -> View:
         """`probes` is what the balancer's kernel says of nodes, where there is a balancer."""
@@ -129,7 +165,7 @@ class Roster:
             members = {}
             for name, entry in sorted(self._entries.items()):
                 entry.probe = (probes or {}).get(name, Probe.UNKNOWN)
-                standing = entry.judged(now_ns)
+                standing = entry.judged(now_ns, self._awake_ns)
                 members[name] = Member(name, standing.level, standing.since_ns, entry.state, entry.heard_ns)
             return View(now_ns, MappingProxyType(members), MappingProxyType(dict(self._refused)))
 
@@ -147,11 +183,26 @@ class Roster:
         if entry.state is not None and not _follows(state, entry.state, entry.tokens):
             return Refusal.REPLAYED
         if entry.state is not None and entry.state.incarnation != state.incarnation:
-            entry.gone_ns = None  # said of another process
-        entry.judged(now_ns)  # a gap that ends with this state was one, even if nobody looked meanwhile
+            entry.gone_ns, entry.rhythm, entry.beat = None, None, None  # of another process
+        entry.judged(now_ns, self._awake_ns)  # a gap that ends with this state was one, even if nobody looked meanwhile
         entry.state, entry.heard_ns, entry.seen_ns = state, now_ns, now_ns
-        entry.judged(now_ns)
+        entry.judged(now_ns, self._awake_ns)
         return None
+
+    def _felt(self, key: str, size: int, read: Callable[[], bytes], now_ns: int, awake_ns: int) -> Refusal | None:
+        """Beats alone make no member: who tells no state is of no use to anybody."""
+        try:
+            name = node_of(key)
+            beat = unpack_beat(read()) if size <= BEAT_MAX_BYTES else Refusal.OVERSIZE
+        except Invalid:
+            return Refusal.GARBAGE
+        if isinstance(beat, Refusal):
+            return beat
+        if isinstance(beat, UnknownVersion):
+            return Refusal.UNKNOWN_VERSION
+        entry = self._entries.get(name)
+        fresh = entry is None or entry.beats(beat, now_ns, awake_ns)
+        return None if fresh else Refusal.REPLAYED
 
     def _entry(self, name: str, now_ns: int) -> _Entry | None:
         """None when there is no room for one more."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentinel_api.errors import Transient
-from sentinel_lab.namespaces import run
 from sentinel_lab.topology import End, Link, Route, Topology, built
 
 if TYPE_CHECKING:
@@ -137,6 +136,11 @@ class MeshLab:
         self._spaces = spaces
         self._size = size
         self._running: list[Running] = []
+        # One process for all cuts: to start one anew takes long on a busy machine, and that would count as detection.
+        self._knife = subprocess.Popen(
+            ("ip", "netns", "exec", spaces[HUB].name, "nft", "--interactive"),
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
         self._nft("add table ip cut")
         self._nft("add set ip cut places { type ipv4_addr ; }")
         self._nft("add chain ip cut forward { type filter hook forward priority 0 ; }")
@@ -150,8 +154,7 @@ class MeshLab:
 
     def launch(self, place: int, node: str = "") -> Running:
         """Without waiting until it is up."""
-        others = tuple(other for other in range(1, self._size + 1) if other != place)
-        member = Running(self._spaces[f"n{place}"].name, node or f"n{place}", place, others)
+        member = Running(self._spaces[f"n{place}"].name, node or f"n{place}", place, tuple(range(1, self._size + 1)))
         self._running.append(member)
         return member
 
@@ -184,9 +187,14 @@ class MeshLab:
             if member.process.poll() is None:
                 member.process.kill()
             member.end()
+        assert self._knife.stdin is not None
+        self._knife.stdin.close()
+        self._knife.wait(PATIENCE_S)
 
     def _nft(self, command: str) -> None:
-        run("ip", "netns", "exec", self._spaces[HUB].name, "nft", *command.split())
+        assert self._knife.stdin is not None
+        self._knife.stdin.write(f"{command}\n")
+        self._knife.stdin.flush()
 
 
 @contextmanager

@@ -77,7 +77,7 @@ class Member:
 @click.option("--peers", required=True)
 def main(namespace: str, node: str, listen: str, peers: str) -> None:
     enter_for_good(namespace)
-    member = Member(Place(CLUSTER, node, incarnation(), (listen,), tuple(peers.split(","))))
+    member = Member(Place(CLUSTER, node, incarnation(), (listen,), tuple(peers.split(",")), attentive=True))
     threading.Thread(target=member.listen, daemon=True).start()
     member.run()
 

@@ -41,6 +41,13 @@ LEVELS = {
 }
 
 
+def test_overdue_beats_are_suspicion_and_with_a_failing_probe_death():
+    alive = Standing(Level.ALIVE, T0 - 1)
+    assert judge(alive, Witnesses(T0, overdue=True), T0).level is Level.SUSPECTED
+    assert judge(alive, Witnesses(T0, probe=Probe.GOOD, overdue=True), T0).level is Level.SUSPECTED
+    assert judge(alive, Witnesses(T0, probe=Probe.FAILING, overdue=True), T0).level is Level.DEAD
+
+
 def ago(age_ns, now_ns):
     return None if age_ns is None else now_ns - age_ns
 

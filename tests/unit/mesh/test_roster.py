@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentinel_api.records import NodeState, Role, Tier
-from sentinel_api.wire import pack_state
+from sentinel_api.records import Beat, NodeState, Role, Tier
+from sentinel_api.wire import pack_beat, pack_state
 from sentinel_mesh.keys import Keys
 from sentinel_mesh.membership import LATE_NS, PERIOD_NS, SILENT_NS, Level, Probe
+from sentinel_mesh.pulse import LEAST_PERIODS
+from sentinel_mesh.pulse import PERIOD_NS as BEAT_NS
 from sentinel_mesh.roster import FORGOTTEN_NS, MEMBERS_MAX, TOKENS_MAX, Refusal, Roster
 
 T0 = 10**12
@@ -116,6 +118,91 @@ def test_an_agent_that_falls_silent_is_headless_where_the_node_answers_and_dead_
     assert roster.view(late_ns, {"n1": Probe.GOOD}).level("n1") is Level.HEADLESS
     assert roster.view(late_ns, {"n1": Probe.FAILING}).level("n1") is Level.DEAD
     assert roster.view(late_ns).level("n1") is Level.SUSPECTED
+
+
+def beat(roster, seq, now_ns, *nodes, awake_ns=None, incarnation=FIRST.incarnation):
+    """Beats of these nodes, heard in one step of the watch."""
+    raw = pack_beat(Beat(incarnation, seq, BEAT_NS // 1_000_000))
+    heard = [(KEYS.beat(node), len(raw), lambda: raw) for node in nodes]
+    roster.beaten(heard, now_ns, now_ns if awake_ns is None else awake_ns)
+
+
+OVERDUE_NS = int(LEAST_PERIODS * BEAT_NS) + BEAT_NS
+
+
+def beating(roster, beats=10):
+    """A node that told a state and beats; the time of its last beat."""
+    tell(roster, state())
+    for seq in range(beats):
+        beat(roster, seq, T0 + seq * BEAT_NS, "n1")
+    return T0 + (beats - 1) * BEAT_NS
+
+
+def test_a_node_whose_beats_end_is_suspected_long_before_its_state_is_late(roster):
+    last_ns = beating(roster, 4)
+    beat(roster, 0, last_ns + OVERDUE_NS)
+    assert last_ns + OVERDUE_NS < T0 + LATE_NS
+    assert roster.view(last_ns + OVERDUE_NS).level("n1") is Level.SUSPECTED
+
+
+def test_nobody_is_suspected_while_the_watcher_itself_stands_still(roster):
+    last_ns = beating(roster, 4)
+    beat(roster, 0, last_ns + OVERDUE_NS, awake_ns=last_ns + BEAT_NS)
+    assert roster.view(last_ns + OVERDUE_NS).level("n1") is Level.ALIVE
+
+
+def test_a_gap_between_beats_counts_as_a_fall_even_when_nobody_looked(roster):
+    last_ns = beating(roster, 4)
+    beat(roster, 99, last_ns + OVERDUE_NS, "n1")
+    assert roster.view(last_ns + OVERDUE_NS).level("n1") is Level.SUSPECTED
+
+
+def test_states_that_go_on_without_beats_are_believed_in_the_end(roster):
+    beating(roster)
+    for seq in range(2, 20):
+        now_ns = T0 + seq * PERIOD_NS
+        tell(roster, state(seq=seq), now_ns)
+        beat(roster, 0, now_ns)
+    assert roster.view(now_ns).level("n1") is Level.ALIVE
+
+
+def test_replayed_beats_keep_nobody_alive_and_are_counted(roster):
+    last_ns = beating(roster, 4)
+    for now_ns in range(last_ns, last_ns + OVERDUE_NS + 1, BEAT_NS):
+        beat(roster, 3, now_ns, "n1")
+        beat(roster, 500, now_ns, "n1", incarnation=FIRST.incarnation - 3600)
+    view = roster.view(now_ns)
+    assert view.level("n1") is Level.SUSPECTED
+    assert set(view.refused) == {Refusal.REPLAYED}
+
+
+def test_beats_alone_make_no_member(roster):
+    beat(roster, 1, T0, "n1", "n2")
+    assert not roster.view(T0).members
+
+
+def test_the_beats_of_a_new_process_are_its_own(roster):
+    last_ns = beating(roster)
+    tell(roster, state(incarnation=FIRST.incarnation + 1), last_ns)
+    beat(roster, 1, last_ns, "n1", incarnation=FIRST.incarnation + 1)
+    assert not roster.view(last_ns).refused
+    beat(roster, 0, last_ns + OVERDUE_NS)
+    assert roster.view(last_ns + OVERDUE_NS).level("n1") is Level.SUSPECTED
+
+
+@pytest.mark.parametrize(
+    ("key", "raw", "refusal"),
+    [
+        ("sentinel/c/a b/beat", b"x", Refusal.GARBAGE),
+        (KEYS.beat("n1"), b"\xff" * 14, Refusal.GARBAGE),
+        (KEYS.beat("n1"), bytes(1 << 16), Refusal.OVERSIZE),
+        (KEYS.beat("n1"), bytes.fromhex((SAMPLES / "beat-v2.hex").read_text()), Refusal.UNKNOWN_VERSION),
+    ],
+)
+def test_bad_beats_are_counted(roster, key, raw, refusal):
+    beating(roster)
+    roster.beaten([(key, len(raw), lambda: raw)], T0, T0)
+    assert roster.view(T0).refused == {refusal: 1}
 
 
 def test_a_gap_counts_as_a_fall_even_when_nobody_looked(roster):
