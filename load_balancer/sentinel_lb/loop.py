@@ -162,11 +162,14 @@ class Loop:
         return tuple(
             states.standing(
                 seat,
-                world.members.get(seat.spec.name),
-                world.probes[seat.number],
-                ended=seats.over(seat, world.now_ns, int(world.last_packet_ns[seat.number]), drain_ns),
-                way=self.hands.missing_way(seat, world.ways),
-                now_ns=world.now_ns,
+                states.Evidence(
+                    member=world.members.get(seat.spec.name),
+                    probe=world.probes[seat.number],
+                    ended=seats.over(seat, world.now_ns, int(world.last_packet_ns[seat.number]), drain_ns),
+                    way=self.hands.missing_way(seat, world.ways),
+                    was=self.hands.state_of(seat),
+                ),
+                world.now_ns,
             )
             for seat in self._seats.values()
         )

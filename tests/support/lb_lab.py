@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sentinel_bpf import pins
+from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import Namespace, remove_leftovers, run
 from support.netns import need_data_plane
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSING = OBJECT.parent / "test/other.bpf.o"
+PINS = BPFFS / f"lbtest-{os.getpid()}"
 VIP4, VIP6 = "10.78.0.100", "fd78::100"
 TCP_PORT, UDP_PORT = 80, 53
 FRONT, BACK = "front", "back"
@@ -81,6 +84,9 @@ class Process:
             return b""
 
     def state(self) -> dict[str, Any]:
+        """Empty until it is up."""
+        assert self.running, f"{self.module} was not started"
+        assert self.running[-1].poll() is None, f"{self.module} ended: {self.last_words()}"
         return json.loads(self.asked() or b"{}")
 
     def end(self) -> None:
@@ -215,6 +221,8 @@ def agent_config(rate_bits: int) -> dict[str, Any]:
 def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str, int] | None = None) -> Iterator[Lab]:
     """Wired and addressed; agents run, balancers do not yet."""
     need_data_plane()
+    pins.mount()
+    PINS.mkdir(parents=True, exist_ok=True)
     remove_leftovers()
     rates = QUIET | (rates or {})
     roles = ["client", *balancers, *rates, "service"]
@@ -229,17 +237,19 @@ def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str,
         agents = {name: _agent(spaces[name], name, rate, balancers, folder) for name, rate in rates.items()}
         made = Lab(spaces, agents, {name: _balancer(spaces[name], name, balancers, folder) for name in balancers})
         made.configure()
+        stack.callback(_remove_pins)
+        for each in (*agents.values(), *made.balancers.values()):
+            stack.callback(each.end)
         for each in agents.values():
-            stack.callback(_tidy, each)
             each.start()
-        for each in made.balancers.values():
-            stack.callback(_tidy, each)
         yield made
 
 
-def _tidy(each: Process) -> None:
-    each.end()
-    each.detach()
+def _remove_pins() -> None:
+    """What is attached goes with the namespaces; to have each process detach would take as many starts of Python."""
+    for each in sorted(PINS.rglob("*"), reverse=True):
+        each.rmdir() if each.is_dir() else each.unlink()
+    PINS.rmdir()
 
 
 def _agent(space: Namespace, name: str, rate: int, balancers: tuple[str, ...], folder: Path) -> Process:
@@ -258,7 +268,7 @@ def _balancer(space: Namespace, name: str, balancers: tuple[str, ...], folder: P
 def _mesh(name: str, peers: str) -> dict[str, str]:
     return {
         "SENTINEL_NODE_NAME": name,
-        "SENTINEL_BPFFS": "/run/sentinel/bpf",
+        "SENTINEL_BPFFS": str(PINS),
         "SENTINEL_MESH_LISTEN": f"tcp/{address(name)}:7447",
         "SENTINEL_MESH_PEERS": peers,
     }

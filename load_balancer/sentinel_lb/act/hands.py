@@ -71,6 +71,10 @@ class Hands:
             return ""
         return ways.refused.get(address, "its next hop was not found yet")
 
+    def state_of(self, seat: Seat) -> State | None:
+        """As the last tick had it."""
+        return self._states.get(seat.spec.name)
+
     def index_of(self, service: Service) -> int | None:
         """Of its counters, once it is served."""
         return self._services.index_of(Address(service.address, service.port, service.protocol))

@@ -123,7 +123,7 @@ class Tables:
     def ring(self, number: int) -> NDArray[np.uint16]:
         """Its pairs, as they are now."""
         place = self._rings[number * self._slots : (number + 1) * self._slots]
-        return place.view(np.uint16).reshape(-1, 2).copy()
+        return np.ascontiguousarray(place).view(np.uint16).reshape(-1, 2)
 
     def delete_vip(self, vip: Address) -> bool:
         """Whether there was such a VIP."""

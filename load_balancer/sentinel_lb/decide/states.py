@@ -9,19 +9,30 @@ dead       probes unanswered and the mesh silent or suspicious: the kernel moves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sentinel_api.records import CLASSES, Flag
 from sentinel_lb.decide.weights import State
 from sentinel_mesh.membership import Level, Probe
 
 if TYPE_CHECKING:
+    from sentinel_api.records import NodeState
     from sentinel_lb.decide.seats import Seat
-    from sentinel_mesh.roster import Member
 
 FRESH_NS: Final = 500_000_000
 NOTHING: Final = (0,) * CLASSES
 LOAD_SCALE: Final = 1000  # the kernel compares whole numbers
+
+
+class Heard(Protocol):
+    """A member of the mesh, as far as it matters here."""
+
+    @property
+    def level(self) -> Level: ...
+    @property
+    def state(self) -> NodeState | None: ...
+    @property
+    def heard_ns(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +51,22 @@ class Standing:
     room: tuple[int, ...]
 
 
-def standing(
-    seat: Seat, member: Member | None, probe: Probe, *, ended: str = "", way: str = "", now_ns: int
-) -> Standing:
-    """`ended` says why a drain is over: then what is left of its flows moves. `way` says why there is none to it."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`ended` says why a drain is over: then what is left of its flows moves. `way` says why there is none to it.
+
+    `was` is its state before: the dead stay so until somebody speaks for them, however unsure the prober is meanwhile.
+    """
+
+    member: Heard | None = None
+    probe: Probe = Probe.UNKNOWN
+    ended: str = ""
+    way: str = ""
+    was: State | None = None
+
+
+def standing(seat: Seat, seen: Evidence, now_ns: int) -> Standing:
+    member, ended, way = seen.member, seen.ended, seen.way
     state = member.state if member is not None else None
     draining = seat.drains_since_ns is not None or (state is not None and bool(state.flags & Flag.DRAINING))
     heard_ns = (member.heard_ns or 0) if member is not None else 0
@@ -52,7 +75,9 @@ def standing(
     if way:
         found, reason = State.DEAD, way
     else:
-        found, reason = _judged(member, probe, fresh=fresh, draining=draining, ended=ended)
+        unsure = seen.probe is Probe.UNKNOWN and seen.was is State.DEAD
+        believed = Probe.FAILING if unsure else seen.probe
+        found, reason = _judged(member, believed, fresh=fresh, draining=draining, ended=ended)
     return Standing(
         seat=seat,
         state=found,
@@ -67,7 +92,7 @@ def standing(
     )
 
 
-def _judged(member: Member | None, probe: Probe, *, fresh: bool, draining: bool, ended: str) -> tuple[State, str]:
+def _judged(member: Heard | None, probe: Probe, *, fresh: bool, draining: bool, ended: str) -> tuple[State, str]:
     level = member.level if member is not None else None
     silent = level in (None, Level.DEAD, Level.SUSPECTED)
     if ended:

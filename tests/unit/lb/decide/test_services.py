@@ -1,0 +1,69 @@
+"""Services: who serves a VIP, what fragments find, what is announced."""
+
+from dataclasses import replace
+
+from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
+from sentinel_core.rules import compiled
+from sentinel_lb.decide.seats import seated
+from sentinel_lb.decide.services import FRAGMENTS, announced, class_of, services
+from sentinel_lb.decide.states import Evidence, standing
+from sentinel_lb.decide.weights import State
+from sentinel_mesh.membership import Probe
+
+CONFIG = BalancerConfig.parse(
+    {
+        "trafficClasses": [
+            {"name": "far", "match": [{"port": 80, "cidr": "10.0.0.0/8"}]},
+            {"name": "web", "match": [{"protocol": "TCP", "port": 80, "endPort": 90}]},
+        ],
+        "backends": [{"name": n, "address": f"10.0.0.{i}", "capacity": i} for i, n in enumerate("abc", 1)],
+        "vips": [
+            {"address": "198.51.100.9", "port": 80},
+            {"address": "198.51.100.9", "port": 90, "backends": ["b"]},
+            {"address": "2001:DB8::9", "port": 53, "protocol": "UDP", "sticky": True, "idleSeconds": 5},
+        ],
+    }
+)
+SEATS = seated({}, CONFIG.backends, {}, 0)
+
+
+def test_a_vip_is_served_by_those_it_names_or_by_all():
+    found = {(each.address, each.port): [m.name for m in each.members] for each in services(CONFIG, SEATS)}
+    assert found["198.51.100.9", 80] == ["a", "b", "c"]
+    assert found["198.51.100.9", 90] == ["b"]
+    assert found["2001:db8::9", 53] == ["a", "b", "c"]
+
+
+def test_fragments_of_an_address_go_by_its_first_port_and_count_there():
+    (found,) = [e for e in services(CONFIG, SEATS) if (e.address, e.port) == ("198.51.100.9", FRAGMENTS)]
+    assert ([m.name for m in found.members], found.counts_for, found.protocol) == (["a", "b", "c"], 80, 6)
+
+
+def test_capacity_and_number_reach_the_ring():
+    assert [(m.number, m.capacity) for m in services(CONFIG, SEATS)[0].members] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_who_was_taken_out_is_in_no_ring_though_its_flows_live():
+    shorter = CONFIG.model_copy(update={"backends": CONFIG.backends[1:]})
+    seats = seated(SEATS, shorter.backends, {}, 1)
+    assert [m.name for m in services(shorter, seats)[0].members] == ["b", "c"]
+
+
+def test_a_vip_without_backends_is_none():
+    lonely = CONFIG.model_copy(update={"backends": ()})
+    assert services(lonely, {}) == ()
+
+
+def test_an_address_is_announced_while_somebody_lives_behind_it():
+    wanted = services(CONFIG, SEATS)
+    alive = [standing(seat, Evidence(probe=Probe.GOOD), 0) for seat in SEATS.values()]
+    dead = [replace(each, state=State.DEAD) for each in alive]
+    assert announced(wanted, alive) == ("198.51.100.9", "2001:db8::9")
+    assert announced(wanted, [dead[0], alive[1], dead[2]]) == ("198.51.100.9", "2001:db8::9")
+    assert announced(wanted, dead) == ()
+
+
+def test_the_class_of_a_service_is_that_of_its_port_whoever_the_client_is():
+    rules = compiled(CONFIG.traffic_classes, CONFIG.ids, "Ingress")
+    found = {(each.counts_for, each.protocol): class_of(each, rules) for each in services(CONFIG, SEATS)}
+    assert found == {(80, 6): 2, (90, 6): 2, (53, 17): 0}
