@@ -73,19 +73,34 @@ def drain(scenario: Scenario, each: TrafficClass) -> float:
 def samples(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Iterator[Sample]:
     """The past, period by period, up to the start of the run."""
     past_s = max((each.past_s for each in lives), default=0.0)
-    steps = round(past_s / PERIOD_S)
+    return fluid(
+        scenario, [each.past for each in lives], [each.of for each in lives], past_s, start_ns - round(past_s * 1e9)
+    )
+
+
+def fluid(
+    scenario: Scenario, schedules: Sequence[Schedule], classes: Sequence[TrafficClass], seconds: float, begin_ns: int
+) -> Iterator[Sample]:
+    """Schedules through a queue that holds the pool and empties at the class's rate; what does not fit is dropped."""
+    steps = round(seconds / PERIOD_S)
     edges = np.arange(steps + 1) * PERIOD_S
-    packets = {each.of.id: np.histogram(each.past.times_s, bins=edges)[0] for each in lives}
-    backlog = dict.fromkeys(packets, 0.0)
+    packets = [np.histogram(each.times_s, bins=edges)[0] for each in schedules]
+    backlog = np.zeros(len(classes))
     for step in range(steps):
-        rows = {}
-        for each in lives:
-            came = int(packets[each.of.id][step])
-            octets = came * each.of.wire_bytes
-            left = backlog[each.of.id] + octets - drain(scenario, each.of) * PERIOD_S
-            backlog[each.of.id] = min(float(scenario.pool_bytes), max(0.0, left))
-            rows[each.of.id] = (came, octets, int(backlog[each.of.id]))
-        yield _sample(start_ns - (steps - 1 - step) * PERIOD_NS, rows)
+        rows: dict[int, dict[str, float]] = {}
+        for index, each in enumerate(classes):
+            came, rate = int(packets[index][step]), drain(scenario, each)
+            left = max(0.0, backlog[index] + came * each.wire_bytes - rate * PERIOD_S)
+            backlog[index] = min(float(scenario.pool_bytes), left)
+            wait_us = backlog[index] / rate * 1e6
+            rows[each.id] = {
+                "packets": came,
+                "bytes": came * each.wire_bytes,
+                "drops": (left - backlog[index]) // each.wire_bytes,
+                "backlog_bytes": backlog[index],
+                "limit_bytes": scenario.pool_bytes,
+            } | dict.fromkeys(SOJOURNS, wait_us)
+        yield _sample(begin_ns + (step + 1) * PERIOD_NS, rows)
 
 
 def prepare(folder: Path, past: Iterable[Sample], truth: Truth | None = None, slant: Slant | None = None) -> None:
@@ -106,11 +121,12 @@ def begin(folder: Path, start_ns: int) -> None:
     whole.rename(folder / START)  # at once, so that no half of it is read
 
 
-def _sample(t_ns: int, rows: dict[int, tuple[int, int, int]]) -> Sample:
+def _sample(t_ns: int, rows: dict[int, dict[str, float]]) -> Sample:
     columns: dict[str, npt.NDArray[Any]] = {name: np.zeros(CLASSES, np.uint64) for name in (*COUNTERS, *GAUGES)}
     columns |= {name: np.zeros(CLASSES, np.uint32) for name in SOJOURNS}
     valid = np.zeros(CLASSES, np.uint8)
-    for each, (packets, octets, backlog) in rows.items():
-        columns["packets"][each], columns["bytes"][each], columns["backlog_bytes"][each] = packets, octets, backlog
-        valid[each] = Valid.COUNTERS | Valid.QUEUE
+    for each, row in rows.items():
+        for name, value in row.items():
+            columns[name][each] = value
+        valid[each] = Valid.COUNTERS | Valid.QUEUE | Valid.SOJOURN
     return Sample(t_ns=t_ns, period_ns=PERIOD_NS, valid=valid, **columns)
