@@ -14,11 +14,11 @@ import click
 from sentinel_api.errors import Invalid
 from sentinel_lab import experiment, policies
 from sentinel_lab.bench import burst_figures, burst_page, burst_samples
-from sentinel_lab.bench.burst_samples import MIXED_PATTERN, Asked, Kept, Row, name_of, row_of
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, Row, name_of, row_of
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root
 from sentinel_lab.report import machine
-from sentinel_lab.scenario import DRAINS, FLOORS, SINGLE
+from sentinel_lab.scenario import DRAINS, FLOORS, KIB, MIB, MIXED, SINGLE
 from sentinel_lab.seasoning import PAST_S
 from sentinel_lab.traffic.patterns import SPELLINGS
 
@@ -42,6 +42,7 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
 @click.option("--seconds", type=float, help="Length of each run.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
 @click.option("--sweep", is_flag=True, help="Over drains and static-small limits too.")
+@click.option("--pool", "pools_mib", type=float, multiple=True, help="Mixed: pools to try, in MiB, before the whole.")
 @click.option("--keep", type=click.Path(path_type=Path), help=f"Where samples are kept [{KEPT}; not with --quick].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write the figures as a Markdown table to this file.")
@@ -89,6 +90,12 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
         raise SystemExit(1)
 
 
+def _pools(asked_mib: tuple[float, ...]) -> tuple[int, ...]:
+    """The whole pool is always among them: all policies meet there."""
+    tried = {MIXED.with_pool(int(each * MIB)).pool_bytes for each in asked_mib if each * MIB < MIXED.pool_bytes}
+    return (*sorted(tried), MIXED.pool_bytes) if asked_mib else POOLS
+
+
 def _load() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
@@ -107,6 +114,7 @@ def _asked(*, quick: bool, sweep: bool, keep: Path | None, **options: Any) -> tu
         past_s=QUICK_PAST_S if quick else PAST_S,
         drains=DRAINS if sweep else (),
         floors=FLOORS if sweep else (),
+        pools=_pools(options["pools_mib"]),
     )
     return asked, keep or (None if quick else KEPT)
 
