@@ -135,7 +135,7 @@ class Balancer:
         chosen, born = self._settings, incarnation()
         if chosen.mesh is None:
             return None, born
-        place = Place(chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers)
+        place = Place(chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True)
         mesh: Mesh[Tick] = Mesh(place, lambda tick, seq: report.node_state(tick, born, seq))
         stack.callback(mesh.close)
         return mesh, born

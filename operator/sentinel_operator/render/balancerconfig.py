@@ -1,0 +1,78 @@
+"""What a cluster's balancers obey: Services with their addresses and the buffer nodes, as one ConfigMap."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sentinel_api.v1alpha1.balancerconfig import BackendSpec, BalancerConfig, VipSpec
+from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE
+from sentinel_operator.objects import Manifest
+from sentinel_operator.render import balancers
+from sentinel_operator.render.base import Owner, namespaced
+
+AFFINITY_SECONDS = 10_800  # what Kubernetes takes where a Service names no timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A Service with its addresses. `nodes` None: every node serves it; else those that have one of its pods."""
+
+    addresses: tuple[str, ...]
+    ports: tuple[tuple[int, str], ...]
+    nodes: frozenset[str] | None = None
+    sticky_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BufferNodeAddress:
+    name: str
+    address: str
+    draining: bool = False
+
+
+def config(
+    cluster: BufferCluster, ids: dict[str, int], nodes: Iterable[BufferNodeAddress], served: Iterable[Served]
+) -> BalancerConfig:
+    """`ids` is `status.classIds`, so that readiness is told by the same numbers as on the nodes."""
+    spec = cluster.spec
+    backends = tuple(
+        BackendSpec(name=each.name, address=each.address, draining=each.draining)
+        for each in sorted(nodes, key=lambda node: node.name)
+    )
+    known = frozenset(each.name for each in backends)
+    return BalancerConfig(
+        encapsulation=spec.load_balancer.encapsulation,
+        traffic_classes=spec.traffic_classes,
+        class_ids={name: ids[name] for name in sorted(ids) if any(c.name == name for c in spec.traffic_classes)},
+        backends=backends,
+        vips=tuple(vip for each in served for vip in _vips(each, known)),
+        announce=spec.load_balancer.announce,
+        drain_seconds=spec.load_balancer.drain_seconds,
+        probe_interval_millis=spec.load_balancer.probe_interval_millis,
+    )
+
+
+def render(owner: Owner, made: BalancerConfig) -> Manifest:
+    """Sorted, so that equal configurations are equal texts and no balancer is woken for nothing."""
+    text = json.dumps(made.wire(), sort_keys=True, separators=(",", ":"))
+    return namespaced(owner, "v1", "ConfigMap", balancers.name(owner), balancers.COMPONENT, data={CONFIG_FILE: text})
+
+
+def _vips(served: Served, known: frozenset[str]) -> Sequence[VipSpec]:
+    """A Service whose pods are on no buffer node is not served at all: packets would end where nobody answers."""
+    here = sorted(served.nodes & known) if served.nodes is not None else []
+    if served.nodes is not None and not here:
+        return ()
+    return [
+        VipSpec(
+            address=address,
+            port=port,
+            protocol="UDP" if protocol == "UDP" else "TCP",
+            backends=tuple(here),
+            sticky=bool(served.sticky_seconds),
+            idle_seconds=served.sticky_seconds or None,
+        )
+        for address in served.addresses
+        for port, protocol in served.ports
+    ]
