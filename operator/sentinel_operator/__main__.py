@@ -1,8 +1,10 @@
 """The composition root: builds the ports, waits for the Lease, runs kopf and the worker side by side."""
 
 import asyncio
+import contextlib
 import logging
 import sys
+from collections.abc import AsyncIterator
 
 import click
 import kopf
@@ -11,9 +13,13 @@ from kubernetes.aio.client import ApiClient
 from prometheus_client import start_http_server
 
 from sentinel_api.errors import Invalid, SentinelError
-from sentinel_operator import cluster, election, handlers
-from sentinel_operator.due import Due
+from sentinel_api.names import API_VERSION
+from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_operator import cluster, election, externalscaler, handlers
+from sentinel_operator.cluster import Cluster
+from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
+from sentinel_operator.objects import Key
 from sentinel_operator.settings import Settings, settings
 from sentinel_operator.worker import Worker
 
@@ -30,6 +36,7 @@ def main() -> None:
       SENTINEL_BPFFS          where nodes have their bpffs mounted     (/sys/fs/bpf)
       SENTINEL_MESH_PORT      where agents and balancers meet; 0 is off   (0)
       SENTINEL_METRICS_PORT   for Prometheus                           (8080)
+      SENTINEL_SCALER_PORT    for KEDA's external scaler; 0 is off        (0)
       SENTINEL_HEALTH_PORT    for the liveness probe                   (8081)
       SENTINEL_LOG_FORMAT     json or text                             (json)
     """
@@ -76,7 +83,26 @@ async def operate(chosen: Settings) -> int:
             for task in done:
                 task.result()
 
-        return await election.lead(lease_client, chosen.namespace, chosen.identity, work)
+        async with _scaler(chosen.scaler_port, api):
+            return await election.lead(lease_client, chosen.namespace, chosen.identity, work)
+
+
+@contextlib.asynccontextmanager
+async def _scaler(port: int, api: Cluster) -> AsyncIterator[None]:
+    """On every replica, leader or not: it answers from what the leader wrote."""
+    if not port:
+        yield
+        return
+
+    async def find(name: ClusterName) -> BufferCluster | None:
+        stored = await api.get(Key(API_VERSION, "BufferCluster", name.namespace, name.name))
+        return None if stored is None else BufferCluster.parse(stored)
+
+    server, _ = await externalscaler.served(port, find)
+    try:
+        yield
+    finally:
+        await server.stop(grace=1)
 
 
 def _logs(chosen: Settings) -> None:

@@ -16,6 +16,7 @@ class Settings:
     release: Release
     health_port: int
     metrics_port: int
+    scaler_port: int
     json_logs: bool
 
 
@@ -34,6 +35,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         ),
         health_port=_port(env, "SENTINEL_HEALTH_PORT", 8081),
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 8080),
+        scaler_port=_port(env, "SENTINEL_SCALER_PORT", 0),
         json_logs=env.get("SENTINEL_LOG_FORMAT", "json") == "json",
     )
 

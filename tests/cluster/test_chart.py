@@ -26,6 +26,7 @@ VALUES = {
         "bpffs": "/run/sentinel/bpf",
         "mesh": {"port": 7447},
         "networkPolicy": False,
+        "externalScaler": {"port": 6000},
     },
     "one replica": {"operator": {"replicas": 1}},
 }
