@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import Direction, Interface, QueueClass, Tier, sojourn_quantile_us
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE, NODE_DEVICE
@@ -24,6 +26,7 @@ PORT, OTHER_PORT = 9001, 9002
 BURSTY, OTHER = 1, 2
 PORTS = {PORT: BURSTY, OTHER_PORT: OTHER}
 RATE = 500_000  # bytes a second: 100 packets of 1000 bytes stand for about 0.2 s
+SLOW = 25_000  # 50 packets stand for two seconds, so that a starved test still finds them there
 ROUNDS = 5
 HOUR_NS = 3600 * 10**9
 ROOM = 10_000_000
@@ -42,10 +45,19 @@ def plane(wires) -> Iterator[DataPlane]:
         yield made
 
 
-def queue(plane: DataPlane, limit: int = ROOM, lease_ns: int = HOUR_NS) -> None:
+def queue(plane: DataPlane, limit: int = ROOM, lease_ns: int = HOUR_NS, rate: int = RATE) -> None:
     ids = (0, BURSTY, OTHER)
-    plane.buffer.configure([QueueClass(each, RATE // 4, RATE, limit) for each in ids])
+    plane.buffer.configure([QueueClass(each, rate // 4, RATE, limit) for each in ids])
+    pace(plane, rate)
     plane.renew(dict.fromkeys(ids, limit), RATE, lease_ns)
+
+
+def pace(plane: DataPlane, rate: int) -> None:
+    """Let the queue empty as fast as this."""
+    with Plumbing(plane.programs.major) as plumbing:
+        device = plumbing.index(queue_device(socket.if_nametoindex(NODE_DEVICE)))
+        assert device is not None
+        plumbing.ensure_trunk(device, rate)
 
 
 def drained(plane: DataPlane) -> bool:
@@ -63,8 +75,9 @@ def test_a_packet_waits_in_the_class_that_xdp_gave_it(wires, plane):
 
 
 def test_arrivals_beyond_the_limit_are_dropped_and_counted(wires, plane):
-    queue(plane, limit=10 * FRAME)
+    queue(plane, limit=10 * FRAME, rate=SLOW)
     wires.send(PORT, 100)
+    pace(plane, RATE)
     wait_until(lambda: drained(plane), "an empty queue")
     found = plane.buffer.read()[BURSTY]
     assert found.drops > 0
@@ -73,11 +86,12 @@ def test_arrivals_beyond_the_limit_are_dropped_and_counted(wires, plane):
 
 
 def test_growing_and_shrinking_under_load_lose_nothing_that_stands_in_the_queue(wires, plane):
-    queue(plane)
+    queue(plane, rate=SLOW)
     for limit in (200_000, 400_000, 100_000, 1):
         wires.send(PORT, 60)
         plane.buffer.resize({BURSTY: limit})
     standing = plane.buffer.read()[BURSTY]
+    pace(plane, RATE)
     assert standing.backlog_packets > 10
     assert standing.limit_bytes == 1
     refused = standing.drops
@@ -88,11 +102,12 @@ def test_growing_and_shrinking_under_load_lose_nothing_that_stands_in_the_queue(
 
 
 def test_a_shrunk_class_refuses_arrivals_until_there_is_room_again(wires, plane):
-    queue(plane)
+    queue(plane, rate=SLOW)
     wires.send(PORT, 50)
     plane.buffer.resize({BURSTY: 1})
     wires.send(PORT, 7)
     assert plane.buffer.read()[BURSTY].drops == 7
+    pace(plane, RATE)
     plane.buffer.resize({BURSTY: ROOM})
     wires.send(PORT, 3)
     wait_until(lambda: drained(plane), "an empty queue")
@@ -159,7 +174,7 @@ def test_detaching_under_load_loses_nothing_and_leaves_the_device_as_it_was(wire
 
 
 def test_a_restarted_process_takes_over_the_queue_with_what_stands_in_it(wires, plane):
-    queue(plane)
+    queue(plane, rate=SLOW)
     wires.send(PORT, 600)
     again = HtbBuffer(Interface(NODE_DEVICE, Direction.INGRESS, RATE), plane.programs)
     again.configure([QueueClass(each, RATE // 4, RATE, ROOM) for each in (0, BURSTY, OTHER)])
