@@ -20,7 +20,7 @@ from sentinel_agent.follow import Command, Follower
 from sentinel_agent.kube import Access, Api
 from sentinel_agent.metrics import TickCollector
 from sentinel_agent.node import Intent, Node
-from sentinel_agent.plane import Place, open_plane
+from sentinel_agent.plane import Place, forget, open_plane
 from sentinel_agent.settings import Settings, settings
 from sentinel_agent.sinks.sink import SinkCollector
 from sentinel_agent.tell import Teller
@@ -58,10 +58,15 @@ def detach(config_path: Path | None) -> None:
     """Hand everything back: programs off, queue emptied and gone, pins removed."""
     chosen = settings()
     config = _from_file(config_path) if config_path else NodeConfig()
-    found = interface.chosen(config)
+    found = interface.named(config)
     for each in found:
-        open_plane(Place(chosen.object_path, chosen.pins, each, sharers=len(found)), config).detach()
-        click.echo(f"{each.name} is as it was.")
+        place = Place(chosen.object_path, chosen.pins, each, sharers=len(found))
+        if interface.there(each.name):
+            open_plane(place, config).detach()
+            click.echo(f"{each.name} is as it was.")
+        else:
+            forget(place)
+            click.echo(f"{each.name} is gone, and so is what was ours of it.")
 
 
 def run(chosen: Settings, config_path: Path | None) -> None:

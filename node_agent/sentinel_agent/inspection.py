@@ -99,6 +99,8 @@ def facts(watched: Watched, plumbing: Plumbing) -> Facts:
         name = socket.if_indextoname(index)
     except OSError:
         return Facts(plumbing.index(name))
+    if watched.lane is not None:
+        _note(watched.lane, name)
     occupant = attach.occupant(name)
     ingress = watched.interface.direction is Direction.INGRESS
     queue = plumbing.index(queue_device(index)) if ingress else index
@@ -109,6 +111,14 @@ def facts(watched: Watched, plumbing: Plumbing) -> Facts:
         ingress and plumbing.has_qdisc(index, "clsact"),
         _strange(watched.lane, queue, plumbing),
     )
+
+
+def _note(lane: Lane, name: str) -> None:
+    """Everything of ours goes by index and goes on; only the next start will look for the old name."""
+    note = f"{lane.name} is called {name} now: name it so in dataPlane.interfaces" if name != lane.name else ""
+    if note and note != lane.note:
+        log.warning("interface_renamed", interface=lane.name, now=name)
+    lane.note = note
 
 
 def _strange(lane: Lane | None, queue: int | None, plumbing: Plumbing) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,14 +21,29 @@ LOOPBACK: Final = "lo"
 
 def chosen(config: NodeConfig) -> tuple[Interface, ...]:
     """In the order of the configuration. Raises Invalid where a device is not there, or named twice."""
+    found = named(config)
+    for each in found:
+        interface_index(each.name)  # raises before anything is loaded or pinned for it
+    return found
+
+
+def named(config: NodeConfig) -> tuple[Interface, ...]:
+    """The same, whether they are there or not."""
     wanted = [_named(each) for each in config.data_plane.interfaces]
     found = tuple(wanted) or (Interface(default_device(), Direction.INGRESS, 0),)
     names = [each.name for each in found]
     for name in names:
         if names.count(name) > 1:
             raise Invalid(f"{name} is listed in both directions, and a device can queue in one: leave one of them")
-        interface_index(name)  # raises for one that is not there, before anything is loaded or pinned for it
     return found
+
+
+def there(name: str) -> int | None:
+    """Its index, or None."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
 
 
 def _named(wanted: dataplane.Interface) -> Interface:

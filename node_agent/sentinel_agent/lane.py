@@ -56,6 +56,7 @@ class Lane:
         self.flows = FlowWatch(plane.loaded.map("sn_flows"), FlowSums(plane.loaded))
         self.fallbacks = 0
         self.trouble = ""
+        self.note = ""  # what a person should know and no tick needs
         self.names: Mapping[int, str] = {}
         self.ordered: Mapping[int, int] = {}  # the limits that the kernel last confirmed
         self._orders = OrderTable(plane)
@@ -147,6 +148,7 @@ class Lane:
             marks=self.brains.score.marks(),
             signs=signs,
             trouble=self.trouble,
+            note=self.note,
         )
 
     def close(self) -> None:

@@ -86,9 +86,7 @@ class Plane:
         self.buffer.detach()
         for hook in HOOKS[Direction.EGRESS]:
             attach.detach(_link(self.place, hook))
-        for pin in sorted(self._folder.glob("*")):
-            pins.drop(pin)
-        pins.drop_empty(self._folder, self.place.pins)
+        _unpin(self.place)
 
     def close(self) -> None:
         """Let go of this process's hold only: what is pinned and attached stays for the successor."""
@@ -115,6 +113,20 @@ def open_plane(place: Place, config: NodeConfig) -> Plane:
     plane.configure(config)
     log.info("plane_ready", tier=verdict.tier.value, why=verdict.why)
     return plane
+
+
+def forget(place: Place) -> None:
+    """Of an interface that is gone: its queue, and whatever was pinned for it."""
+    swept(place)
+    drop_other_versions(place)
+    _unpin(place)
+
+
+def _unpin(place: Place) -> None:
+    folder = _folder(place)
+    for pin in sorted(folder.glob("*")):
+        pins.drop(pin)
+    pins.drop_empty(folder, place.pins)
 
 
 def swept(place: Place) -> None:

@@ -148,6 +148,7 @@ def _lane(lane: LaneTick) -> dict[str, Any]:
         "tier": lane.verdict.tier.value,
         "why": lane.verdict.why,
         "trouble": lane.trouble,
+        "note": lane.note,
         "forecast": lane.forecast.source,
         "trusted": lane.marks.trusted,
     }

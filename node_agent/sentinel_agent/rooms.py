@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ def opened(
     absent: dict[str, str] = {}
     watched: list[Watched] = []
     for each in interfaces:
-        index = _index(each.name)
+        index = interface.there(each.name)
         if index is None:
             absent[each.name] = f"{each.name} is gone"
             watched.append(Watched(each, None, None))
@@ -85,10 +84,3 @@ def opened(
         watched.append(Watched(each, index, lane))
     major = layout.constants(settings.object_path, "sn_queue_const")["SN_QUEUE_MAJOR"]
     return Rooms(tuple(interfaces), tuple(lanes), absent, Inspector(watched, major, changed))
-
-
-def _index(name: str) -> int | None:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return None

@@ -40,6 +40,8 @@ class LaneTick:
     signs: Signs
     trouble: str = ""
     """Why this interface was not steered in this tick; empty when it was."""
+    note: str = ""
+    """What a person should know, as that it has another name now."""
 
     def row(self, class_id: int) -> int:
         return self.first_row + class_id

@@ -1,0 +1,255 @@
+"""What befalls an agent and its node, under load: packets go on, nothing foreign is touched, and it is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sentinel_bpf import attach
+from sentinel_bpf import object as bpf_object
+from sentinel_bpf.probe import BPFFS
+from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.namespaces import run
+from sentinel_lab.topology import NODE_DEVICE
+from support.agent import CONFIG, LEASE_S, PORT, Agent
+from support.faulty import STEPS
+from support.load import Load, figure
+from support.netns import bottleneck, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = str(OBJECT.parents[2] / "tests")
+FAULTY = ("-m", "support.faulty")
+OTHER = OBJECT.parent / "test/other.bpf.o"
+BYSTANDER = 9002
+
+
+@pytest.fixture
+def node():
+    with bottleneck((PORT, BYSTANDER)) as made:
+        yield made
+
+
+@pytest.fixture
+def agent(node, tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(tmp_path)
+    yield made
+    made.end_all()
+    made.detach()
+
+
+def queue_device() -> str:
+    (name,) = [line.split(":")[1].strip() for line in run("ip", "-o", "link").splitlines() if "sn-ifb" in line]
+    return name
+
+
+def limits() -> list[str]:
+    """Of our leaves, as the kernel has them."""
+    shown = run("tc", "qdisc", "show", "dev", queue_device()).splitlines()
+    return [line.split("limit ")[1] for line in shown if line.startswith("qdisc bfifo")]
+
+
+def killed_under_load(node, agent, step):
+    """The agent dies by its own hand at this step; what was lost from then until its leases were over."""
+    process = agent.start(program=(*FAULTY, f"kill:{step}"), wait=False, PYTHONPATH=TESTS)
+    with Load(node, PORT) as load:
+        assert process.wait(120) == -signal.SIGKILL, agent.said()[-3:]
+        sent = load.sent
+        wait_until(lambda: load.sent > sent + 500 * 2 * LEASE_S, "packets are sent beyond the lease")
+    lost = load.lost()
+    figure(f"kill -9 at step {step}", sent=load.sent, lost=lost, longest_silence_s=load.longest_silence_s)
+    return lost
+
+
+def test_killed_with_an_order_half_written_it_slows_nothing_down(node, agent):
+    assert killed_under_load(node, agent, "order-half-written") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "order-half-written"])
+def test_killed_at_any_step_of_its_tick_it_slows_nothing_down(node, agent, step):
+    assert killed_under_load(node, agent, step) == 0
+    agent.start()
+    node.send(PORT, 10)
+    wait_until(lambda: agent.counted() > 10, "the successor counts on where it was")
+
+
+@pytest.mark.slow
+def test_frozen_for_five_seconds_and_back(node, agent):
+    process = agent.start()
+    with Load(node, PORT) as load:
+        agent.ticked_on()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        process.send_signal(signal.SIGCONT)
+        agent.ticked_on()
+    missed = agent.counted("sentinel_ticks_missed_total", "")
+    figure("SIGSTOP for 5 s", lost=load.lost(), ticks_missed=missed, longest_silence_s=load.longest_silence_s)
+    assert load.lost() == 0
+    assert missed >= 45, "late ticks are dropped and counted, not queued"
+
+
+@pytest.mark.slow
+def test_the_wall_clock_may_jump_about(node, agent):
+    agent.start(program=(*FAULTY, "clock"), PYTHONPATH=TESTS)
+    with Load(node, PORT) as load:
+        agent.ticked_on(40)
+        assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 1
+    figure("wall clock jumps by weeks at every tick", lost=load.lost(), ticks_failed=failed(agent))
+    assert (load.lost(), failed(agent)) == (0, 0)
+
+
+def failed(agent) -> float:
+    return agent.counted("sentinel_ticks_failed_total", "")
+
+
+def test_logs_on_a_full_disk_cost_lines_and_nothing_else(node, agent):
+    agent.log = Path("/dev/full")
+    agent.start()
+    agent.ticked_on()
+    lost = agent.counted("sentinel_log_lines_lost_total", "")
+    figure("log on a full disk", lines_lost=lost, ticks_failed=failed(agent))
+    assert lost > 0
+    assert (agent.state()["tier"], failed(agent)) == ("B", 0)
+
+
+@pytest.mark.slow
+def test_somebody_elses_limit_is_put_right_and_somebody_elses_queue_is_left_alone_and_told(node, agent):
+    agent.start()
+    agent.ticked_on()
+    before = limits()
+    run(
+        "tc", "qdisc", "change", "dev", queue_device(), "parent", "5e17:11", "handle", "5e19:", "bfifo", "limit", "5555"
+    )
+    assert "5555b" in limits()
+    agent.until(lambda: limits() == before, "our own limit is put right")
+    run("tc", "qdisc", "replace", "dev", queue_device(), "root", "handle", "1:", "pfifo")
+    agent.until(lambda: "foreign root qdisc pfifo" in agent.state().get("why", ""), "the foreign queue is told")
+    with Load(node, PORT) as load:
+        agent.ticked_on(20)
+    assert load.lost() == 0, "packets pass the foreign queue by"
+    assert "pfifo" in run("tc", "qdisc", "show", "dev", queue_device()), "it is not fought"
+    assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 0
+    run("tc", "qdisc", "del", "dev", queue_device(), "root")
+    agent.until(lambda: agent.state().get("tier") == "B", "our queue is back once the way is free")
+    figure("root qdisc replaced, later removed", lost=load.lost(), tier_meanwhile="C", tier_after="B")
+
+
+@pytest.mark.slow
+def test_an_interface_that_goes_down_and_up_keeps_its_queue_and_one_that_is_renamed_is_followed(node, agent):
+    agent.start()
+    run("ip", "link", "set", NODE_DEVICE, "down")
+    agent.ticked_on(20)
+    run("ip", "link", "set", NODE_DEVICE, "up")
+    node.send(PORT, 10)
+    agent.ticked_on(20)
+    assert agent.state()["tier"] == "B"
+    run("ip", "link", "set", NODE_DEVICE, "down")
+    run("ip", "link", "set", NODE_DEVICE, "name", "other")
+    run("ip", "link", "set", "other", "up")
+    agent.until(lambda: "is called other now" in agent.state()["interfaces"][NODE_DEVICE]["note"], "it is told")
+    assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 1
+    run("ip", "link", "set", "other", "down")
+    run("ip", "link", "set", "other", "name", NODE_DEVICE)
+    run("ip", "link", "set", NODE_DEVICE, "up")
+    agent.until(lambda: not agent.state()["interfaces"][NODE_DEVICE]["note"], "its name is right again")
+
+
+@pytest.mark.slow
+def test_an_interface_that_is_gone_is_waited_for_and_leaves_no_queue_behind(node, agent):
+    agent.start()
+    old = queue_device()
+    run("ip", "link", "del", NODE_DEVICE)
+    agent.until(lambda: any("front is gone" in line for line in agent.said()), "it is told")
+    process = agent.running[-1]
+    assert process.poll() is None, "it lives on"
+    run("ip", "link", "add", NODE_DEVICE, "type", "veth", "peer", "name", "far")
+    run("ip", "link", "set", NODE_DEVICE, "up")
+    agent.until(lambda: agent.state().get("tier") == "B", "the new one of that name is taken")
+    assert queue_device() != old
+
+
+@pytest.mark.slow
+def test_pins_that_vanish_under_it_are_made_anew_and_its_programs_come_back(node, agent):
+    agent.start()
+    for pin in (BPFFS / f"sentinel_{agent.name}").rglob("*"):
+        if pin.is_file():
+            pin.unlink()
+    assert attach.occupant(NODE_DEVICE) is None, "the link goes with its pin"
+    agent.until(lambda: attach.occupant(NODE_DEVICE) is not None, "the program is back")
+    agent.until(lambda: agent.state().get("tier") == "B", "the queue works")
+    assert any((BPFFS / f"sentinel_{agent.name}").rglob("link_*")), "and pinned for a successor"
+
+
+@pytest.mark.slow
+def test_a_foreign_program_that_comes_later_is_refused_and_one_that_takes_the_place_by_force_stays(node, agent):
+    agent.start()
+    pin = BPFFS / f"foreign_{os.getpid()}" / "link"
+    with bpf_object.load(OTHER) as loaded:
+        program = next(iter(loaded.programs.values()))
+        with pytest.raises(Exception, match="already has"):
+            attach.attach(program, NODE_DEVICE, attach.Hook.XDP, pin)
+        agent.ticked_on()
+        for ours in (BPFFS / f"sentinel_{agent.name}").rglob("link_xdp*"):
+            ours.unlink()
+        attach.attach(program, NODE_DEVICE, attach.Hook.XDP, pin)
+        foreign = attach.occupant(NODE_DEVICE)
+        try:
+            agent.until(lambda: agent.state().get("tier") == "C", "it only observes now")
+            assert attach.occupant(NODE_DEVICE) == foreign
+        finally:
+            attach.detach(pin)
+    agent.until(lambda: agent.state().get("tier") == "B", "the place is free again, and taken")
+
+
+@pytest.mark.slow
+def test_ten_times_the_rate_drops_in_its_own_class_and_delays_neither_the_tick_nor_a_bystander(node, agent):
+    rate = 8_000_000
+    classes = [*CONFIG["trafficClasses"], {"name": "calm", "match": [{"protocol": "UDP", "port": BYSTANDER}]}]
+    interface = {"name": NODE_DEVICE, "rateBitsPerSecond": rate}
+    agent.start({"trafficClasses": classes, "dataPlane": {"interfaces": [interface]}})
+    calm = Load(node, BYSTANDER, packets_per_s=50, size=200)
+    flood = Load(node, PORT, packets_per_s=10 * rate // 8 // 1250, size=1208)
+    with calm, flood:
+        agent.ticked_on(60)
+        shown = agent.state()
+    bulk = shown["classes"]["bulk"]
+    assert calm.lost() == 0
+    assert flood.lost() > 0
+    assert bulk["backlogBytes"] <= bulk["capBytes"] + 1514
+    times = [sum(row[1:-1]) / 1e6 for row in agent.ticks()]
+    figure(
+        "10x overload",
+        sent=flood.sent,
+        dropped=flood.lost(),
+        bystander_sent=calm.sent,
+        bystander_lost=calm.lost(),
+        ticks_missed=agent.counted("sentinel_ticks_missed_total", ""),
+        tick_p99_ms=sorted(times)[int(0.99 * len(times))],
+    )
+
+
+@pytest.mark.slow
+def test_two_interfaces_share_one_pool(node, agent):
+    pool = 200_000
+    interfaces = [{"name": name, "rateBitsPerSecond": 8_000_000} for name in (NODE_DEVICE, "back")]
+    agent.start({**CONFIG, "pool": {"minBytes": 65_536, "maxBytes": pool}, "dataPlane": {"interfaces": interfaces}})
+    state = agent.state()
+    assert state["interfaces"].keys() == {NODE_DEVICE, "back"}
+    assert state["tier"] == "B"
+    with Load(node, PORT, packets_per_s=2_000):
+        agent.until(lambda: agent.state()["classes"][f"bulk on {NODE_DEVICE}"]["backlogBytes"] > 50_000, "it fills")
+        for _ in range(20):
+            shown = agent.state()
+            assert sum(each["limitBytes"] for each in shown["classes"].values()) <= pool
+            assert shown["pool"]["grantedBytes"] <= shown["pool"]["totalBytes"] == pool
+    run("ip", "link", "del", "back")
+    agent.until(lambda: "unread" in agent.state().get("interfaces", {}).get("back", {}), "the one that is gone is told")
+    assert agent.state()["interfaces"][NODE_DEVICE]["tier"] == "B", "the other is steered on"

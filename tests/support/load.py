@@ -1,0 +1,67 @@
+"""Load on a test's node, and what became of it: numbered packets at a steady pace, and when they came."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from support.netns import Bottleneck
+
+OUT = Path(os.environ.get("SENTINEL_LADDER_OUT", Path(__file__).parents[2] / "out"))
+
+
+class Load:
+    """Sends while it is entered; `lost` waits for what is still under way."""
+
+    def __init__(self, node: Bottleneck, port: int, packets_per_s: int = 500, size: int = 1000) -> None:
+        self.sent = 0
+        self.longest_silence_s = 0.0
+        """Between two arrivals: what a user would have noticed; on a busy machine also the machine's own doing."""
+        self._node, self._port, self._pace_s, self._size = node, port, 1 / packets_per_s, size
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Catches up with its pace, so that a busy machine sends the same in bursts."""
+        began, before, last = time.monotonic(), 0, time.monotonic()
+        while not self._stop.is_set():
+            due = int((time.monotonic() - began) / self._pace_s) - self.sent
+            if due > 0:
+                self._node.send(self._port, due, self._size)
+                self.sent += due
+            now, arrived = time.monotonic(), self._node.received_in_all(self._port)
+            if arrived > before:
+                self.longest_silence_s = max(self.longest_silence_s, now - last)
+                before, last = arrived, now
+            self._stop.wait(self._pace_s)
+
+    def lost(self) -> int:
+        """Once it has stopped: waits until nothing more comes for a while."""
+        quiet, seen = 0, -1
+        while quiet < 20 and self._node.received_in_all(self._port) < self.sent:
+            arrived = self._node.received_in_all(self._port)
+            quiet, seen = (quiet + 1, arrived) if arrived == seen else (0, arrived)
+            time.sleep(0.1)
+        return self.sent - self._node.received_in_all(self._port)
+
+
+def figure(fault: str, **figures: Any) -> None:
+    """Kept in out/agent-faults.json, where docs/benchmarks/agent-faults.md has them from."""
+    OUT.mkdir(exist_ok=True)
+    path = OUT / "agent-faults.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[fault] = {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
