@@ -13,7 +13,7 @@ from rich.table import Table
 
 from sentinel_lab import view
 from sentinel_lab.experiment import Plan, Run, carried_out, check
-from sentinel_lab.namespaces import require_root
+from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.policies import NAMES, PRODUCT
 from sentinel_lab.report import COLUMNS, page, row, sentence
 from sentinel_lab.scenario import SINGLE
@@ -58,6 +58,7 @@ def demo(seconds: float, pattern: str, policy: str, as_json: bool) -> None:
     plan = Plan(SINGLE, pattern, policy, seconds)
     check(plan)
     require_root()
+    unwind_when_told()
     console = Console(stderr=as_json, highlight=False)
     try:
         run = carried_out(plan) if as_json else _watched(plan, console)

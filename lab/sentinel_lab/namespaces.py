@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import signal
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,16 +71,33 @@ def go_first(pid: int = 0) -> None:
 
 
 def remove_leftovers() -> list[str]:
-    """Namespaces whose maker is gone; what they removed."""
+    """Namespaces whose maker is gone, with the processes in them; their names."""
     if not NAMES.is_dir():
         return []
     gone = []
     for each in sorted(NAMES.iterdir()):
         match = PATTERN.match(each.name)
         if match and not Path("/proc", match["pid"]).exists():
+            _end_processes(each.name)
             Namespace(match["role"], int(match["pid"])).remove()
             gone.append(each.name)
     return gone
+
+
+def _end_processes(name: str) -> None:
+    """What a dead maker started lives on in the namespace, which would outlive its name with it."""
+    for pid in run("ip", "netns", "pids", name).split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def unwind_when_told() -> None:
+    """SIGTERM ends a command as Ctrl-C does: by way of everything that cleans up."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def require_root() -> None:

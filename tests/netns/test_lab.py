@@ -16,13 +16,15 @@ from sentinel_lab.namespaces import NAMES, Namespace, remove_leftovers
 from sentinel_lab.policies import PRODUCT
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.topology import SINGLE_BOTTLENECK, built
-from support.netns import need_data_plane
+from support.netns import need_data_plane, wait_until
 
 BUILD_AND_WAIT = """
-import time
+import subprocess, time
 from sentinel_lab.topology import SINGLE_BOTTLENECK, built
-with built(SINGLE_BOTTLENECK):
-    print("up", flush=True)
+with built(SINGLE_BOTTLENECK) as spaces:
+    with spaces["node"].entered():
+        child = subprocess.Popen(["sleep", "9999"])
+    print("up", child.pid, flush=True)
     time.sleep(99)
 """
 COMMAND = [sys.executable, "-m", "sentinel_cli"]
@@ -51,12 +53,15 @@ def test_a_topology_is_gone_after_its_block_even_when_that_fails():
 def test_what_a_killed_process_left_is_removed_at_the_next_start():
     with subprocess.Popen([sys.executable, "-c", BUILD_AND_WAIT], stdout=subprocess.PIPE, text=True) as made:
         assert made.stdout is not None
-        assert made.stdout.readline() == "up\n"
+        up, child = made.stdout.readline().split()
+        assert up == "up"
         made.send_signal(signal.SIGKILL)
     left = {Namespace(role, made.pid).name for role in SINGLE_BOTTLENECK.roles}
     assert left <= {each.name for each in NAMES.iterdir()}
     assert left <= set(remove_leftovers())
     assert not left & {each.name for each in NAMES.iterdir()}
+    ended = Path("/proc", child, "cmdline")
+    wait_until(lambda: not ended.exists() or not ended.read_bytes(), "the process in it has ended")
 
 
 @pytest.mark.parametrize("policy", ["static-small", PRODUCT])

@@ -16,7 +16,7 @@ from sentinel_lab import experiment, policies
 from sentinel_lab.bench import burst_figures, burst_page, burst_samples
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, Row, name_of, row_of
 from sentinel_lab.bench.output import tell
-from sentinel_lab.namespaces import require_root
+from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.report import machine
 from sentinel_lab.scenario import DRAINS, FLOORS, KIB, MIB, MIXED, SINGLE
 from sentinel_lab.seasoning import PAST_S
@@ -66,6 +66,7 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
     for plan in plans:
         experiment.check(plan)
     require_root()
+    unwind_when_told()
     if picture is not None:
         burst_page.draw(picture, asked.seconds)
         click.echo(f"Picture: {picture}")
@@ -140,11 +141,8 @@ def _taken(plans: list[Plan], kept: Kept) -> tuple[list[Row], list[Row]]:
 
 def _spelled(plan: Plan) -> str:
     scenario = plan.scenario
-    extra = (
-        ""
-        if scenario == SINGLE
-        else f", pool {scenario.pool_bytes // 1024} KiB, floor {scenario.floor_bytes // 1024} KiB"
-    )
+    pool, floor = scenario.pool_bytes // KIB, scenario.floor_bytes // KIB
+    extra = "" if scenario == SINGLE else f", pool {pool} KiB, floor {floor} KiB"
     return f"{name_of(plan)}, {plan.policy}, seed {plan.seed}{extra}"
 
 
