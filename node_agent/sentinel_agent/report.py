@@ -19,6 +19,7 @@ from sentinel_api.v1alpha1.buffernode import (
 )
 from sentinel_api.v1alpha1.conditions import MAX_NODE_MESSAGE, NodeCondition
 from sentinel_bpf.buffer.port import Tier, Verdict
+from sentinel_core.allocate import LEAD_SECONDS
 from sentinel_core.sample import Valid
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def _class(tick: Tick, lane: LaneTick, each: int) -> dict[str, Any]:
         "reactiveBytes": int(found.reactive_bytes[row]),
         "forecastBytes": int(found.forecast_bytes[row]),
         "lentBytes": int(found.lent_bytes[row]),
+        "burstChance": round(float(lane.forecast.burst_within(LEAD_SECONDS)[each]), 3),
+        "secondsToBurst": float(lane.forecast.seconds_to_burst()[each]),
         "severity": round(float(lane.signs.severity[each]), 3),
         "signs": lane.signs.words(each),
         "backlogBytes": int(sample.backlog_bytes[each]),
