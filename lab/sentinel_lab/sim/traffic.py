@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Frames = NDArray[np.float32]
 
-UDP_HEADERS_BYTES: Final = 42
 TCP_HEADERS_BYTES: Final = 66
-"""Ethernet, IPv4 and UDP, or TCP with timestamps: the queue counts whole frames, the senders' sizes are payload."""
+"""Ethernet, IPv4, TCP and its timestamps: the queue counts whole frames, the senders' sizes are payload."""
 
 BULK_FLOWS: Final = 4
 BASE_RTT_S: Final = 0.02
@@ -45,7 +44,7 @@ class Traffic:
 
 
 def frame_bytes(each: TrafficClass) -> int:
-    return each.packet_bytes + (TCP_HEADERS_BYTES if each.kind == "bulk" else UDP_HEADERS_BYTES)
+    return each.packet_bytes + TCP_HEADERS_BYTES if each.kind == "bulk" else each.wire_bytes
 
 
 def of_pattern(scenario: Scenario, pattern: str, seconds: float, seed: int, step_s: float) -> Traffic:
