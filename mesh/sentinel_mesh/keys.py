@@ -10,7 +10,7 @@ from sentinel_api.errors import Invalid
 from sentinel_api.wire import NAME_MAX_BYTES
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
-_INCARNATION_MAX: Final = (1 << 32) - 1
+_NUMBER_MAX: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,10 @@ class Keys:
     def share(self, balancer: str) -> str:
         return f"sentinel/{self.cluster}/{checked_name(balancer, 'node')}/share"
 
-    def token(self, node: str, incarnation: int) -> str:
-        """Its incarnation is in it, so that the end of an old process never takes the token of the new one."""
-        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alive/{incarnation}"
+    def token(self, node: str, incarnation: int, generation: int = 0) -> str:
+        """Its incarnation is in it, so that the end of an old process never takes the token of the new one; and its
+        session's generation, for the same reason."""
+        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alive/{incarnation}/{generation}"
 
     @property
     def every_state(self) -> str:
@@ -56,7 +57,16 @@ class Keys:
 
     @property
     def every_token(self) -> str:
-        return f"sentinel/{self.cluster}/*/alive/*"
+        return f"sentinel/{self.cluster}/*/alive/*/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What the engine holds for a session of a process as long as that lives."""
+
+    node: str
+    incarnation: int
+    generation: int
 
 
 def checked_name(name: str, what: str) -> str:
@@ -70,12 +80,15 @@ def node_of(key: str) -> str:
     return checked_name(_part(key, 2), "node")
 
 
-def token_of(key: str) -> tuple[str, int]:
-    """The node and incarnation of a token; raises Invalid for a key that none of us would use."""
-    number = _part(key, 4)
-    if not (number.isascii() and number.isdecimal()) or int(number[:11]) > _INCARNATION_MAX:
-        raise Invalid(f"{number[:16]!r} is no incarnation: it is a number of 32 bits")
-    return node_of(key), int(number)
+def token_of(key: str) -> Token:
+    """Raises Invalid for a key that none of us would use."""
+    return Token(node_of(key), _number(_part(key, 4)), _number(_part(key, 5)))
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text[:11]) > _NUMBER_MAX:
+        raise Invalid(f"{text[:16]!r} is no incarnation or generation: it is a number of 32 bits")
+    return int(text)
 
 
 def _part(key: str, index: int) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
 from sentinel_api.wire import BEAT_MAX_BYTES, STATE_MAX_BYTES, UnknownVersion, unpack_beat, unpack_state
-from sentinel_mesh.keys import node_of, token_of
+from sentinel_mesh.keys import Token, node_of, token_of
 from sentinel_mesh.membership import SILENT_NS, Level, Probe, Standing, Witnesses, judge
 from sentinel_mesh.pulse import Rhythm, beaten
+from sentinel_mesh.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,18 +25,6 @@ MEMBERS_MAX: Final = 1024
 TOKENS_MAX: Final = 8
 FORGOTTEN_NS: Final = 60_000_000_000
 """A node that left is shown for a minute, so that people see what became of it."""
-
-
-class Refusal(Enum):
-    """Why something that came in was not believed."""
-
-    STRANGE_KEY = "strange_key"
-    OVERSIZE = "oversize"
-    GARBAGE = "garbage"
-    UNKNOWN_VERSION = "unknown_version"
-    REPLAYED = "replayed"
-    IMPOSTOR = "impostor"
-    CROWDED = "crowded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +55,8 @@ class _Entry:
     state: NodeState | None = None
     heard_ns: int | None = None
     gone_ns: int | None = None
-    tokens: set[int] = field(default_factory=set)
+    tokens: set[Token] = field(default_factory=set)
+    """A process has two while it renews its certificate."""
     probe: Probe = Probe.UNKNOWN
     standing: Standing | None = None
     rhythm: Rhythm | None = None
@@ -98,17 +87,21 @@ class _Entry:
         self.beat, self.beat_ns, self.seen_ns = beat, now_ns, now_ns
         return True
 
-    def vouched(self, incarnation: int, *, alive: bool, now_ns: int) -> bool:
+    def vouched(self, token: Token, *, alive: bool, now_ns: int) -> bool:
         """False when there is no room for one more."""
-        if alive and len(self.tokens) >= TOKENS_MAX and incarnation not in self.tokens:
+        if alive and len(self.tokens) >= TOKENS_MAX and token not in self.tokens:
             return False
         if alive:
-            self.tokens.add(incarnation)
+            self.tokens.add(token)
         else:
-            self.tokens.discard(incarnation)
-        if self.state is not None and incarnation == self.state.incarnation:
-            self.gone_ns = None if alive else now_ns
+            self.tokens.discard(token)
+        if self.state is not None and token.incarnation == self.state.incarnation:
+            self.gone_ns = None if self.knows(token.incarnation) else now_ns
         return True
+
+    def knows(self, incarnation: int) -> bool:
+        """Whether the engine says that this process lives."""
+        return any(each.incarnation == incarnation for each in self.tokens)
 
 
 class Roster:
@@ -121,6 +114,11 @@ class Roster:
         self._awake_ns = 0
         self._lock = threading.Lock()
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Counts what somebody else found."""
+        with self._lock:
+            self._refused[refusal] += 1
+
     def told(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> None:
         """A state arrived; its bytes are read only when there are not too many of them."""
         with self._lock:
@@ -132,18 +130,18 @@ class Roster:
         """The engine says that a process of this node came or went."""
         with self._lock:
             try:
-                name, incarnation = token_of(key)
+                token = token_of(key)
             except Invalid:
                 self._refused[Refusal.STRANGE_KEY] += 1
                 return
-            if name == self._own:
+            if token.node == self._own:
                 return
-            entry = self._entry(name, now_ns) if alive else self._entries.get(name)
+            entry = self._entry(token.node, now_ns) if alive else self._entries.get(token.node)
             if entry is None:
                 self._refused[Refusal.CROWDED] += alive
                 return
             entry.seen_ns = now_ns
-            if entry.vouched(incarnation, alive=alive, now_ns=now_ns):
+            if entry.vouched(token, alive=alive, now_ns=now_ns):
                 entry.judged(now_ns, self._awake_ns)
             else:
                 self._refused[Refusal.CROWDED] += 1
@@ -180,7 +178,7 @@ class Roster:
         entry = self._entry(name, now_ns)
         if entry is None:
             return Refusal.CROWDED
-        if entry.state is not None and not _follows(state, entry.state, entry.tokens):
+        if not _follows(state, entry):
             return Refusal.REPLAYED
         if entry.state is not None and entry.state.incarnation != state.incarnation:
             entry.gone_ns, entry.rhythm, entry.beat = None, None, None  # of another process
@@ -223,9 +221,12 @@ def _understood(size: int, read: Callable[[], bytes]) -> NodeState | Refusal:
     return Refusal.UNKNOWN_VERSION if isinstance(state, UnknownVersion) else state
 
 
-def _follows(state: NodeState, known: NodeState, tokens: set[int]) -> bool:
+def _follows(state: NodeState, entry: _Entry) -> bool:
     """Newer, or of a process that the engine knows while it knows the other no more: a clock was set back meanwhile."""
-    restarted = state.incarnation in tokens and known.incarnation not in tokens
+    known = entry.state
+    if known is None:
+        return True
+    restarted = entry.knows(state.incarnation) and not entry.knows(known.incarnation)
     return state.newer_than(known) or (restarted and state.incarnation != known.incarnation)
 
 

@@ -18,9 +18,9 @@ import click
 from sentinel_api.records import NodeState, Role, Tier
 from sentinel_core.sample import PERIOD_NS
 from sentinel_lab.namespaces import enter_for_good
-from sentinel_mesh.engine import Place
 from sentinel_mesh.membership import Level, Probe
 from sentinel_mesh.mesh import Mesh, incarnation
+from sentinel_mesh.place import Place
 
 if TYPE_CHECKING:
     from sentinel_mesh.roster import View

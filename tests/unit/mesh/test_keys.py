@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel_api.errors import Invalid
-from sentinel_mesh.keys import Keys, node_of, token_of
+from sentinel_mesh.keys import Keys, Token, node_of, token_of
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,60}", fullmatch=True)
 
 
-@given(NAMES, NAMES, st.integers(0, 2**32 - 1))
-def test_whoever_wrote_a_key_can_be_read_from_it(cluster, node, incarnation):
+@given(NAMES, NAMES, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_whoever_wrote_a_key_can_be_read_from_it(cluster, node, incarnation, generation):
     keys = Keys(cluster)
     assert node_of(keys.state(node)) == node
-    assert token_of(keys.token(node, incarnation)) == (node, incarnation)
+    assert token_of(keys.token(node, incarnation, generation)) == Token(node, incarnation, generation)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a*", "*", "a b", "ä", "n" * 254, "n\n"])
@@ -37,4 +37,6 @@ def test_any_key_is_read_or_refused(key):
 @pytest.mark.parametrize("number", ["", "-1", "4294967296", "9" * 5000, "²", "1e3"])
 def test_an_incarnation_is_a_number_of_32_bits(number):
     with pytest.raises(Invalid, match="incarnation"):
-        token_of(f"sentinel/c/n/alive/{number}")
+        token_of(f"sentinel/c/n/alive/{number}/0")
+    with pytest.raises(Invalid, match="generation"):
+        token_of(f"sentinel/c/n/alive/0/{number}")

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from sentinel_api.errors import Invalid
-from sentinel_mesh.engine import Place
+from sentinel_mesh.place import Place
 
 ALL = tuple(f"tcp/10.0.0.{number}:7447" for number in range(1, 12))
 

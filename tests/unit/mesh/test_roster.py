@@ -13,7 +13,8 @@ from sentinel_mesh.keys import Keys
 from sentinel_mesh.membership import LATE_NS, PERIOD_NS, SILENT_NS, Level, Probe
 from sentinel_mesh.pulse import LEAST_PERIODS
 from sentinel_mesh.pulse import PERIOD_NS as BEAT_NS
-from sentinel_mesh.roster import FORGOTTEN_NS, MEMBERS_MAX, TOKENS_MAX, Refusal, Roster
+from sentinel_mesh.refusal import Refusal
+from sentinel_mesh.roster import FORGOTTEN_NS, MEMBERS_MAX, TOKENS_MAX, Roster
 
 T0 = 10**12
 KEYS = Keys("c")
@@ -220,6 +221,16 @@ def test_the_end_of_the_old_process_does_not_take_the_new_one_down(roster):
     tell(roster, state(incarnation=new), T0 + 2)
     vouch(roster, T0 + 3, alive=False)
     assert roster.view(T0 + 3).level("n1") is Level.ALIVE
+
+
+def test_a_process_that_renews_its_certificate_has_two_sessions_and_is_never_gone(roster):
+    tell(roster, state())
+    for generation in (0, 1):
+        roster.vouched(KEYS.token("n1", FIRST.incarnation, generation), alive=True, now_ns=T0)
+    vouch(roster, T0 + 1, alive=False)
+    assert roster.view(T0 + 1).level("n1") is Level.ALIVE
+    roster.vouched(KEYS.token("n1", FIRST.incarnation, 1), alive=False, now_ns=T0 + 2)
+    assert roster.view(T0 + 2).level("n1") is Level.SUSPECTED
 
 
 def test_a_process_whose_clock_was_set_back_an_hour_is_heard_again_once_the_engine_vouches_for_it(roster):

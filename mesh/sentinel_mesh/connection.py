@@ -1,0 +1,136 @@
+"""The node's session with the others: usually one; while it is renewed, the old one speaks until the new one is heard.
+
+A session reads its certificate and its members once, when it opens, and a port belongs to one session only. So a
+renewal has two steps, and at every moment one session is connected to everybody:
+
+    old, listening ──→ bridge, dials everybody ──→ new, listening
+
+Whoever is in nobody's list of peers and dialled us by himself hears us again when he dials anew, within a second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from sentinel_api.errors import Invalid, Transient
+from sentinel_mesh.engine import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sentinel_mesh.engine import Ears
+    from sentinel_mesh.place import Place
+    from sentinel_mesh.watch import Heard
+
+PATIENCE_S: Final = 10.0
+LOOK_S: Final = 0.02
+
+
+class Connection:
+    """`send` and `beats` may be called from any thread, `renew` from one."""
+
+    def __init__(self, place: Place, ears: Ears) -> None:
+        self.place = place
+        self._ears = ears
+        self._generation = 0
+        self._listening = True
+        self._session = Session(place, ears)
+
+    def send(self, kind: str, record: bytes) -> None:
+        self._session.send(kind, record)
+
+    def beats(self) -> Iterator[Heard]:
+        yield from self._session.beats()
+
+    def renew(self, place: Place) -> None:
+        """Raises Invalid or Transient where the others do not take us so; then the old session goes on."""
+        if self._listening:
+            self._hand_over(place, listening=False)
+        self._hand_over(place, listening=True)
+        self.place = place
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _hand_over(self, place: Place, *, listening: bool) -> None:
+        old, heir = self._session, self._heir(place, listening=listening)
+        try:
+            _wait(lambda: heir.links() >= old.links(), "the others did not accept this node's new certificate")
+        except Transient:
+            if not listening:
+                heir.close()
+                raise
+        old.hearing, heir.hearing = False, True
+        self._session, self._listening = heir, listening
+        old.close()
+
+    def _heir(self, place: Place, *, listening: bool) -> Session:
+        self._generation += 1
+        heir: list[Session] = []
+
+        def opened() -> bool:
+            try:
+                heir.append(Session(place, self._ears, generation=self._generation, listening=listening, hearing=False))
+            except Invalid:
+                if listening:  # the port is free a moment after the old session closed
+                    return False
+                raise
+            return True
+
+        _wait(opened, f"this node cannot listen on {', '.join(place.listen)} again")
+        return heir[0]
+
+
+def _wait(fact: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not fact():
+        if time.monotonic() > deadline:
+            raise Transient(f"{otherwise} within {PATIENCE_S:g} s: it goes on as before and tries again")
+        time.sleep(LOOK_S)
+
+
+class Renewal:
+    """Looks every few seconds whether files or members changed, and renews the connection if so."""
+
+    def __init__(self, connection: Connection, period_s: float) -> None:
+        self._connection, self._period_s = connection, period_s
+        self._wanted = connection.place
+        self._known = _digest(connection.place)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+        self.done = 0
+        self.trouble = ""
+        """Why the last try failed; empty when it did not."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def want(self, place: Place) -> None:
+        """From the next look on."""
+        self._wanted = place
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._period_s):
+            try:
+                self._look()
+                self.trouble = ""
+            except (Invalid, Transient) as error:
+                self.trouble = str(error)
+
+    def _look(self) -> None:
+        wanted, found = self._wanted, _digest(self._wanted)
+        if wanted == self._connection.place and found == self._known:
+            return
+        self._connection.renew(wanted)
+        self._known = found
+        self.done += 1
+
+
+def _digest(place: Place) -> str:
+    return place.credentials.digest() if place.credentials else ""

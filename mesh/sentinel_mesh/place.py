@@ -1,0 +1,60 @@
+"""Where a process stands in the mesh: its name, its endpoints, whom it dials, and who may speak to it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sentinel_api.errors import Invalid
+from sentinel_mesh.keys import checked_name
+
+if TYPE_CHECKING:
+    from sentinel_mesh.credentials import Credentials
+
+_ENDPOINT: Final = re.compile(r"(tcp|tls)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Give every node the same list of `peers`, itself among them: then one end of each pair dials the other. Where
+    both dial (each list leaves its own node out) one connection results as well, but Zenoh up to 1.10 at times leaves
+    such a pair half deaf after one end was stopped for longer than the lease (eclipse-zenoh/zenoh#2806).
+
+    `attentive` processes listen for beats, five times as many as states: balancers, who must notice a death at once.
+    With `credentials` all endpoints are tls/…, and nobody without a certificate of the same authority is let in.
+    `members` are the only names that are let speak, each under its own; None: whoever has a certificate, under any.
+    """
+
+    cluster: str
+    node: str
+    incarnation: int
+    listen: tuple[str, ...]
+    peers: tuple[str, ...] = ()
+    attentive: bool = False
+    credentials: Credentials | None = None
+    members: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        scheme = "tls" if self.credentials else "tcp"
+        for endpoint in (*self.listen, *self.peers):
+            match = _ENDPOINT.fullmatch(endpoint)
+            if not match or not 0 < int(match[3]) < 65_536:
+                raise Invalid(f"{endpoint!r} is no endpoint of the mesh: write {scheme}/ADDRESS:PORT")
+            if match[1] != scheme:
+                why = "a mesh with certificates speaks tls" if self.credentials else "tls needs certificates"
+                raise Invalid(f"{endpoint!r} does not fit: {why}, so write {scheme}/ADDRESS:PORT")
+        if self.members is not None and self.credentials is None:
+            raise Invalid("members of the mesh are told apart by their certificates: give certificates, or no members")
+        for name in self.members or ():
+            checked_name(name, "node")
+
+    @property
+    def dialled(self) -> tuple[str, ...]:
+        """Of a list that names this node too, those before it."""
+        own = [each for each in self.peers if each in self.listen]
+        return tuple(each for each in self.peers if not own or each < min(own))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(each for each in self.peers if each not in self.listen)
