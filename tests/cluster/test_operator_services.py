@@ -1,0 +1,150 @@
+"""Services of our class against a real API server: addresses, conditions, events, and the balancers' ConfigMap."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from sentinel_api.names import LOAD_BALANCER_CLASS
+from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
+from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_operator import services
+from sentinel_operator.cluster import connected
+from sentinel_operator.decide.services import ADDRESS_ANNOTATION, CONDITION, ServiceKey
+from sentinel_operator.render.base import Owner
+from support.operators import FRONT, GROUP, prepared
+
+SHOP = "/api/v1/namespaces/default/services"
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+POOL = ["192.0.2.8/31", "2001:db8::/126"]
+
+
+class Shop:
+    """A cluster with a pool and two nodes, and Services that come and go."""
+
+    def __init__(self, plane, kubeconfig) -> None:
+        self.plane = plane
+        self.kubeconfig = kubeconfig
+
+    def post(self, path, body) -> dict:
+        status, answer = self.plane.request("POST", path, body)
+        assert status == 201, answer
+        return answer
+
+    def open(self, name, port=80, *, address="", **spec) -> None:
+        meta = {"name": name, "annotations": {ADDRESS_ANNOTATION: address} if address else {}}
+        ports = [{"name": "one", "port": port, "protocol": spec.pop("protocol", "TCP")}]
+        body = {
+            "type": "LoadBalancer",
+            "loadBalancerClass": LOAD_BALANCER_CLASS,
+            "ports": ports,
+            "selector": {"a": name},
+        }
+        self.post(SHOP, {"metadata": meta, "spec": body | spec})
+
+    def close(self, name) -> None:
+        assert self.plane.request("DELETE", f"{SHOP}/{name}")[0] == 200
+
+    def served(self) -> services.Summary:
+        async def once() -> services.Summary:
+            async with connected() as api:
+                cluster = BufferCluster.parse(self.plane.request("GET", FRONT)[1])
+                owner = Owner("default", "front", cluster.metadata.uid or "")
+                return await services.serve(api, cluster, owner, NOW)
+
+        return asyncio.run(once())
+
+    def addresses(self, name) -> list[str]:
+        found = self.plane.request("GET", f"{SHOP}/{name}")[1]["status"]["loadBalancer"].get("ingress", [])
+        return [each["ip"] for each in found]
+
+    def condition(self, name) -> tuple[str, str]:
+        found = self.plane.request("GET", f"{SHOP}/{name}")[1]["status"].get("conditions", [])
+        return next((each["status"], each["reason"]) for each in found if each["type"] == CONDITION)
+
+    def config(self) -> BalancerConfig:
+        stored = self.plane.request("GET", "/api/v1/namespaces/default/configmaps/front-balancer")[1]
+        return BalancerConfig.parse(json.loads(stored["data"]["config.json"]))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[Shop]:  # its skip is ours too
+    folder = tmp_path_factory.mktemp("services")
+    with prepared(folder) as plane, pytest.MonkeyPatch.context() as patch:
+        # The library reads KUBECONFIG when it is imported, which another test may have done long ago.
+        patch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(plane.kubeconfig))
+        made = Shop(plane, plane.kubeconfig)
+        cluster = {"apiVersion": "sentinel.io/v1alpha1", "kind": "BufferCluster", "metadata": {"name": "front"}}
+        made.post(
+            f"{GROUP}/namespaces/default/bufferclusters", cluster | {"spec": {"loadBalancer": {"addressPool": POOL}}}
+        )
+        for number, name in enumerate(("n1", "n2"), 1):
+            made.post("/api/v1/nodes", {"metadata": {"name": name}})
+            address = {"status": {"addresses": [{"type": "InternalIP", "address": f"10.0.0.{number}"}]}}
+            kind = {"content_type": "application/merge-patch+json"}
+            assert plane.request("PATCH", f"/api/v1/nodes/{name}/status", address, **kind)[0] == 200
+            spec = {"clusterRef": {"namespace": "default", "name": "front"}, "configDigest": f"sha256:{'0' * 64}"}
+            kinds = {"apiVersion": "sentinel.io/v1alpha1", "kind": "BufferNode"}
+            made.post(f"{GROUP}/buffernodes", kinds | {"metadata": {"name": name}, "spec": spec})
+        yield made
+
+
+def test_services_get_addresses_share_them_run_out_and_give_them_back(shop):
+    shop.open("web")
+    shop.open("mail", 25, externalTrafficPolicy="Local")
+    shop.open("late", 8080)
+    summary = shop.served()
+    assert summary.served == 2
+    assert set(summary.refused) == {ServiceKey("default", "late")} or shop.addresses("late")
+    given = {name: shop.addresses(name) for name in ("web", "mail", "late")}
+    assert sorted(each for found in given.values() for each in found) == ["192.0.2.8", "192.0.2.9"]
+    (left_out,) = [name for name, found in given.items() if not found]
+    assert shop.condition(left_out) == ("False", "PoolExhausted")
+    events = shop.plane.request("GET", "/api/v1/namespaces/default/events")[1]["items"]
+    assert [(e["involvedObject"]["name"], e["reason"]) for e in events] == [(left_out, "PoolExhausted")]
+
+    shop.served()
+    again = shop.plane.request("GET", "/api/v1/namespaces/default/events")[1]["items"]
+    assert len(again) == 1, "the same news is no news"
+
+    (kept,) = [name for name in ("web", "mail") if name != left_out][:1]
+    shop.open("beside", 443, address=given[kept][0])
+    assert shop.served().served == 3
+    assert shop.addresses("beside") == given[kept]
+
+    for name in ("beside", kept):
+        shop.close(name)
+    shop.served()
+    assert shop.addresses(left_out) == given[kept]
+    assert shop.condition(left_out) == ("True", "Assigned")
+    for name in {"web", "mail", "late"} - {kept}:
+        shop.close(name)
+
+
+def test_the_balancers_are_told_of_ports_nodes_and_affinity(shop):
+    shop.open("sticky", 53, protocol="UDP", sessionAffinity="ClientIP")
+    shop.open("local", 80, externalTrafficPolicy="Local")
+    endpoints = {
+        "metadata": {"name": "local-1", "labels": {services.SLICE_LABEL: "local"}},
+        "addressType": "IPv4",
+        "ports": [{"port": 80}],
+        "endpoints": [
+            {"addresses": ["10.1.0.2"], "nodeName": "n2", "conditions": {"ready": True}},
+            {"addresses": ["10.1.0.1"], "nodeName": "n1", "conditions": {"ready": False}},
+        ],
+    }
+    shop.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", endpoints)
+    shop.served()
+    config = shop.config()
+    assert [(each.name, each.address) for each in config.backends] == [("n1", "10.0.0.1"), ("n2", "10.0.0.2")]
+    vips = {each.port: each for each in config.vips}
+    assert (vips[53].protocol, vips[53].sticky, vips[53].idle_seconds, vips[53].backends) == ("UDP", True, 10_800, ())
+    assert (vips[80].protocol, vips[80].sticky, vips[80].backends) == ("TCP", False, ("n2",))
+
+    order = {"spec": {"desiredState": "Draining"}}
+    kind = {"content_type": "application/merge-patch+json"}
+    assert shop.plane.request("PATCH", f"{GROUP}/buffernodes/n2", order, **kind)[0] == 200
+    shop.served()
+    assert [each.draining for each in shop.config().backends] == [False, True]
