@@ -141,8 +141,12 @@ class Cluster:
             raise Invalid(f"the cluster knows no {kind} of {api_version}: install the CRDs first") from error
 
 
+def _nobody(_: Manifest) -> None:
+    """Hears what is written, where no mirror does."""
+
+
 @asynccontextmanager
-async def connected(told: Callable[[Manifest], object]) -> AsyncIterator[Cluster]:
+async def connected(told: Callable[[Manifest], object] = _nobody) -> AsyncIterator[Cluster]:
     """In a pod by its service account, elsewhere by KUBECONFIG."""
     try:
         config.load_incluster_config()

@@ -5,7 +5,7 @@ from typing import Any
 
 import kopf
 
-from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
+from sentinel_api.names import CLUSTER_LABEL, GROUP, LOAD_BALANCER_CLASS, VERSION
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Manifest
@@ -34,6 +34,12 @@ class Told:
         if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
             ref = manifest.get("spec", {}).get("clusterRef", {})
             self.due.mark(ClusterName(ref.get("namespace", ""), ref.get("name", "")))
+
+    def service(self, manifest: Manifest) -> None:
+        """Which cluster serves it is for the look to find out."""
+        if manifest.get("spec", {}).get("loadBalancerClass") == LOAD_BALANCER_CLASS:
+            for name in self.mirror.clusters:
+                self.due.mark(name)
 
     def node(self, kind: str | None, manifest: Manifest) -> None:
         """Labels decide who owns a node, so each cluster may gain or lose it."""
@@ -70,6 +76,10 @@ def registry(told: Told) -> kopf.OperatorRegistry:
     @kopf.on.event("v1", "nodes", registry=handlers)
     async def node_moved(event: kopf.RawEvent, **_: Any) -> None:
         told.node(event["type"], dict(event["object"]))
+
+    @kopf.on.event("v1", "services", registry=handlers)
+    async def service_moved(event: kopf.RawEvent, **_: Any) -> None:
+        told.service(dict(event["object"]))
 
     @kopf.on.event("apps", "v1", "daemonsets", labels={CLUSTER_LABEL: kopf.PRESENT}, registry=handlers)
     async def agents_moved(labels: kopf.Labels, **_: Any) -> None:

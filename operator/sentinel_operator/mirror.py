@@ -94,6 +94,9 @@ def node_of(manifest: Manifest) -> Node:
         schedulable=not manifest.get("spec", {}).get("unschedulable", False),
         taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
         resource_version=meta["resourceVersion"],
+        addresses=tuple(
+            each["address"] for each in manifest.get("status", {}).get("addresses", ()) if each["type"] == "InternalIP"
+        ),
     )
 
 
@@ -136,7 +139,7 @@ class Mirror:
 
 
 def _node_essence(node: Node) -> object:
-    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by
+    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by, node.addresses
 
 
 def _order_essence(node: BufferNode) -> object:

@@ -188,7 +188,7 @@ async def _tell(api: Cluster, manifest: Manifest, answer: Answer, now: datetime)
     body = {"loadBalancer": {"ingress": ingress or None}, "conditions": [*others, condition]}
     await api.merge(at, {"status": body}, subresource="status")
     if not answer.assigned and before.get("message") != answer.message:
-        await api.apply(_event(manifest, answer, now))
+        await api.create(_event(manifest, answer, now))
 
 
 def _condition(answer: Answer, before: Mapping[str, Any], now: datetime) -> dict[str, Any]:

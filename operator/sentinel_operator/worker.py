@@ -9,18 +9,19 @@ from prometheus_client import Counter
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
-from sentinel_operator import act, metrics
+from sentinel_operator import act, metrics, services
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide import autoscale
 from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.changes import changes
 from sentinel_operator.decide.plan import Plan, plan
-from sentinel_operator.decide.status import status
+from sentinel_operator.decide.status import Addresses, status
 from sentinel_operator.decide.world import World
 from sentinel_operator.due import ClusterName, Due, retry_after_s
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.observe import observe, refresh
 from sentinel_operator.predict import Memory, predict, remembered
+from sentinel_operator.render import balancers
 from sentinel_operator.render.base import Release
 
 RESYNC_S = 120.0
@@ -81,8 +82,9 @@ class Worker:
         if not todo.empty:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
         outcome, error = await act.carry_out(self.api, world, todo)
+        served = await self._serve(world) if error is None and not todo.blocked else None
         if todo.finalizer != "release":
-            said = status(world, todo, outcome, thought)
+            said = status(world, todo, outcome, thought, served)
             await act.publish(self.api, world.cluster, said)
             await act.announce(self.api, world.cluster, changes(before, said, world.now))
         if error is not None and not isinstance(error, Invalid):
@@ -92,6 +94,14 @@ class Worker:
         decision_s = world.cluster.spec.scaling.interval_seconds if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else float(decision_s)
         return next_s if settled else min(LOOK_AGAIN_S, next_s)
+
+    async def _serve(self, world: World) -> Addresses | None:
+        """Services of our class; None where there is nothing to give away."""
+        if world.cluster.metadata.deletion_timestamp is not None or not balancers.wanted(world.cluster.spec):
+            return None
+        found = await services.serve(self.api, world.cluster, world.owner, world.now)
+        refusals = sorted(f"{key.namespace}/{key.name}: {answer.message}" for key, answer in found.refused.items())
+        return Addresses(found.served, refusals[0] if refusals else "")
 
     async def _think(self, name: ClusterName, world: World) -> tuple[World, Thought | None]:
         """A decision when one is due; one that moves nodes is in the status before this returns."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_BUFFER, ROLE_LABEL
+from sentinel_api.names import CLUSTER_LABEL, FINALIZER, LOAD_BALANCER_CLASS, ROLE_BUFFER, ROLE_LABEL
 from support import audited
 from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, rights, running, until
 
@@ -180,6 +180,14 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     fronted = yaml.safe_load(EXAMPLE.read_text())
     fronted["spec"] = {**fronted.get("spec", {}), "loadBalancer": {"addressPool": ["192.0.2.0/24"]}}
     bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(fronted))
+    shop = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "shop"},
+        "spec": {"type": "LoadBalancer", "loadBalancerClass": LOAD_BALANCER_CLASS, "ports": [{"port": 80}]},
+    }
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(shop))
+    until(bench, "the shop has an address", lambda: address(bench, "shop"))
     for api_version, kind in (("apps/v1", "Deployment"), ("monitoring.coreos.com/v1", "PodMonitor")):
         path = f"/apis/{api_version}/namespaces/default/{kind.lower()}s"
         until(bench, f"a {kind} is ours, and no relic is left", lambda path=path: all_ours(bench, path))
@@ -190,6 +198,8 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     until(bench, "new pods", lambda: len(pods(bench)) == 3 and not pods(bench) & old)
     warnings = "/api/v1/namespaces/default/events?fieldSelector=reason=AgentsNotReady,type=Warning"
     until(bench, "a warning", lambda: bench.get(warnings)["items"])
+    assert bench.condition("LoadBalancerReady") == ("False", "NoBalancer")
+    bench.plane.kubectl("delete", "service", "shop")
     bench.plane.kubectl("delete", "bufc", "front", "--timeout=60s")
     process.send_signal(signal.SIGTERM)
     process.wait(20)
@@ -198,6 +208,11 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     assert not audited.refused(log, user)
     granted, used = audited.granted(rights(), "sentinel-operator"), audited.used(log, user)
     assert (granted - used, used - granted) == (set(), set())
+
+
+def address(bench: Bench, service: str) -> str:
+    found = bench.get(f"/api/v1/namespaces/default/services/{service}")["status"]["loadBalancer"]
+    return next((each["ip"] for each in found.get("ingress", [])), "")
 
 
 def relic(api_version: str, kind: str, spec: dict) -> dict:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sentinel_api.names import CLUSTER_LABEL, FINALIZER
+from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_EDGE, ROLE_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_api.v1alpha1.clusterstatus import Rollout
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
@@ -17,6 +17,7 @@ from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
 from sentinel_operator.render import access, balancers, buffernode, configmap, daemonset, mesh, monitors, service
 
+MAX_BALANCERS = 64  # addresses that a node's configuration holds
 DETACH_PATIENCE_S = 60  # after this, deletion goes on without the agents that did not answer: their leases have ended
 
 
@@ -65,7 +66,7 @@ def plan(world: World) -> Plan:
         return Plan(blocked="Paused")
     nodes = claims.claimed(world)
     leaving = _leaving(world, {node.name for node in nodes})
-    config = node_config(world.cluster.spec, _known_ids(world))
+    config = _config(world)
     change = changeover(world, nodes, config)
     wanted = {key(m): m for m in _objects(world, config, change)}
     held = FINALIZER in world.cluster.metadata.finalizers
@@ -92,6 +93,17 @@ def plan(world: World) -> Plan:
 def report_seconds(node_count: int, writes_per_second: int) -> int:
     """CONTRACTS' max(10, nodes / 20), and slower still where the write budget asks for it."""
     return max(10, -(-node_count // 20), -(-node_count // writes_per_second))
+
+
+def _config(world: World) -> NodeConfig:
+    """With the edge nodes' addresses, where there are balancers: packets from elsewhere end no tunnel at a node."""
+    config = node_config(world.cluster.spec, _known_ids(world))
+    if not balancers.wanted(world.cluster.spec):
+        return config
+    asked = {**world.cluster.spec.load_balancer.node_selector, ROLE_LABEL: ROLE_EDGE}.items()
+    edges = [node for node in world.nodes if asked <= node.labels.items()]
+    found = sorted(f"{a}/{128 if ':' in a else 32}" for node in edges for a in node.addresses)
+    return config.model_copy(update={"balancers": tuple(found[:MAX_BALANCERS])})
 
 
 def _known_ids(world: World) -> dict[str, int]:
@@ -121,6 +133,7 @@ def _stale(world: World, wanted: dict[Key, Manifest], rollout: Rollout) -> tuple
     in_use |= {rollout.good_config_digest} if rollout.good_config_digest else set()
     in_use |= {n.status.config_digest for n in world.own_nodes if n.status and n.status.config_digest}
     kept = {configmap.name(world.owner, d) for d in in_use}
+    kept |= {balancers.name(world.owner)} if balancers.wanted(world.cluster.spec) else set()
     return tuple(sorted(k for k in world.owned if k not in wanted and k.name not in kept))
 
 

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 
 from sentinel_api.names import CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
-from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus, Tiers
+from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, LoadBalancerStatus, ScalingStatus, Tiers
 from sentinel_api.v1alpha1.conditions import Condition, Status, merge
+from sentinel_api.v1alpha1.model import MAX_INT
 from sentinel_operator.decide import autoscale, claims
 from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.plan import Plan
 from sentinel_operator.decide.world import World
+
+Verdict = tuple[Status, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,14 @@ class Outcome:
     """How carrying out the plan went: the sentence of the first error, empty when all went well."""
 
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """How many Services have theirs, and why the first of the others has none."""
+
+    served: int = 0
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +44,10 @@ class Count:
     tiers: Tiers
 
 
-def status(world: World, plan: Plan, outcome: Outcome, thought: Thought | None = None) -> BufferClusterStatus:
-    """`thought` is there when a scaling decision was due at this look."""
+def status(
+    world: World, plan: Plan, outcome: Outcome, thought: Thought | None = None, addresses: Addresses | None = None
+) -> BufferClusterStatus:
+    """`thought` is there when a scaling decision was due at this look, `addresses` where there are some to give."""
     old = world.cluster.status or BufferClusterStatus()
     count = _count(world, plan)
     config = plan.config
@@ -48,14 +62,45 @@ def status(world: World, plan: Plan, outcome: Outcome, thought: Thought | None =
             "class_ids": dict(config.ids) if config else old.class_ids,
             "config_digest": config.digest if config else old.config_digest,
             "rollout": plan.rollout or old.rollout,
-            "load_balancer": old.load_balancer.model_copy(update={"ready_replicas": world.balancers.ready}),
+            "load_balancer": _load_balancer(world, addresses),
             "scaling": _scaling(world, old, thought),
             "conditions": merge(
                 old.conditions,
-                (*_conditions(world, plan, outcome, count), *_scaling_conditions(world, plan, thought)),
+                (
+                    *_conditions(world, plan, outcome, count),
+                    *_scaling_conditions(world, plan, thought),
+                    *_balancer_conditions(world, addresses),
+                ),
             ),
         }
     )
+
+
+def _load_balancer(world: World, addresses: Addresses | None) -> LoadBalancerStatus:
+    pool = (ip_network(cidr, strict=False).num_addresses for cidr in world.cluster.spec.load_balancer.address_pool)
+    return LoadBalancerStatus(
+        ready_replicas=world.balancers.ready,
+        addresses_used=addresses.served if addresses else 0,
+        addresses_total=min(sum(pool), MAX_INT),
+    )
+
+
+def _balancer_conditions(world: World, addresses: Addresses | None) -> tuple[Condition, ...]:
+    """None where nobody ever asked for balancers."""
+    known = world.cluster.status.conditions if world.cluster.status else ()
+    build = _Builder(world.now, world.cluster.metadata.generation or 0)
+    if addresses is None:
+        told = any(c.type == "LoadBalancerReady" for c in known) and not world.cluster.spec.paused
+        return (build("LoadBalancerReady", "False", "Off", "No addresses to give away."),) if told else ()
+    return (build("LoadBalancerReady", *_balancing(world, addresses)),)
+
+
+def _balancing(world: World, addresses: Addresses) -> Verdict:
+    if addresses.refusal:
+        return "False", "ServiceRefused", addresses.refusal
+    if not world.balancers.ready:
+        return "False", "NoBalancer", "No balancer is ready: edge nodes carry the label sentinel.io/role=edge."
+    return "True", "Forwarding", f"{world.balancers.ready} balancers forward to {addresses.served} Services."
 
 
 def _count(world: World, plan: Plan) -> Count:
@@ -122,9 +167,6 @@ class _Builder:
             type=kind, status=status, reason=reason, message=message[:1024],
             observed_generation=self.generation, last_transition_time=self.now,
         )  # fmt: skip
-
-
-Verdict = tuple[Status, str, str]
 
 
 def _ready(world: World, plan: Plan, outcome: Outcome, count: Count) -> Verdict:

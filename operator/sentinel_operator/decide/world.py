@@ -22,6 +22,7 @@ class Node:
     schedulable: bool = True
     taken_by: str = ""  # the cluster whose autoscaler gave it its role; empty when a person did
     resource_version: str = ""
+    addresses: tuple[str, ...] = ()  # inside the cluster, of each family
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """What people read of a cluster: each condition, each reason, from the world that brings it about."""
 
+from dataclasses import replace
+
 import pytest
 
 from sentinel_operator.decide.plan import plan
-from sentinel_operator.decide.status import Outcome, status
+from sentinel_operator.decide.status import Addresses, Outcome, status
+from sentinel_operator.decide.world import Agents
 from support.worlds import buffer_node, carried_out, cluster, node, report, world
 
 TWO = (node("n0"), node("n1"))
@@ -87,3 +90,30 @@ def test_a_condition_that_stays_keeps_its_time():
     before = status(first, plan(first), Outcome())
     again = status(first, plan(first), Outcome()).conditions
     assert [c.last_transition_time for c in again] == [c.last_transition_time for c in before.conditions]
+
+
+@pytest.mark.parametrize(
+    ("ready", "addresses", "said"),
+    [
+        (2, Addresses(3), ("True", "Forwarding")),
+        (0, Addresses(3), ("False", "NoBalancer")),
+        (2, Addresses(0, "default/shop: no address is free"), ("False", "ServiceRefused")),
+    ],
+)
+def test_balancers_say_how_they_do(ready, addresses, said):
+    here = replace(world(of=cluster(loadBalancer={"addressPool": ["192.0.2.0/30"]})), balancers=Agents(2, ready))
+    found = status(here, plan(here), Outcome(), addresses=addresses)
+    (condition,) = (c for c in found.conditions if c.type == "LoadBalancerReady")
+    assert (condition.status, condition.reason) == said
+    assert (found.load_balancer.addresses_used, found.load_balancer.addresses_total) == (addresses.served, 4)
+    later = replace(here, cluster=cluster().model_copy(update={"status": found}))
+    off = next(c for c in status(later, plan(later), Outcome()).conditions if c.type == "LoadBalancerReady")
+    assert (off.status, off.reason) == ("False", "Off")
+
+
+def test_nodes_take_tunnels_from_edge_nodes_alone():
+    fronted = cluster(loadBalancer={"addressPool": ["192.0.2.0/30"]})
+    edge = replace(node("e0", role="edge"), addresses=("198.51.100.7", "2001:db8::7"))
+    here = world(of=fronted, nodes=[*TWO, edge])
+    assert plan(here).config.balancers == ("198.51.100.7/32", "2001:db8::7/128")
+    assert plan(world(of=cluster(), nodes=[*TWO, edge])).config.balancers == ()
