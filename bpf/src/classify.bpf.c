@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include <sentinel/abi.h>
+#include <sentinel/kernel_qdisc.h>
 #include <sentinel/queue.h>
 #include <sentinel/sojourn.h>
 #include <sentinel/stage.h>
@@ -75,36 +76,6 @@ int sn_classify(struct __sk_buff *skb)
 	sn_enter_queue(skb, class_id, now);
 	return MATCH;
 }
-
-/* Only the fields that are read; their places come from the running kernel's BTF. */
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct ns_common {
-	unsigned int inum;
-};
-struct net {
-	struct ns_common ns;
-};
-typedef struct {
-	struct net *net;
-} possible_net_t;
-struct net_device {
-	int ifindex;
-	possible_net_t nd_net;
-};
-struct netdev_queue {
-	struct net_device *dev;
-};
-struct Qdisc {
-	struct netdev_queue *dev_queue;
-};
-struct qdisc_skb_cb {
-	unsigned char data[20];
-};
-struct sk_buff {
-	struct sk_buff *next;
-	char cb[48];
-};
-#pragma clang attribute pop
 
 static __always_inline void count(const struct sk_buff *skb, __u64 now)
 {

@@ -94,12 +94,5 @@ int sn_ingress(struct xdp_md *ctx)
 	packet.cpu = bpf_get_smp_processor_id();
 	wish = handle(ctx, &packet);
 	sn_conclude(&packet, wish);
-	switch (wish) {
-	case SN_DROP:
-		return XDP_DROP;
-	case SN_REFLECT:
-		return XDP_TX;
-	default:
-		return XDP_PASS;
-	}
+	return sn_xdp_action(wish);
 }

@@ -144,12 +144,5 @@ int sn_balance(struct xdp_md *ctx)
 	packet.cpu = bpf_get_smp_processor_id();
 	wish = handle(ctx, &packet);
 	count_reason(&packet);
-	switch (wish) {
-	case SN_DROP:
-		return XDP_DROP;
-	case SN_REFLECT:
-		return XDP_TX;
-	default:
-		return XDP_PASS;
-	}
+	return sn_xdp_action(wish);
 }

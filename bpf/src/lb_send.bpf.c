@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include <sentinel/ecn.h>
+#include <sentinel/head.h>
 #include <sentinel/lb_stage.h>
 
 /* The compiler describes an enumeration in BTF only when something has its type. */
@@ -104,37 +105,6 @@ static __always_inline void address_frame(struct ethhdr *ethernet, const struct 
 	__builtin_memcpy(ethernet->h_dest, backend->mac, ETH_ALEN);
 }
 
-/* `head` is a constant in every call: the copies are a few moves. */
-static __always_inline int grow(struct xdp_md *ctx, __u32 head, __u32 bytes, __be16 type)
-{
-	__u8 saved[ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan)];
-	void *data = (void *)(long)ctx->data;
-
-	if (data + head > (void *)(long)ctx->data_end)
-		return -1;
-	__builtin_memcpy(saved, data, head);
-	if (bpf_xdp_adjust_head(ctx, -(int)bytes))
-		return -1;
-	data = (void *)(long)ctx->data;
-	if (data + head > (void *)(long)ctx->data_end)
-		return -1;
-	__builtin_memcpy(data, saved, head);
-	*(__be16 *)(data + head - sizeof(type)) = type;
-	return 0;
-}
-
-static __always_inline int make_room(struct xdp_md *ctx, const struct sn_packet *packet, __u32 bytes, __be16 type)
-{
-	switch (packet->l3_offset) {
-	case ETH_HLEN:
-		return grow(ctx, ETH_HLEN, bytes, type);
-	case ETH_HLEN + sizeof(struct sn_vlan):
-		return grow(ctx, ETH_HLEN + sizeof(struct sn_vlan), bytes, type);
-	default:
-		return grow(ctx, ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan), bytes, type);
-	}
-}
-
 static __always_inline __u8 next_protocol(const struct outer *outer)
 {
 	if (outer->udp)
@@ -205,7 +175,7 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct sn_packet *pack
 	struct sn_span span;
 	void *ip;
 
-	if (!source || make_room(ctx, packet, overhead_of(backend), type))
+	if (!source || sn_move_head(ctx, packet, -(int)overhead_of(backend), type))
 		return -1;
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
@@ -232,12 +202,6 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct sn_packet *pack
 	return 0;
 }
 
-static __always_inline int refused(struct sn_packet *packet, __u32 reason, enum sn_wish wish)
-{
-	packet->reason = reason;
-	return wish;
-}
-
 int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route)
 {
 	struct sn_backend *backend;
@@ -251,26 +215,26 @@ int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route 
 	key = route->backend;
 	backend = bpf_map_lookup_elem(&sn_lb_backends, &key);
 	if (!backend || backend->encap == SN_ENCAP_NONE)
-		return refused(packet, SN_LB_NO_WAY, SN_DROP);
+		return sn_decided(packet, SN_LB_NO_WAY, SN_DROP);
 	outer.inner_bytes = packet->ip_end - packet->l3_offset;
 	if (outer.inner_bytes + overhead_of(backend) > backend->mtu) {
 		if (route->about)
-			return refused(packet, SN_LB_TOO_BIG_LOST, SN_DROP);
+			return sn_decided(packet, SN_LB_TOO_BIG_LOST, SN_DROP);
 		return sn_lb_refuse(ctx, packet, backend->mtu - overhead_of(backend));
 	}
 	if (spend_hop(ctx, packet))
-		return refused(packet, SN_LB_LAST_HOP, SN_PASS);
+		return sn_decided(packet, SN_LB_LAST_HOP, SN_PASS);
 	outer.hash = route->hash;
 	outer.version = packet->ip_version;
 	outer.tos = packet->dscp << 2 | packet->ecn;
 	outer.udp = backend->encap == SN_ENCAP_UDP;
 	if (backend->encap != SN_ENCAP_L2 && wrap(ctx, packet, &outer, backend))
-		return refused(packet, SN_LB_NOT_MOVED, SN_DROP);
+		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
 	ethernet = sn_lb_at(&span, 0, sizeof(*ethernet));
 	if (!ethernet)
-		return refused(packet, SN_LB_NOT_MOVED, SN_DROP);
+		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
 	address_frame(ethernet, backend);
 	return SN_REFLECT;
 }

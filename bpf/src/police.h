@@ -26,12 +26,6 @@ struct {
 	__type(value, struct sn_vqueue);
 } sn_vqueues SEC(".maps");
 
-static __always_inline int decided(struct sn_packet *packet, enum sn_reason reason, enum sn_wish wish)
-{
-	packet->reason = reason;
-	return wish;
-}
-
 /* Whoever wins the right to this millisecond's step takes it alone. */
 static __always_inline void step(struct sn_vqueue *queue, const struct sn_order *order, __u64 delay_ns, __u64 now)
 {
@@ -56,21 +50,21 @@ static __always_inline int chosen(const struct sn_vqueue *queue)
 static __always_inline int signal(struct xdp_md *ctx, struct sn_packet *packet, __u32 flags)
 {
 	if (packet->ecn == SN_ECN_CE)
-		return decided(packet, SN_REASON_PASSED, SN_PASS);
+		return sn_decided(packet, SN_REASON_PASSED, SN_PASS);
 	if ((flags & SN_ORDER_MARK) && packet->ecn != SN_ECN_NONE) {
 		sn_mark_ce((void *)(long)ctx->data, (void *)(long)ctx->data_end, packet);
-		return decided(packet, SN_REASON_MARKED, SN_PASS);
+		return sn_decided(packet, SN_REASON_MARKED, SN_PASS);
 	}
 	if (flags & SN_ORDER_POLICE)
-		return decided(packet, SN_REASON_EARLY_DROP, SN_DROP);
-	return decided(packet, SN_REASON_PASSED, SN_PASS);
+		return sn_decided(packet, SN_REASON_EARLY_DROP, SN_DROP);
+	return sn_decided(packet, SN_REASON_PASSED, SN_PASS);
 }
 
 static __always_inline int through_queue(struct xdp_md *ctx, struct sn_packet *packet, struct sn_vqueue *queue,
 					 const struct sn_order *order)
 {
 	__u64 now_tick = packet->now_ns * SN_TICKS_PER_NS, drain_Bps = order->drain_Bps, delay_ns;
-	int wish = decided(packet, SN_REASON_PASSED, SN_PASS);
+	int wish = sn_decided(packet, SN_REASON_PASSED, SN_PASS);
 
 	if (!drain_Bps)
 		return wish;
@@ -79,7 +73,7 @@ static __always_inline int through_queue(struct xdp_md *ctx, struct sn_packet *p
 	delay_ns = sn_delay_ns(queue, now_tick);
 	step(queue, order, delay_ns, packet->now_ns);
 	if ((order->flags & SN_ORDER_POLICE) && is_full(delay_ns, order))
-		return decided(packet, SN_REASON_OVER_LIMIT, SN_DROP);
+		return sn_decided(packet, SN_REASON_OVER_LIMIT, SN_DROP);
 	if (chosen(queue))
 		wish = signal(ctx, packet, order->flags);
 	if (wish == SN_PASS && delay_ns < SN_DELAY_MAX_NS)
@@ -99,9 +93,9 @@ __attribute__((always_inline)) int sn_police(struct xdp_md *ctx, struct sn_packe
 	order = bpf_map_lookup_elem(&sn_order, &class_id);
 	queue = bpf_map_lookup_elem(&sn_vqueues, &class_id);
 	if (!order || !queue || !order->valid_until_ns)
-		return decided(packet, SN_REASON_NO_ORDER, SN_PASS);
+		return sn_decided(packet, SN_REASON_NO_ORDER, SN_PASS);
 	if (packet->now_ns >= order->valid_until_ns)
-		return decided(packet, SN_REASON_LEASE_OVER, SN_PASS);
+		return sn_decided(packet, SN_REASON_LEASE_OVER, SN_PASS);
 	return through_queue(ctx, packet, queue, order);
 }
 

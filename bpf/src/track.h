@@ -6,50 +6,16 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include <sentinel/rules.h>
 #include <sentinel/stage.h>
 
 #include "flow_table.h"
+#include "generation.h"
 #include "pane.h"
 #include "rtt.h"
 
 /* The compiler describes an enumeration in BTF only when something has its type. */
 const volatile enum sn_tcp_state sn_flow_states = SN_TCP_SYN_SEEN;
 const volatile enum sn_top_const sn_flow_top = SN_TOP_SLOTS;
-
-/* Here, and not with the rules, because every packet asks whether its flow's class is still of this generation. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sn_rules_head);
-} sn_rules_head SEC(".maps");
-
-#define READ_ONCE(place) (*(const volatile typeof(place) *)&(place))
-
-static __always_inline __u32 generation(void)
-{
-	__u32 zero = 0;
-	struct sn_rules_head *head = bpf_map_lookup_elem(&sn_rules_head, &zero);
-
-	return head ? READ_ONCE(head->generation) : 0;
-}
-
-int sn_generation(void)
-{
-	return generation();
-}
-
-int sn_rule_count(__u32 of_generation)
-{
-	__u32 zero = 0;
-	struct sn_rules_head *head = bpf_map_lookup_elem(&sn_rules_head, &zero);
-
-	if (!head)
-		return 0;
-	return of_generation & 1 ? READ_ONCE(head->count_odd) : READ_ONCE(head->count_even);
-}
 
 static __always_inline void update(struct sn_flow *flow, struct sn_packet *packet)
 {

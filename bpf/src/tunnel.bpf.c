@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include <sentinel/ecn.h>
+#include <sentinel/head.h>
 #include <sentinel/peer.h>
 #include <sentinel/stage.h>
 
@@ -80,48 +81,11 @@ static __always_inline __be16 inner_type(struct xdp_md *ctx, __u32 offset)
 	}
 }
 
-/* `head` is a constant in every call: the copies are a few moves. */
-static __always_inline int move_head(struct xdp_md *ctx, __u32 head, __u32 strip, __be16 type)
-{
-	__u8 saved[ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan)];
-	void *data = (void *)(long)ctx->data;
-
-	if (data + head > (void *)(long)ctx->data_end)
-		return -1;
-	__builtin_memcpy(saved, data, head);
-	if (bpf_xdp_adjust_head(ctx, strip))
-		return -1;
-	data = (void *)(long)ctx->data;
-	if (data + head > (void *)(long)ctx->data_end)
-		return -1;
-	__builtin_memcpy(data, saved, head);
-	*(__be16 *)(data + head - sizeof(type)) = type;
-	return 0;
-}
-
-static __always_inline int strip_outer(struct xdp_md *ctx, const struct sn_packet *packet, __u32 strip, __be16 type)
-{
-	switch (packet->l3_offset) {
-	case ETH_HLEN:
-		return move_head(ctx, ETH_HLEN, strip, type);
-	case ETH_HLEN + sizeof(struct sn_vlan):
-		return move_head(ctx, ETH_HLEN + sizeof(struct sn_vlan), strip, type);
-	default:
-		return move_head(ctx, ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan), strip, type);
-	}
-}
-
-static __always_inline int refused(struct sn_packet *packet, enum sn_reason reason, enum sn_wish wish)
-{
-	packet->reason = reason;
-	return wish;
-}
-
 /* The outer header's mark belongs to the inner packet, which is dropped if it cannot carry it. */
 static __always_inline int keep_mark(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	if (packet->ecn == SN_ECN_NONE)
-		return refused(packet, SN_REASON_TUNNEL_CONGESTED, SN_DROP);
+		return sn_decided(packet, SN_REASON_TUNNEL_CONGESTED, SN_DROP);
 	if (packet->ecn != SN_ECN_CE)
 		sn_mark_ce((void *)(long)ctx->data, (void *)(long)ctx->data_end, packet);
 	packet->ecn = SN_ECN_CE;
@@ -142,16 +106,16 @@ int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet)
 		return SN_CONTINUE;
 	peer = peer_of(packet);
 	if (!peer || !(peer->rights & SN_MAY_TUNNEL))
-		return refused(packet, SN_REASON_TUNNEL_FOREIGN, SN_PASS);
+		return sn_decided(packet, SN_REASON_TUNNEL_FOREIGN, SN_PASS);
 	type = inner_type(ctx, offset);
 	if (!type || offset >= packet->ip_end)
-		return refused(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
-	if (strip_outer(ctx, packet, offset - packet->l3_offset, type))
-		return refused(packet, SN_REASON_HELPER_FAILED, SN_DROP);
+		return sn_decided(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
+	if (sn_move_head(ctx, packet, offset - packet->l3_offset, type))
+		return sn_decided(packet, SN_REASON_HELPER_FAILED, SN_DROP);
 	inner.now_ns = packet->now_ns;
 	inner.cpu = packet->cpu;
 	if (sn_parse_xdp(ctx, &inner) != SN_FOUND)
-		return refused(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
+		return sn_decided(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
 	offset = packet->ecn == SN_ECN_CE;
 	*packet = inner;
 	return offset ? keep_mark(ctx, packet) : SN_CONTINUE;

@@ -21,6 +21,7 @@ CLIENT6 = "2001:db8::7"
 MAC = bytes.fromhex("02aabbccdd01")
 GOLD = 80  # the port whose class is 1
 NODES = 6
+HOUR_NS = 3600 * 10**9
 # Time goes by in steps of 5 s, and no age that matters is a multiple of that: real time may pass unseen in between.
 SLOW = {"sn_opens_per_s": 0, "sn_ready_age_ns": 12 * 10**9, "sn_mesh_age_ns": 12 * 10**9}
 RINGS = {gone: pairs([Member(f"node-{i}", i) for i in range(NODES) if i != gone]) for gone in (None, 0, 3)}
@@ -281,7 +282,7 @@ def test_new_flows_spread_evenly_when_nothing_is_known(twin, count):
 
 
 def test_a_flood_of_new_flows_leaves_the_table_to_those_in_it(built):
-    balancer = Balancer(sn_opens_per_s=16)
+    balancer = Balancer(sn_opens_per_s=16, sn_ready_age_ns=HOUR_NS, sn_mesh_age_ns=HOUR_NS)
     ring = pairs_of(0)
     ring[:, 1] = 1
     twin = fresh(balancer, ring=ring, nodes=2)

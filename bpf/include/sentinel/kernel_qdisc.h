@@ -42,8 +42,10 @@ struct Qdisc {
 };
 struct qdisc_skb_cb {
 	unsigned int pkt_len;
+	unsigned char data[20];
 };
 struct sk_buff {
+	struct sk_buff *next;
 	__u32 priority;
 	char cb[48];
 };

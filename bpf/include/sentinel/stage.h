@@ -19,6 +19,25 @@ enum sn_wish {
 	SN_REFLECT = 3,
 };
 
+/* The reason is of enum sn_reason, or of an entry program's own. */
+static __always_inline int sn_decided(struct sn_packet *packet, __u32 reason, enum sn_wish wish)
+{
+	packet->reason = reason;
+	return wish;
+}
+
+static __always_inline int sn_xdp_action(int wish)
+{
+	switch (wish) {
+	case SN_DROP:
+		return XDP_DROP;
+	case SN_REFLECT:
+		return XDP_TX;
+	default:
+		return XDP_PASS;
+	}
+}
+
 /* parse.bpf.c: enum sn_outcome, the packet filled as far as it was understood. */
 int sn_parse_xdp(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_parse_skb(struct __sk_buff *skb, struct sn_packet *packet);

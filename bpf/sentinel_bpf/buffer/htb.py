@@ -7,25 +7,14 @@ egress    stack ─ sn_egress ─ HTB ─ bfifo ─→ device        (lease over
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentinel_api.errors import Invalid, Transient
+from sentinel_api.errors import Transient
 from sentinel_bpf.buffer import wire
-from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
-from sentinel_bpf.buffer.port import (
-    UNMATCHED,
-    Direction,
-    Interface,
-    QueueClass,
-    Reading,
-    Tier,
-    Verdict,
-    check_classes,
-    check_limits,
-)
+from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.port import UNMATCHED, Interface, QueueClass, Reading, Tier, Verdict, check_limits
+from sentinel_bpf.buffer.standing import Stand, wait_while
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +23,6 @@ if TYPE_CHECKING:
 
 KIND = "htb"
 DRAIN_BYTES_PER_S = 10**11  # a rate that holds nothing back
-DRAIN_PATIENCE_S = 2.0
 U32 = 0xFFFFFFFF
 
 
@@ -44,7 +32,7 @@ class HtbBuffer:
     def __init__(self, interface: Interface, programs: QueuePrograms) -> None:
         self._interface = interface
         self._programs = programs
-        self._ingress = interface.direction is Direction.INGRESS
+        self._stand = Stand(interface, KIND)
         self._wire = wire.Rtnl()
         self._limits: dict[int, int] = {}
         self._queue_index = 0
@@ -52,47 +40,21 @@ class HtbBuffer:
 
     def probe(self) -> Verdict:
         with Plumbing(self._programs.major) as plumbing:
-            obstacle = self._obstacle(plumbing)
+            obstacle = self._stand.obstacle(plumbing)
         if obstacle:
             return Verdict(Tier.OBSERVE, obstacle)
         return Verdict(Tier.HTB, f"HTB and bfifo on {self._interface.name} {self._interface.direction.value.lower()}")
 
-    def _obstacle(self, plumbing: Plumbing) -> str:
-        name = self._interface.name
-        index = plumbing.index(name)
-        if index is None:
-            return f"there is no interface {name} on this node"
-        if self._interface.rate_bytes_per_s <= 0:
-            return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
-        if not self._ingress:
-            return plumbing.obstacle(index, name, KIND)
-        if plumbing.has_qdisc(index, "ingress"):
-            return f"{name} has a foreign ingress qdisc"
-        return self._foreign_queue(plumbing, queue_device(index))
-
-    def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
-        queue = plumbing.index(name)
-        if queue is None:
-            return ""
-        if not plumbing.is_ifb(queue):
-            return f"{name} is not an ifb device"
-        return plumbing.obstacle(queue, name, KIND)
-
     def configure(self, classes: Sequence[QueueClass]) -> None:
         """A class that goes away loses what stands in it; unmatched priorities land in class 0."""
-        self._check(classes)
+        self._stand.check(classes)
         with Plumbing(self._programs.major) as plumbing:
-            obstacle = self._obstacle(plumbing)
-            if obstacle:
-                raise Invalid(f"cannot queue: {obstacle}")
-            device = plumbing.index(self._interface.name)
-            assert device is not None
-            self._queue_index = plumbing.ensure_ifb(queue_device(device)) if self._ingress else device
+            device, self._queue_index = self._stand.ready(plumbing)
             plumbing.ensure_root(self._queue_index, self._minor(UNMATCHED))
             plumbing.ensure_trunk(self._queue_index, self._interface.rate_bytes_per_s)
             self._lay_out(plumbing, classes)
             self._programs.watch(self._queue_index, Path("/proc/thread-self/ns/net").stat().st_ino)
-            if self._ingress:
+            if self._stand.ingress:
                 plumbing.redirect(device, self._programs.classify_fd, self._queue_index)
 
     def _lay_out(self, plumbing: Plumbing, classes: Sequence[QueueClass]) -> None:
@@ -109,11 +71,6 @@ class HtbBuffer:
         found = plumbing.leaf_limits(queue)
         self._limits = {each.id: found.get(self._minor(each.id), -1) for each in classes}
         self.resize({each.id: each.limit_bytes for each in classes})
-
-    def _check(self, classes: Sequence[QueueClass]) -> None:
-        check_classes(classes)
-        if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
-            raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
 
     def resize(self, limits: Mapping[int, int]) -> None:
         check_limits(limits, self._limits)
@@ -162,27 +119,22 @@ class HtbBuffer:
 
     def detach(self) -> None:
         with Plumbing(self._programs.major) as plumbing:
-            device = plumbing.index(self._interface.name)
-            queue = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
-            if device is None or queue is None or plumbing.root(queue) != (KIND, self._programs.major):
+            found = self._stand.found(plumbing, self._programs.major)
+            if found is None:
                 return
+            device, queue = found
             self._programs.unwatch()
-            if self._ingress:
+            if self._stand.ingress:
                 plumbing.stop_redirect(device, queue)
             self._drain(plumbing, queue)
-            if self._ingress:
-                plumbing.remove_link(queue)
-            else:
-                plumbing.remove_root(queue)
+            self._stand.remove(plumbing, queue)
         self._limits = {}
 
     def _drain(self, plumbing: Plumbing, queue: int) -> None:
         plumbing.ensure_trunk(queue, DRAIN_BYTES_PER_S)
         for minor in plumbing.minors(queue):
             plumbing.open_class(queue, minor, DRAIN_BYTES_PER_S)
-        deadline = time.monotonic() + DRAIN_PATIENCE_S
-        while time.monotonic() < deadline and any(each.backlog_packets for each in self._wire.classes(queue)):
-            os.sched_yield()
+        wait_while(lambda: any(each.backlog_packets for each in self._wire.classes(queue)))
 
     def _minor(self, class_id: int) -> int:
         return self._programs.minor + class_id

@@ -7,27 +7,17 @@ egress    stack ─ sn_buffer1 ─→ device        (lease over: static limits)
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sentinel_api.errors import Invalid, SentinelError, Unsupported
+from sentinel_api.errors import SentinelError, Unsupported
 from sentinel_bpf import layout, probe
 from sentinel_bpf.buffer import discipline
-from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
-from sentinel_bpf.buffer.port import (
-    CLASSES,
-    Direction,
-    Interface,
-    QueueClass,
-    Reading,
-    Tier,
-    Verdict,
-    check_classes,
-    check_limits,
-)
+from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Verdict, check_limits
+from sentinel_bpf.buffer.standing import Stand, wait_while
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +29,6 @@ if TYPE_CHECKING:
 POOL_BYTES: Final = 10 << 20  # the default of spec.pool.maxBytes
 QUANTUM_BYTES: Final = 3200  # of the class with the largest share: two frames, so that a turn is short
 ROOT: Final = 0xFFFFFFFF
-DRAIN_PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +67,7 @@ class QdiscBuffer:
         self._agent = agent
         self._home = home
         self._pool_bytes = pool_bytes
-        self._ingress = interface.direction is Direction.INGRESS
+        self._stand = Stand(interface, discipline.KIND)
         self._major = layout.constants(agent.path, "sn_queue_const")["SN_QUEUE_MAJOR"]
         self._queue: _Queue | None = None
         self._configured: frozenset[int] = frozenset()
@@ -88,47 +77,21 @@ class QdiscBuffer:
         if choice.tier != "A":
             return Verdict(Tier(choice.tier), choice.reason)
         with Plumbing(self._major) as plumbing:
-            obstacle = self._obstacle(plumbing)
+            obstacle = self._stand.obstacle(plumbing)
         if obstacle:
             return Verdict(Tier.OBSERVE, obstacle)
         where = f"{self._interface.name} {self._interface.direction.value.lower()}"
         return Verdict(Tier.BPF_QDISC, f"a BPF queue on {where}")
 
-    def _obstacle(self, plumbing: Plumbing) -> str:
-        name = self._interface.name
-        index = plumbing.index(name)
-        if index is None:
-            return f"there is no interface {name} on this node"
-        if self._interface.rate_bytes_per_s <= 0:
-            return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
-        if not self._ingress:
-            return plumbing.obstacle(index, name, discipline.KIND)
-        if plumbing.has_qdisc(index, "ingress"):
-            return f"{name} has a foreign ingress qdisc"
-        return self._foreign_queue(plumbing, queue_device(index))
-
-    def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
-        queue = plumbing.index(name)
-        if queue is None:
-            return ""
-        if not plumbing.is_ifb(queue):
-            return f"{name} is not an ifb device"
-        return plumbing.obstacle(queue, name, discipline.KIND)
-
     def configure(self, classes: Sequence[QueueClass]) -> None:
         """What stands in a class that goes away is sent; later packets of it land in class 0."""
         self._check(classes)
         with Plumbing(self._major) as plumbing:
-            obstacle = self._obstacle(plumbing)
-            if obstacle:
-                raise Invalid(f"cannot queue: {obstacle}")
-            device = plumbing.index(self._interface.name)
-            assert device is not None
-            queue_index = plumbing.ensure_ifb(queue_device(device)) if self._ingress else device
+            device, queue_index = self._stand.ready(plumbing)
             self._lay_out(self._opened(queue_index), classes)
             if plumbing.root(queue_index)[1] != self._major:
                 self._add(plumbing, queue_index)
-            if self._ingress:
+            if self._stand.ingress:
                 plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
             else:
                 self._lead(queue_index)
@@ -145,9 +108,7 @@ class QdiscBuffer:
             raise
 
     def _check(self, classes: Sequence[QueueClass]) -> None:
-        check_classes(classes)
-        if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
-            raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
+        self._stand.check(classes)
         choice = probe.tier(probe.probe(), qdisc_built=self._home.object_path.exists())
         if choice.tier != "A":
             raise Unsupported(choice.reason)
@@ -206,27 +167,21 @@ class QdiscBuffer:
 
     def detach(self) -> None:
         with Plumbing(self._major) as plumbing:
-            device = plumbing.index(self._interface.name)
-            index = plumbing.index(queue_device(device)) if self._ingress and device is not None else device
-            if device is not None and index is not None and plumbing.root(index) == (discipline.KIND, self._major):
-                queue = self._opened(index)
-                self._lead(0)
-                if self._ingress:
-                    plumbing.stop_redirect(device, index)
-                self._drain(queue)
-                if self._ingress:
-                    plumbing.remove_link(index)
-                else:
-                    plumbing.remove_root(index)
-                queue.discipline.release(_spot(index))
+            found = self._stand.found(plumbing, self._major)
+            if found is not None:
+                self._take_down(plumbing, *found)
         self._queue, self._configured = None, frozenset()
 
-    def _drain(self, queue: _Queue) -> None:
+    def _take_down(self, plumbing: Plumbing, device: int, index: int) -> None:
+        queue = self._opened(index)
+        self._lead(0)
+        if self._stand.ingress:
+            plumbing.stop_redirect(device, index)
         queue.drain["rate_Bps"] = 0
         queue.shares["ceiling_Bps"] = 0
-        deadline = time.monotonic() + DRAIN_PATIENCE_S
-        while time.monotonic() < deadline and queue.told["backlog_packets"].any():
-            os.sched_yield()
+        wait_while(lambda: bool(queue.told["backlog_packets"].any()))
+        self._stand.remove(plumbing, index)
+        queue.discipline.release(_spot(index))
 
 
 def _spot(ifindex: int) -> dict[str, int]:

@@ -1,0 +1,85 @@
+"""Where a queue of ours stands, what may be in its way, and how it is let run empty: the same in tiers A and B."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+from sentinel_api.errors import Invalid
+from sentinel_bpf.buffer.plumbing import queue_device
+from sentinel_bpf.buffer.port import Direction, check_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sentinel_bpf.buffer.plumbing import Plumbing
+    from sentinel_bpf.buffer.port import Interface, QueueClass
+
+DRAIN_PATIENCE_S: Final = 2.0
+
+
+class Stand:
+    """One interface and direction, for a root qdisc of `kind`: the device itself, or the ifb behind its ingress."""
+
+    def __init__(self, interface: Interface, kind: str) -> None:
+        self._interface = interface
+        self._kind = kind
+        self.ingress: Final = interface.direction is Direction.INGRESS
+
+    def obstacle(self, plumbing: Plumbing) -> str:
+        """Why no queue can stand here, or nothing."""
+        name = self._interface.name
+        index = plumbing.index(name)
+        if index is None:
+            return f"there is no interface {name} on this node"
+        if self._interface.rate_bytes_per_s <= 0:
+            return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
+        if not self.ingress:
+            return plumbing.obstacle(index, name, self._kind)
+        if plumbing.has_qdisc(index, "ingress"):
+            return f"{name} has a foreign ingress qdisc"
+        return self._foreign_queue(plumbing, queue_device(index))
+
+    def _foreign_queue(self, plumbing: Plumbing, name: str) -> str:
+        queue = plumbing.index(name)
+        if queue is None:
+            return ""
+        if not plumbing.is_ifb(queue):
+            return f"{name} is not an ifb device"
+        return plumbing.obstacle(queue, name, self._kind)
+
+    def check(self, classes: Sequence[QueueClass]) -> None:
+        check_classes(classes)
+        if sum(each.guaranteed_bytes_per_s for each in classes) > self._interface.rate_bytes_per_s:
+            raise Invalid("the classes' guaranteed rates add up to more than the interface's rate")
+
+    def ready(self, plumbing: Plumbing) -> tuple[int, int]:
+        """The interface, and the device whose root is to be the queue."""
+        obstacle = self.obstacle(plumbing)
+        if obstacle:
+            raise Invalid(f"cannot queue: {obstacle}")
+        device = plumbing.index(self._interface.name)
+        assert device is not None
+        return device, plumbing.ensure_ifb(queue_device(device)) if self.ingress else device
+
+    def found(self, plumbing: Plumbing, major: int) -> tuple[int, int] | None:
+        """The same two where our queue stands there now."""
+        device = plumbing.index(self._interface.name)
+        queue = plumbing.index(queue_device(device)) if self.ingress and device is not None else device
+        if device is None or queue is None or plumbing.root(queue) != (self._kind, major):
+            return None
+        return device, queue
+
+    def remove(self, plumbing: Plumbing, queue: int) -> None:
+        if self.ingress:
+            plumbing.remove_link(queue)
+        else:
+            plumbing.remove_root(queue)
+
+
+def wait_while(waiting: Callable[[], bool]) -> None:
+    """Until nothing waits in the queue, within the patience that a queue without a rate needs at the most."""
+    deadline = time.monotonic() + DRAIN_PATIENCE_S
+    while time.monotonic() < deadline and waiting():
+        os.sched_yield()
