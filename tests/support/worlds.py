@@ -11,7 +11,7 @@ from sentinel_operator.decide.spares import ZONE_LABEL, RoleChange
 from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
 from sentinel_operator.objects import DRAINING_SINCE, key, signature
 from sentinel_operator.render import daemonset
-from sentinel_operator.render.daemonset import Release
+from sentinel_operator.render.base import Release
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 RELEASE = Release(agent_image="registry.test/agent:1")
