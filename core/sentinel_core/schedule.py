@@ -77,6 +77,12 @@ class ScheduleLearner:
         return self._rhythms.period_s
 
     @property
+    def age_s(self) -> Floats:
+        """Since the last onset of each class; without end where there was none."""
+        found: Floats = self._now_s - self._last_s
+        return found
+
+    @property
     def certainty(self) -> Floats:
         """From 0 to 1: by how much the lately told chances were better than always telling the average."""
         gained: Floats = 1.0 - self._loss / self._naive_loss

@@ -1,4 +1,4 @@
-"""The schedule learner as the agent's forecaster: samples in, onsets and their size out; demand is still smoothed."""
+"""The learners as the agent's forecaster: samples in; onsets, their size and the demand to come out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_api.records import CLASSES
 from sentinel_core.events import LIVE, Rule
 from sentinel_core.forecast import Forecast, checked
+from sentinel_core.inputs import seen
 from sentinel_core.sample import PERIOD_NS, Valid
-from sentinel_core.schedule import ScheduleLearner
+from sentinel_core.senses import Senses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sentinel_core.inputs import Learned
     from sentinel_core.sample import Sample
 
     Floats = NDArray[np.float64]
@@ -32,8 +34,8 @@ class Schedule:
     name = "schedule"
 
     def __init__(self, rule: Rule = LIVE) -> None:
-        self._learner = ScheduleLearner(CLASSES, PERIOD_S, rule)
-        self._demand = Smoothing()
+        self.senses = Senses(CLASSES, PERIOD_S, rule)
+        self._smoothing = Smoothing()
         self._first_ns: int | None = None
         self._steps = 0
         self._backlog = np.zeros(CLASSES)
@@ -41,21 +43,31 @@ class Schedule:
         self.began: NDArray[np.bool_] = np.zeros(CLASSES, np.bool_)
 
     def predict(self, sample: Sample) -> Forecast:
+        self.see(sample)
+        return self.said(sample, self.senses.learned())
+
+    def see(self, sample: Sample) -> bool:
+        """One sample's steps; true where it ended a gap, of which nothing is known."""
         due = self._due(sample)
-        packets = sample.per_second("packets") * PERIOD_S
-        surplus = self._surplus(sample) / max(due, 1)
         self.began = np.zeros(CLASSES, np.bool_)
+        surplus = self._surplus(sample) / max(due, 1)
         if due > CATCH_UP_STEPS:
-            self._learner.skip(due)
-        else:
-            for _ in range(due):
-                self.began |= self._learner.step(packets, sample.has(Valid.COUNTERS), surplus)
+            self.senses.skip(due)
+            return True
+        now = seen(sample)
+        for _ in range(due):
+            self.began |= self.senses.step(now, surplus)
+        return False
+
+    def said(self, sample: Sample, learned: Learned) -> Forecast:
+        """Demand is smoothed until its learner has seen a class for some seconds."""
+        smoothed = self._smoothing.predict(sample).demand
         return checked(
             made_ns=sample.t_ns,
             source=self.name,
-            hazard=self._learner.hazard(),
-            magnitude_bytes=self._learner.magnitude(),
-            demand=self._demand.predict(sample).demand,
+            hazard=learned.hazard,
+            magnitude_bytes=learned.magnitude_bytes,
+            demand=np.where(self.senses.demand.started[:, None, None], learned.demand, smoothed),
         )
 
     def _due(self, sample: Sample) -> int:

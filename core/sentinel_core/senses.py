@@ -1,0 +1,60 @@
+"""All that is learned of each class while it runs, tied together: samples in, what a model is fed and corrects out.
+
+Training and the agent step the same object, so a model meets in service what it was trained on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sentinel_core.demand import DemandLearner
+from sentinel_core.events import LIVE, Rule
+from sentinel_core.inputs import FEATURES, InputWindow, Learned
+from sentinel_core.schedule import ScheduleLearner
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sentinel_core.inputs import Inputs, Seen
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+BYTES, PACKETS = FEATURES.index("throughput"), FEATURES.index("packet_rate")
+
+
+class Senses:
+    """`step` once a period; the rest answers from what was seen so far."""
+
+    def __init__(self, series: int, step_s: float, rule: Rule = LIVE) -> None:
+        self._step_s = step_s
+        self._window = InputWindow(series)
+        self.schedule = ScheduleLearner(series, step_s, rule)
+        self.demand = DemandLearner(series, step_s)
+
+    def step(self, now: Seen, surplus_bytes: Floats) -> Bools:
+        """True where a burst began."""
+        known = now.known[:, PACKETS]
+        began = self.schedule.step(now.value[:, PACKETS] * self._step_s, known, surplus_bytes)
+        self.demand.step(now.value[:, BYTES], known)
+        return began
+
+    def skip(self, steps: int) -> None:
+        """As so many steps of which nothing was known."""
+        self.schedule.skip(steps)
+        self.demand.skip(steps)
+
+    def learned(self) -> Learned:
+        return Learned(
+            hazard=self.schedule.hazard(),
+            certainty=self.schedule.certainty,
+            age_s=self.schedule.age_s,
+            magnitude_bytes=self.schedule.magnitude(),
+            demand=self.demand.quantiles,
+            scale_bps=self.demand.mean_bps,
+        )
+
+    def inputs(self, now: Seen, learned: Learned) -> Inputs:
+        """Once a step: the slow means move."""
+        return self._window.step(now, learned)
