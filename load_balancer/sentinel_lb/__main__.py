@@ -113,7 +113,7 @@ class Balancer:
         stack.callback(scout.stop)
         plane = planes.open_plane(place)
         stack.callback(plane.close)
-        prober = Prober(_wire(plane), plane.prober)
+        prober = Prober(_wire(plane), plane.prober, plane.seen)
         prober.start()
         stack.callback(prober.stop)
         mesh, born = self._join_mesh(stack)

@@ -87,7 +87,7 @@ class Observer:
     def _probed(self, seats: list[Seat], now_ns: int) -> dict[int, Probe]:
         """By what the kernel noted; while the prober itself is held up nothing is known."""
         aimed = self.prober.aimed
-        targets = {each.number for each in aimed.targets} if self.prober.rhythm.trusted else set()
+        targets = {each.number for each in aimed.targets} if self.prober.believed(now_ns) else set()
         seen = self.plane.seen["last_seen_ns"]
         patience_ns = MISSED * aimed.period_ns
         return {

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from sentinel_bpf.probe import BPFFS
-from support.lb_lab import FRONT, PINS, UDP_PORT, VIP4, VIP6, Lab, address, balancer_config, echoed, lab, wait_until
+from support.lb_lab import FRONT, UDP_PORT, VIP4, VIP6, Lab, address, balancer_config, echoed, lab, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +209,7 @@ def test_detach_leaves_nothing(running):
     balancer.detach()
     assert "prog/xdp" not in space.ip("link", "show", "dev", FRONT)
     assert VIP4 not in space.ip("address", "show", "dev", FRONT)
-    assert not (PINS / "sentinel_lb1").exists()
+    assert not (BPFFS / "sentinel_lb1").exists()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSING = OBJECT.parent / "test/other.bpf.o"
-PINS = BPFFS / f"lbtest-{os.getpid()}"
 VIP4, VIP6 = "10.78.0.100", "fd78::100"
 TCP_PORT, UDP_PORT = 80, 53
 FRONT, BACK = "front", "back"
@@ -222,7 +221,7 @@ def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str,
     """Wired and addressed; agents run, balancers do not yet."""
     need_data_plane()
     pins.mount()
-    PINS.mkdir(parents=True, exist_ok=True)
+    _remove_pins()
     remove_leftovers()
     rates = QUIET | (rates or {})
     roles = ["client", *balancers, *rates, "service"]
@@ -247,9 +246,11 @@ def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str,
 
 def _remove_pins() -> None:
     """What is attached goes with the namespaces; to have each process detach would take as many starts of Python."""
-    for each in sorted(PINS.rglob("*"), reverse=True):
-        each.rmdir() if each.is_dir() else each.unlink()
-    PINS.rmdir()
+    for role in HOSTS:
+        folder = BPFFS / f"sentinel_{role}"
+        for each in (*sorted(folder.rglob("*"), reverse=True), folder):
+            if each.exists():
+                each.rmdir() if each.is_dir() else each.unlink()
 
 
 def _agent(space: Namespace, name: str, rate: int, balancers: tuple[str, ...], folder: Path) -> Process:
@@ -268,7 +269,6 @@ def _balancer(space: Namespace, name: str, balancers: tuple[str, ...], folder: P
 def _mesh(name: str, peers: str) -> dict[str, str]:
     return {
         "SENTINEL_NODE_NAME": name,
-        "SENTINEL_BPFFS": str(PINS),
         "SENTINEL_MESH_LISTEN": f"tcp/{address(name)}:7447",
         "SENTINEL_MESH_PEERS": peers,
     }

@@ -111,9 +111,10 @@ def _salvo(encap: str, targets: Sequence[Target], wire: Wire) -> Salvo:
 class Prober:
     """`aim` may be called from any thread; the heartbeat is written by the prober's own."""
 
-    def __init__(self, wire: Wire, heartbeat: NDArray[Any]) -> None:
+    def __init__(self, wire: Wire, heartbeat: NDArray[Any], seen: NDArray[Any]) -> None:
         self._wire = wire
         self._heartbeat = heartbeat
+        self._seen = seen
         self._round = Round(25_000_000)
         self._stopped = threading.Event()
         self._sockets: dict[tuple[int, str], socket.socket] = {}
@@ -129,6 +130,15 @@ class Prober:
     @property
     def aimed(self) -> Round:
         return self._round
+
+    def believed(self, now_ns: int) -> bool:
+        """Whether its rounds and the answers to them prove anything at this instant."""
+        aimed = self._round
+        numbers = [each.number for each in aimed.targets]
+        if not numbers:
+            return False
+        newest_ns = int(self._seen["last_seen_ns"][numbers].max())
+        return self.rhythm.believed(now_ns, aimed.period_ns, newest_ns)
 
     def start(self) -> None:
         self._thread.start()
@@ -158,7 +168,7 @@ class Prober:
         now_ns = time.monotonic_ns()
         self.rhythm = self.rhythm.after(now_ns, volley.period_ns)
         self.late += self.rhythm.steady == 0
-        if self.rhythm.trusted:
+        if self.believed(now_ns):
             self._heartbeat["period_ns"][0] = volley.period_ns
             self._heartbeat["beat_ns"][0] = now_ns
 

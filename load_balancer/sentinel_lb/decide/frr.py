@@ -40,8 +40,8 @@ def rendered(speaker: Speaker) -> str:
         "log syslog warnings",
         *_owned(speaker.addresses),
         *_maps(speaker.bgp),
-        *_router(speaker),
         *_bfd(speaker.bgp.peers),
+        *_router(speaker),
     ]
     return "\n".join(lines) + "\n"
 
@@ -90,12 +90,18 @@ def _router(speaker: Speaker) -> Iterable[str]:
     for version, family in FAMILIES.items():
         yield f" address-family {family} unicast"
         yield f"  redistribute connected route-map sentinel-own-{'ip' if version == 4 else 'ipv6'}"
-        for peer in bgp.peers:
+        for peer in _told(bgp.peers, version):
             yield f"  neighbor {peer.address} activate"
             yield f"  neighbor {peer.address} route-map sentinel-out out"
             yield f"  neighbor {peer.address} route-map sentinel-in in"
         yield " exit-address-family"
     yield "exit"
+
+
+def _told(peers: Sequence[Peer], version: int) -> Sequence[Peer]:
+    """Each session carries its own family; where no peer speaks over the other one, all carry both."""
+    same = [peer for peer in peers if ipaddress.ip_address(peer.address).version == version]
+    return same or peers
 
 
 def _neighbour(peer: Peer, passwords: Mapping[str, str]) -> Iterable[str]:
@@ -109,6 +115,7 @@ def _neighbour(peer: Peer, passwords: Mapping[str, str]) -> Iterable[str]:
     yield f"{start} timers connect {CONNECT_S}"
     if peer.bfd.enabled:
         yield f"{start} bfd"
+        yield f"{start} bfd profile {_profile(peer)}"
 
 
 def _password(peer: Peer, passwords: Mapping[str, str]) -> str:
@@ -120,14 +127,19 @@ def _password(peer: Peer, passwords: Mapping[str, str]) -> str:
 
 
 def _bfd(peers: Sequence[Peer]) -> Iterable[str]:
-    if not any(peer.bfd.enabled for peer in peers):
+    """As profiles: a peer that is named here makes a session of its own, beside the one that BGP asks for."""
+    profiles = {_profile(peer): peer.bfd for peer in peers if peer.bfd.enabled}
+    if not profiles:
         return
     yield "bfd"
-    for peer in peers:
-        if peer.bfd.enabled:
-            yield f" peer {peer.address}"
-            yield f"  detect-multiplier {peer.bfd.multiplier}"
-            yield f"  receive-interval {peer.bfd.interval_millis}"
-            yield f"  transmit-interval {peer.bfd.interval_millis}"
-            yield " exit"
+    for name, chosen in sorted(profiles.items()):
+        yield f" profile {name}"
+        yield f"  detect-multiplier {chosen.multiplier}"
+        yield f"  transmit-interval {chosen.interval_millis}"
+        yield f"  receive-interval {chosen.interval_millis}"
+        yield " exit"
     yield "exit"
+
+
+def _profile(peer: Peer) -> str:
+    return f"sentinel-{peer.bfd.interval_millis}x{peer.bfd.multiplier}"

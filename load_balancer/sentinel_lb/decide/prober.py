@@ -8,6 +8,9 @@ from typing import Final
 MISSED: Final = 3
 """So many unanswered intervals are a failing probe; the kernel counts the same."""
 
+ALONE_NS: Final = 1_000_000_000
+"""So long nobody must answer before all are believed dead."""
+
 PROBES_PER_S: Final = 40_000
 
 
@@ -28,7 +31,14 @@ class Rhythm:
         late = now_ns - self.sent_ns > period_ns * 2
         return Rhythm(now_ns, 0 if late else self.steady + 1)
 
-    @property
-    def trusted(self) -> bool:
-        """Only then is the heartbeat told to the kernel; without one every backend counts as alive."""
-        return self.steady > MISSED
+    def believed(self, now_ns: int, period_ns: int, newest_answer_ns: int) -> bool:
+        """Only then is anybody judged, here and in the kernel; otherwise every backend counts as alive.
+
+        `newest_answer_ns` is of whoever answered last: while nobody at all does, the fault is most likely our own (a
+        busy machine, our link), until it lasts.
+        """
+        patience_ns = MISSED * period_ns
+        if self.steady <= MISSED or now_ns - self.sent_ns > patience_ns:
+            return False
+        silent_ns = now_ns - newest_answer_ns
+        return silent_ns <= patience_ns or (silent_ns > ALONE_NS and self.steady * period_ns > ALONE_NS)
