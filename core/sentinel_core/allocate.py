@@ -12,7 +12,7 @@ be refused successors until they have left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -106,13 +106,17 @@ def _need(seen: Seen, held: Held, reach_periods: Floats | None) -> Ints:
 
 
 def _signs_say(seen: Seen, held: Held, present: Ints) -> Ints:
-    """Room beyond the present need where there are signs of a burst: the trend is followed further, never further
-    back. It is served with the forecasts, so it takes nothing from what the reactive rule gives."""
-    if seen.warning is None or not seen.warning.any():
+    """Room beyond the present need where there are signs of a burst, or one is announced: the trend is followed
+    further, never further back. It is served with the forecasts, so it takes nothing from what the reactive rule
+    gives."""
+    nothing = np.zeros(len(present))
+    warning = nothing if seen.warning is None else np.clip(seen.warning, 0.0, 1.0)
+    announced = nothing if seen.announced is None else _rates(seen.announced)
+    told = ((warning > 0) | (announced > seen.arrivals)) & seen.measured
+    if not told.any():
         return np.zeros_like(present)
-    reach = reactive.REACH_PERIODS + WARNED_PERIODS * np.clip(seen.warning, 0.0, 1.0)
-    warned = (seen.warning > 0) & seen.measured
-    ahead = np.where(warned, _need(seen, held, reach), 0)
+    coming = replace(seen, arrivals=np.maximum(seen.arrivals, announced))
+    ahead = np.where(told, _need(coming, held, reactive.REACH_PERIODS + WARNED_PERIODS * warning), 0)
     return np.where(ahead > present, ahead, 0)
 
 

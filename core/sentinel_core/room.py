@@ -107,6 +107,8 @@ class Seen:
     flow_floor_bytes: Ints
     measured: Bools
     warning: Floats | None = None
+    announced: Floats | None = None
+    """Bytes per second that somebody who decides about it says will come; what comes anyway may be more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

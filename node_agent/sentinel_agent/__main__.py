@@ -32,6 +32,8 @@ from sentinel_bpf import pins
 if TYPE_CHECKING:
     from types import FrameType
 
+    from sentinel_agent.tick import Tick
+
 
 log = structlog.get_logger()
 
@@ -122,11 +124,20 @@ def _join_cluster(chosen: Settings, node: Node) -> Teller:
 def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry, ends: ExitStack) -> None:
     if chosen.mesh is None:
         return
-    from sentinel_agent import mesh  # noqa: PLC0415  the engine's memory is for those who use it
+    from sentinel_agent import mesh, neighbours  # noqa: PLC0415  the engine's memory is for those who use it
 
     joined = mesh.join(chosen.mesh, chosen.node)
 
-    node.share = lambda tick, draining: joined.offer(mesh.Told(tick, draining))
+    alarmist = neighbours.Alarmist(joined)
+    alarmist.start()
+    ends.callback(alarmist.stop)
+
+    def share(tick: Tick, draining: bool) -> None:
+        joined.offer(mesh.Told(tick, draining))
+        alarmist.offer(tick)
+
+    node.share = share
+    node.hints = lambda: neighbours.hints(joined.alarms(), joined.shares(), chosen.node)
     registry.register(mesh.MeshCollector(joined))
     ends.callback(joined.close)
     log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))

@@ -11,10 +11,12 @@ import numpy as np
 import structlog
 
 from sentinel_agent.decide.policy import Chosen, Moment, Standing, class_names, decide, standing
+from sentinel_agent.hints import Hints, no_hints
 from sentinel_agent.tick import Pool, Tick
 from sentinel_agent.timing import Timings
 from sentinel_api.errors import Invalid, Transient, Unsupported
 from sentinel_api.records import CLASSES
+from sentinel_bpf.buffer.port import Direction
 from sentinel_core.forecast import Forecast
 from sentinel_core.room import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
@@ -61,10 +63,6 @@ class Look:
     signs: Signs
 
 
-def no_alarms() -> Floats:
-    return np.zeros(CLASSES)
-
-
 @dataclass(slots=True)
 class Loop:
     """Owned by the tick's thread. Others give it a new configuration by storing one reference."""
@@ -72,8 +70,8 @@ class Loop:
     lanes: Sequence[Lane]
     publish: Callable[[Tick], None]
     config: NodeConfig
-    alarms: Callable[[], Floats] = no_alarms
-    """Confidence of fresh alarms of neighbours, by class; must not wait."""
+    hints: Callable[[], Hints] = no_hints
+    """What other nodes tell; must not wait."""
     totals: Totals = field(default_factory=Totals)
     timings: Timings = field(default_factory=Timings)
     last_tick_ns: int = 0
@@ -86,6 +84,7 @@ class Loop:
     _rules: Standing = field(init=False)
     _held: Held = field(init=False)
     _lent: NDArray[np.int64] = field(init=False)
+    _hints: Hints = field(default_factory=no_hints)
     _failing: str = ""
 
     def __post_init__(self) -> None:
@@ -154,8 +153,10 @@ class Loop:
         return observed
 
     def _predict(self, observed: dict[Lane, Observed]) -> list[Look]:
-        alarms = self.alarms()
-        return [Look(lane, seen, lane.predict(seen), lane.signs(seen, alarms)) for lane, seen in observed.items()]
+        self._hints = self.hints()
+        return [
+            Look(lane, seen, lane.predict(seen), lane.signs(seen, self._hints.alarm)) for lane, seen in observed.items()
+        ]
 
     def _seen(self, looks: Sequence[Look], now_ns: int) -> Seen:
         """Rows of all interfaces; those of one that could not be read count as not measured."""
@@ -168,8 +169,11 @@ class Loop:
             flow_floor_bytes=np.zeros(rows, np.int64),
             measured=np.zeros(rows, np.bool_),
             warning=np.zeros(rows),
+            announced=np.zeros(rows),
         )
         assert seen.warning is not None
+        assert seen.announced is not None
+        entries = sum(_enters(look.lane) for look in looks)
         for look in looks:
             own, sample = _rows(look.lane), look.observed.sample
             seen.arrivals[own] = sample.per_second("bytes")
@@ -178,6 +182,8 @@ class Loop:
             seen.flow_floor_bytes[own] = look.lane.flows.floor_bytes
             seen.measured[own] = sample.has(MEASURED)
             seen.warning[own] = look.signs.warning
+            if _enters(look.lane):  # balancers know nodes, not which of a node's doors a packet takes
+                seen.announced[own] = self._hints.announced_bps / entries
         return seen
 
     def _outlook(self, looks: Sequence[Look]) -> Outlook | None:
@@ -264,6 +270,10 @@ class Loop:
         )
         for lane in self.lanes:
             lane.settle(config, class_names(config), self._rules.share_bps[_rows(lane)])
+
+
+def _enters(lane: Lane) -> bool:
+    return lane.plane.place.interface.direction is Direction.INGRESS
 
 
 def _rows(lane: Lane) -> slice:

@@ -24,7 +24,8 @@ import structlog
 from sentinel_agent import conditions, rooms
 from sentinel_agent.clock import Metronome
 from sentinel_agent.health import stalled
-from sentinel_agent.loop import Loop, no_alarms
+from sentinel_agent.hints import no_hints
+from sentinel_agent.loop import Loop
 from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
@@ -76,7 +77,7 @@ class Node:
         self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
         self.share: Callable[[Tick, bool], None] | None = None  # to whom every tick goes; it must not wait
-        self.alarms = no_alarms
+        self.hints = no_hints
         self.versions = Versions(
             agent=version("sentinel-buffers")[:36], kernel=os.uname().release[:36], abi=ABI_VERSION
         )
@@ -191,7 +192,7 @@ class Node:
         if not opened.lanes:
             log.warning("nothing_to_steer", why="; ".join(opened.absent.values()))
             return
-        loop = Loop(opened.lanes, self._publish, self._intent.config, self.alarms)
+        loop = Loop(opened.lanes, self._publish, self._intent.config, self.hints)
         loop.last_tick_ns = time.monotonic_ns()
         loop.blind = opened.absent
         self._metronome = Metronome(PERIOD_NS, loop.tick)

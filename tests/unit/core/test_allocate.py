@@ -398,3 +398,92 @@ def test_rates_that_are_no_numbers_count_as_none():
 def test_limits_that_make_no_sense_are_refused(changes):
     with pytest.raises(Invalid, match=":"):
         limits(**changes)
+
+
+# --- signs, announcements, ceilings, least room, several interfaces -----------------------------------------------
+
+some = settings(max_examples=60)
+
+
+@some
+@given(FORESEEN)
+def test_signs_and_announcements_take_nothing_from_what_the_reactive_rule_gives(world):
+    limits, seen, outlook, held = world
+    random = np.random.default_rng(int(seen.backlog_bytes.sum()) % 2**32)
+    told = replace(seen, warning=random.random(16).round(), announced=random.random(16) * 1e9)
+    made, without = allocate(limits, told, outlook, held), allocate(limits, seen, None, held)
+    assert (made.limit_bytes >= without.reactive_bytes)[~made.draining].all()
+    assert made.limit_bytes.sum() <= limits.pool_bytes
+    assert (made.limit_bytes <= made.cap_bytes).all()
+
+
+@some
+@given(WORLDS)
+def test_a_ceiling_holds_and_least_room_is_there_whatever_the_cap_says(world):
+    limits, seen, outlook, held = world
+    ceiling = np.maximum(limits.floor_bytes, 3_028)
+    bounded = replace(
+        limits, pool_bytes=limits.pool_bytes + 16 * 3_028, ceiling_bytes=ceiling, least_bytes=np.full(16, 3_028)
+    )
+    made = allocate(bounded, seen, outlook, held)
+    assert (made.limit_bytes >= 3_028).all()
+    assert (made.limit_bytes <= ceiling).all()
+    assert made.limit_bytes.sum() <= bounded.pool_bytes
+
+
+@some
+@given(WORLDS)
+def test_floors_that_flows_ask_for_take_nothing_from_configured_ones(world):
+    """A peer can pretend a long round trip. Where the pool is short, water-filling leaves a byte a class at most."""
+    limits, seen, outlook, held = world
+    calm = replace(seen, flow_floor_bytes=np.zeros(16, np.int64))
+    greedy = replace(seen, flow_floor_bytes=np.full(16, 2**40))
+    alone, crowded = (allocate(limits, each, outlook, held).static_bytes for each in (calm, greedy))
+    assert (crowded >= alone - 16).all()
+
+
+@some
+@given(SEEDS)
+def test_two_interfaces_never_hold_more_than_the_one_pool(seed):
+    one, two = Worlds(seed), Worlds(seed + 1)
+    limits, other = one.limits(), two.limits()
+
+    def both(left, right):
+        changes = {}
+        for name in left.__dataclass_fields__:
+            column = getattr(left, name)
+            if isinstance(column, np.ndarray):
+                changes[name] = np.concatenate([column, getattr(right, name)])
+        return replace(left, **changes)
+
+    made = allocate(both(limits, other), both(one.seen(), two.seen()), None, both(one.held(), two.held()))
+    assert made.limit_bytes.shape == (32,)
+    assert made.limit_bytes.sum() <= limits.pool_bytes
+
+
+def test_an_announced_burst_gets_room_before_its_first_byte():
+    coming = replace(seen(), announced=classes(1.5e8, 0, np.float64))
+    made = allocate(limits(max_delay_us=classes(1_000_000, 500_000)), coming, None, start(NOW))
+    assert ordered(made)[0] == 10_000_000 or ordered(made)[0] == MIB - 8 * KIB
+    assert why(made)[0] in (Why.WARNED, Why.SHORT)
+
+
+def test_signs_follow_a_ramp_further_than_the_reactive_rule():
+    held = allocate(limits(), seen(arrivals=(0.9e8, 1e6)), None, start(NOW)).held
+    rising = seen(arrivals=(1.001e8, 1e6))
+    plain = allocate(limits(), rising, None, held)
+    warned = allocate(limits(), replace(rising, warning=classes(1, 0, np.float64)), None, held)
+    assert ordered(warned)[0] > ordered(plain)[0]
+    assert warned.burst[1]
+
+
+def test_a_ceiling_is_named_as_the_reason():
+    bounded = limits(ceiling_bytes=np.full(16, 40_000))
+    made = allocate(bounded, seen(arrivals=(1.5e8, 1e6), backlog=(30_000, 0)), None, start(NOW))
+    assert ordered(made)[0] == 40_000
+    assert why(made)[0] is Why.CEILING
+
+
+def test_a_pool_without_two_frames_for_each_queue_is_refused():
+    with pytest.raises(Invalid, match=r"raise pool\.maxBytes to 48448"):
+        limits(pool_bytes=40_000, least_bytes=np.full(16, 3_028))
