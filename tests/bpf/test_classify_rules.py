@@ -108,6 +108,7 @@ def test_a_class_beyond_the_table_is_unmatched(plane):
     assert class_of(plane, FRAME) == 0
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("flows_on", [1, 0], ids=["cached in the flow", "asked for each packet"])
 def test_rules_are_swapped_under_load_without_a_packet_lost_or_in_a_class_of_neither_set(load_plane, flows_on):
     """Both sets know the packet only by their last rule: a half-written bank would leave it unmatched."""
