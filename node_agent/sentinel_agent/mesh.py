@@ -13,9 +13,9 @@ from sentinel_agent.report import worst
 from sentinel_api import records
 from sentinel_api.records import CLASSES, ClassState, Demand, Flag, NodeState, Role
 from sentinel_core.signature import HAZARD_BINS, MAGNITUDE_LEVELS
-from sentinel_mesh.engine import Place
 from sentinel_mesh.membership import Level
 from sentinel_mesh.mesh import Mesh, incarnation
+from sentinel_mesh.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
