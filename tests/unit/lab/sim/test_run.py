@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sentinel_api.errors import Invalid
-from sentinel_lab.policies import NAMES, NEEDS_TRUTH, Truth, made
+from sentinel_lab.policies import NAMES, NEEDS_TRUTH, Burst, Truth, made
 from sentinel_lab.scenario import SINGLE
 from sentinel_lab.sim.run import Lane, simulate
-from sentinel_lab.sim.traffic import Traffic, of_pattern, truth
+from sentinel_lab.sim.traffic import Traffic, of_pattern
 
 STEP_S = 0.002
 
@@ -30,8 +30,13 @@ class Noting:
         return self.answer
 
 
+def truth(traffic: Traffic) -> Truth:
+    bursts = tuple(Burst(start_s=start, end_s=end, surplus_bytes=1_000_000) for start, end in traffic.bursts)
+    return Truth(start_ns=0, bursts={SINGLE.bursty.id: bursts})
+
+
 def lane(name: str, traffic: Traffic, **more) -> Lane:
-    return Lane(SINGLE, traffic, made(name, SINGLE, truth(SINGLE, traffic) if name in NEEDS_TRUTH else None), **more)
+    return Lane(SINGLE, traffic, made(name, SINGLE, truth(traffic) if name in NEEDS_TRUTH else None), **more)
 
 
 def outcome(result):
@@ -130,7 +135,7 @@ def test_the_oracle_is_told_apart_by_the_same_test():
     """If it were not, the test above could not find a leak either."""
     found = []
     for traffic in futures(after_s=9.0):
-        policy = made("oracle", SINGLE, truth(SINGLE, traffic))
+        policy = made("oracle", SINGLE, truth(traffic))
         shown = []
         decided = policy.limits
 
@@ -180,4 +185,4 @@ def test_no_rule_can_reach_the_traffic_or_the_truth_while_it_runs(name):
 
 def test_the_search_finds_the_truth_where_it_is():
     traffic = of_pattern(SINGLE, "periodic", 3, 0, STEP_S)
-    assert any(isinstance(each, Truth) for each in reachable(made("oracle", SINGLE, truth(SINGLE, traffic))))
+    assert any(isinstance(each, Truth) for each in reachable(made("oracle", SINGLE, truth(traffic))))

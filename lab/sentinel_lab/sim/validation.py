@@ -1,0 +1,154 @@
+"""The simulator beside the testbed: the same plan in both, and how far apart their drops and delays are.
+
+    python -m sentinel_lab.sim.validation TRACE.csv.gz > docs/benchmarks/data/validation.json
+
+Nothing here is fitted: the simulator's constants are those of the kernel's configuration. A run in which the machine
+was too busy to send on time is no reference and is taken again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sentinel_lab.experiment import Plan, carried_out
+from sentinel_lab.policies import made
+from sentinel_lab.report import machine
+from sentinel_lab.scenario import SINGLE
+from sentinel_lab.sim.run import Lane, Result, simulate
+from sentinel_lab.sim.traffic import Traffic, of_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sentinel_lab.experiment import Run
+
+STEP_S: Final = 0.0005
+TAIL_S: Final = 4.0
+"""For what stands in the queue when the last packet has been sent."""
+
+DROPS_RELATIVE: Final = 0.10
+DROPS_POINTS: Final = 0.2
+SOJOURN_RELATIVE: Final = 0.15
+SOJOURN_FLOOR_MS: Final = 0.2
+"""Waits below this are the kernel's timers and the reading of its clock, which no queue model has."""
+
+LATE_PACKETS: Final = 150
+"""Fifteen milliseconds of a burst. The schedule is the reference's own truth only if it was kept."""
+ATTEMPTS: Final = 4
+
+PATTERNS: Final = (
+    ("periodic", "static-small", 8.0),
+    ("microburst", "static-small", 10.0),
+    ("flash", "static-small", 10.0),
+    ("random", "reactive-10ms", 12.0),
+    ("precursor", "static-large", 13.0),
+)
+TRACE_SECONDS: Final = 20.0
+TRACE_POLICIES: Final = ("static-small", "reactive-10ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of the class that bursts; times are of the kernel's histogram, and of ours folded into its buckets."""
+
+    pattern: str
+    policy: str
+    seconds: float
+    sent: int
+    drop_percent: float
+    simulated_drop_percent: float
+    sojourn_ms_p99: float
+    simulated_sojourn_ms_p99: float
+    late_packets: float
+
+    @property
+    def drops_agree(self) -> bool:
+        apart = abs(self.drop_percent - self.simulated_drop_percent)
+        return apart <= DROPS_POINTS or apart <= DROPS_RELATIVE * self.drop_percent
+
+    @property
+    def sojourns_agree(self) -> bool:
+        apart = abs(self.sojourn_ms_p99 - self.simulated_sojourn_ms_p99)
+        return apart <= SOJOURN_FLOOR_MS or apart <= SOJOURN_RELATIVE * self.sojourn_ms_p99
+
+
+class Unfit(Exception):
+    """The machine could not carry the plan out as it stands, so there is nothing to compare with."""
+
+
+def plans(trace: Path | None) -> list[Plan]:
+    found = [Plan(SINGLE, pattern, policy, seconds, seed=3) for pattern, policy, seconds in PATTERNS]
+    if trace is not None:
+        found += [Plan(SINGLE, f"trace:{trace}", policy, TRACE_SECONDS) for policy in TRACE_POLICIES]
+    return found
+
+
+def compared(plan: Plan) -> Comparison:
+    """Blocks for some times the plan's length; raises `Unfit` when no attempt was a reference."""
+    why: Sequence[str] = ()
+    for _ in range(ATTEMPTS):
+        run = carried_out(plan)
+        late = late_packets(run)
+        why = run.dirt or ((f"{late:.0f} packets were late",) if late > LATE_PACKETS else ())
+        if not why:
+            return _beside(run, simulated(plan), late)
+    raise Unfit(f"{plan.pattern} under {plan.policy} was never carried out as planned: {'; '.join(why)}")
+
+
+def simulated(plan: Plan) -> Result:
+    traffic = of_pattern(plan.scenario, plan.pattern, plan.seconds, plan.seed, STEP_S)
+    return simulate([Lane(plan.scenario, _with_tail(traffic), made(plan.policy, plan.scenario), seed=plan.seed)])[0]
+
+
+def late_packets(run: Run) -> float:
+    """How far the arrivals were behind the schedule, as the node counted them; but for the worst hundredth of looks."""
+    bursty = run.plan.scenario.bursty
+    life = next(each for each in run.plan.lives() if each.of == bursty)
+    at_s = run.history.seconds(bursty.id, run.start_ns)
+    arrived = run.history.series(bursty.id, "arrived_packets")
+    due = np.searchsorted(life.run.times_s, at_s)
+    return float(np.quantile(due - (arrived - arrived[0]), 0.99)) if arrived.size else float("inf")
+
+
+def _with_tail(traffic: Traffic) -> Traffic:
+    tail = np.zeros((round(TAIL_S / traffic.step_s), traffic.frames.shape[1]), np.float32)
+    return replace(traffic, frames=np.concatenate([traffic.frames, tail]))
+
+
+def _beside(run: Run, result: Result, late: float) -> Comparison:
+    real, model = run.bursty, result.figures[run.plan.scenario.bursty.name]
+    pattern = run.plan.pattern
+    return Comparison(
+        pattern=f"trace:{Path(pattern).name}" if pattern.startswith("trace:") else pattern,
+        policy=run.plan.policy,
+        seconds=run.plan.seconds,
+        sent=real.sent,
+        drop_percent=real.drop_percent,
+        simulated_drop_percent=100 * model.drop_share,
+        sojourn_ms_p99=real.sojourn_ms_p99,
+        simulated_sojourn_ms_p99=model.kernel_sojourn_ms(0.99),
+        late_packets=late,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    rows: list[dict[str, Any]] = []
+    for plan in plans(Path(arguments[0]) if arguments else None):
+        sys.stderr.write(f"{plan.pattern} under {plan.policy}\n")
+        try:
+            found = compared(plan)
+        except Unfit as error:
+            rows.append({"unfit": str(error)})
+            continue
+        rows.append(asdict(found) | {"drops_agree": found.drops_agree, "sojourns_agree": found.sojourns_agree})
+    sys.stdout.write(json.dumps({"bench": "validation", "machine": machine(), "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
