@@ -12,11 +12,12 @@ from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide.changes import Change
+from sentinel_operator.decide.leadtime import Arrived
 from sentinel_operator.decide.plan import Plan
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.status import Outcome
 from sentinel_operator.decide.world import World
-from sentinel_operator.objects import FIELD_MANAGER, TAKEN_BY, Key, Manifest, digest, scale_key
+from sentinel_operator.objects import FIELD_MANAGER, TAKEN_AT, TAKEN_BY, Key, Manifest, digest, scale_key
 
 log = structlog.get_logger()
 
@@ -65,6 +66,12 @@ async def publish(api: Cluster, cluster: BufferCluster, status: BufferClusterSta
     change = difference(old, status.wire())
     if change:
         await api.merge(_key(cluster), {"status": change}, subresource="status")
+
+
+async def unmark(api: Cluster, arrivals: Iterable[Arrived]) -> None:
+    """After their lead time is written down: a crash in between writes it twice, which moves nothing."""
+    for each in arrivals:
+        await api.merge(Key("v1", "Node", "", each.node), {"metadata": {"annotations": {TAKEN_AT: None}}})
 
 
 async def announce(api: Cluster, cluster: BufferCluster, news: Iterable[Change]) -> None:
@@ -119,7 +126,10 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
 async def _role(api: Cluster, change: RoleChange) -> None:
     meta = {
         "labels": {ROLE_LABEL: change.role},
-        "annotations": {TAKEN_BY: change.taken_by},
+        "annotations": {
+            TAKEN_BY: change.taken_by,
+            TAKEN_AT: change.taken_at.isoformat(timespec="seconds") if change.taken_at else None,
+        },
         "resourceVersion": change.resource_version,
     }
     await api.merge(Key("v1", "Node", "", change.node), {"metadata": meta})

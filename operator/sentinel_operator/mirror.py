@@ -6,6 +6,7 @@ is kept from the server's own answer, and a whole list, taken now and then, sett
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
@@ -14,7 +15,7 @@ from sentinel_api.errors import Invalid
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.world import Node
 from sentinel_operator.due import ClusterName
-from sentinel_operator.objects import TAKEN_BY, Manifest, key
+from sentinel_operator.objects import TAKEN_AT, TAKEN_BY, Manifest, key
 
 Value = TypeVar("Value")
 log = structlog.get_logger()
@@ -93,11 +94,21 @@ def node_of(manifest: Manifest) -> Node:
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         schedulable=not manifest.get("spec", {}).get("unschedulable", False),
         taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
+        taken_at=_instant(meta.get("annotations", {}).get(TAKEN_AT, "")),
         resource_version=meta["resourceVersion"],
         addresses=tuple(
             each["address"] for each in manifest.get("status", {}).get("addresses", ()) if each["type"] == "InternalIP"
         ),
     )
+
+
+def _instant(text: str) -> datetime | None:
+    """What a person wrote there by mistake is as nothing."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 @dataclass(slots=True)
@@ -107,6 +118,7 @@ class Mirror:
     nodes: Shelf[Node] = field(default_factory=lambda: Shelf(node_of, _node_essence))
     buffer_nodes: Shelf[BufferNode] = field(default_factory=lambda: Shelf(BufferNode.parse, _order_essence))
     clusters: dict[ClusterName, object] = field(default_factory=dict)
+    buffers_capacity: bool = False  # whether the cluster knows CapacityBuffers
     monitored: bool = False  # whether the cluster knows PodMonitors
     listed_at_s: float | None = None  # on the clock of the event loop; None before the first list
 
@@ -139,7 +151,7 @@ class Mirror:
 
 
 def _node_essence(node: Node) -> object:
-    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by, node.addresses
+    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by, node.taken_at, node.addresses
 
 
 def _order_essence(node: BufferNode) -> object:

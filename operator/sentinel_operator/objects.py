@@ -12,6 +12,7 @@ Manifest = Mapping[str, Any]
 DIGEST = "sentinel.io/digest"  # annotation: what we last applied, so that an unchanged object is not written again
 OWNER = "sentinel.io/cluster"  # label: the BufferCluster an object belongs to
 TAKEN_BY = "sentinel.io/taken-by"  # annotation of a Node: the BufferCluster whose autoscaler gave it its role
+TAKEN_AT = "sentinel.io/taken-at"  # annotation of a Node: when it was given its role; gone when its agent first works
 DRAINING_SINCE = "sentinel.io/draining-since"  # annotation of a BufferNode: when it was first told to drain
 TEMPLATE = "sentinel.io/template"  # annotation of an agent's pod: the digest of the template it was made from
 GOOD_TEMPLATE = "sentinel.io/good-template"  # annotation of the DaemonSet: the template that all nodes last ran

@@ -14,7 +14,7 @@ from sentinel_operator.decide.world import AgentPod, Agents, ScaleObject, World
 from sentinel_operator.due import ClusterName
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
-from sentinel_operator.render import access, balancers, daemonset, monitors
+from sentinel_operator.render import access, balancers, capacity, daemonset, monitors
 from sentinel_operator.render.base import Owner, Release
 
 OWNED = (
@@ -34,6 +34,7 @@ async def refresh(api: Cluster, mirror: Mirror) -> None:
     """Whole lists, so that nothing rests on a watch that may stall."""
     mirror.nodes.settle(*await api.listing("v1", "Node"))
     mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
+    mirror.buffers_capacity = await api.knows(capacity.API_VERSION, capacity.KIND)
     mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
 
 
@@ -44,7 +45,7 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         return None
     cluster = BufferCluster.parse(stored)
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
-    owned = await _owned(api, owner, mirror.monitored)
+    owned = await _owned(api, owner, mirror)
     agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
     return World(
         cluster=cluster,
@@ -57,6 +58,7 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         now=datetime.now(UTC),
         scale=await _scale(api, cluster),
         balancers=_balancers(owned.get(Key("apps/v1", "Deployment", owner.namespace, balancers.name(owner)))),
+        buffers_capacity=mirror.buffers_capacity,
         monitored=mirror.monitored,
         pods=await _pods(api, owner) if agents and _may_be_outdated(cluster, owner, agents, release) else None,
         good_template=daemonset.good_template(agents) if agents else None,
@@ -112,9 +114,14 @@ async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
     return ScaleObject(found.get("spec", {}).get("replicas", 0), found["metadata"]["resourceVersion"])
 
 
-async def _owned(api: Cluster, owner: Owner, monitored: bool) -> dict[Key, Manifest]:
+async def _owned(api: Cluster, owner: Owner, mirror: Mirror) -> dict[Key, Manifest]:
     found: dict[Key, Manifest] = {}
-    for api_version, kind in (*OWNED, *([(monitors.API_VERSION, monitors.KIND)] if monitored else [])):
+    kinds = [*OWNED]
+    if mirror.monitored:
+        kinds.append((monitors.API_VERSION, monitors.KIND))
+    if mirror.buffers_capacity:
+        kinds += [(capacity.API_VERSION, capacity.KIND), ("v1", "PodTemplate")]
+    for api_version, kind in kinds:
         for live in await api.list(api_version, kind, owner.namespace, f"{CLUSTER_LABEL}={owner.label}"):
             found[key(live)] = live
     for wanted in access.render(owner):

@@ -12,9 +12,9 @@ from sentinel_api.v1alpha1.buffernode import HORIZONS_SECONDS, BufferNode, NodeF
 from sentinel_operator.decide import claims
 from sentinel_operator.decide.demand import Demand, Known, Report, fleet
 from sentinel_operator.decide.freshness import silence_s
+from sentinel_operator.decide.leadtime import lead_time_s
 from sentinel_operator.decide.world import World
 
-USUAL_LEAD_TIME_S = 120  # of a node that exists: its label, an image, an agent, its balancers; with room to spare
 CHECKED_S = HORIZONS_SECONDS[0]  # the horizon whose forecasts are compared with what came
 PRIOR_ROUNDS = 30  # the correlation known before weighs as much as so many comparisons
 FORGET = 0.99  # each comparison counts for a hundredth less than the next one
@@ -57,11 +57,7 @@ def remembered(world: World) -> Memory:
 def predict(world: World, memory: Memory) -> tuple[Demand, Memory]:
     reports = _reports(world)
     learned = _learned(memory, world, reports)
-    return fleet(reports, horizon_s(world.cluster), learned.correlation), learned
-
-
-def horizon_s(cluster: BufferCluster) -> int:
-    return cluster.spec.scaling.lead_time_seconds or USUAL_LEAD_TIME_S
+    return fleet(reports, lead_time_s(world.cluster), learned.correlation), learned
 
 
 def _reports(world: World) -> tuple[Report, ...]:
@@ -76,7 +72,7 @@ def _report(world: World, name: str, node: BufferNode | None) -> Report:
     trusted = _trusted(world.cluster, node)
     return Report(
         node=name,
-        known=at_horizon(said, horizon_s(world.cluster) if trusted else 0),
+        known=at_horizon(said, lead_time_s(world.cluster) if trusted else 0),
         fresh=(world.now - said.observed_at).total_seconds() <= silence_s(node),
         foresees=trusted and bool(said.points),
     )

@@ -86,6 +86,7 @@ class Worker:
         if todo.finalizer != "release":
             said = status(world, todo, outcome, thought, served)
             await act.publish(self.api, world.cluster, said)
+            await act.unmark(self.api, todo.arrived)
             await act.announce(self.api, world.cluster, changes(before, said, world.now))
         if error is not None and not isinstance(error, Invalid):
             raise error

@@ -147,38 +147,47 @@ def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):
     assert front.get(FRONT), "taking over must not cost the cluster"
 
 
-MONITORS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "podmonitors.monitoring.coreos.com"},
-    "spec": {
-        "group": "monitoring.coreos.com",
-        "names": {"kind": "PodMonitor", "plural": "podmonitors"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+def kind_of_others(group: str, version: str, kind: str) -> dict:
+    """A kind that other projects bring: any object of it is valid."""
+    plural = f"{kind.lower()}s"
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{plural}.{group}",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+        },
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}],
+        },
+    }
+
+
+OTHERS = (("monitoring.coreos.com", "v1", "PodMonitor"), ("autoscaling.x-k8s.io", "v1alpha1", "CapacityBuffer"))
 
 
 def test_the_chart_grants_what_is_used_and_nothing_more(bench):
-    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(MONITORS))
-    bench.plane.kubectl("wait", "--for=condition=Established", "crd/podmonitors.monitoring.coreos.com")
+    for other in OTHERS:
+        bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(kind_of_others(*other)))
+    bench.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
     relics = [relic("v1", "ConfigMap", {}), relic("v1", "Service", {"clusterIP": "None"})]
     chosen = {"selector": {"matchLabels": {"app": "relic"}}}
     pod = {"metadata": {"labels": {"app": "relic"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     relics += [relic("apps/v1", kind, {**chosen, "template": pod}) for kind in ("DaemonSet", "Deployment")]
-    relics += [relic("policy/v1", "PodDisruptionBudget", chosen), relic("monitoring.coreos.com/v1", "PodMonitor", {})]
+    relics += [relic("policy/v1", "PodDisruptionBudget", chosen), {**relic("v1", "PodTemplate", {}), "template": pod}]
+    relics += [relic(f"{group}/{version}", kind, {}) for group, version, kind in OTHERS]
     bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": relics}))
     process = bench.operator("rights")
     fronted = yaml.safe_load(EXAMPLE.read_text())
-    fronted["spec"] = {**fronted.get("spec", {}), "loadBalancer": {"addressPool": ["192.0.2.0/24"]}}
+    fronted["spec"] |= {
+        "nodes": 4,
+        "loadBalancer": {"addressPool": ["192.0.2.0/24"]},
+        "scaling": {"mode": "Auto", "min": 4, "intervalSeconds": 1, "driver": {"type": "CapacityBuffer"}},
+    }
     bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(fronted))
     shop = {
         "apiVersion": "v1",
@@ -191,6 +200,12 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     for api_version, kind in (("apps/v1", "Deployment"), ("monitoring.coreos.com/v1", "PodMonitor")):
         path = f"/apis/{api_version}/namespaces/default/{kind.lower()}s"
         until(bench, f"a {kind} is ours, and no relic is left", lambda path=path: all_ours(bench, path))
+    room = "/apis/autoscaling.x-k8s.io/v1alpha1/namespaces/default/capacitybuffers/front-room"
+    until(
+        bench,
+        "room for a fourth node is asked for",
+        lambda: (bench.get(room) or {}).get("spec", {}).get("replicas") == 1,
+    )
     until(bench, "three pods", lambda: len(pods(bench)) == 3)
     old = pods(bench)
     louder = {"spec": {"agent": {"logLevel": "Debug"}}}

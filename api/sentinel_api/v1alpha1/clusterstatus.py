@@ -85,6 +85,9 @@ class ScalingStatus(Model):
     reactive_nodes: NodeCount = Field(0, description="Nodes that present demand alone would call for.")
     demand_p95_bytes_per_second: Count = Field(0, description="Forecast demand, 95th percentile.")
     lead_time_seconds: Count = Field(0, description="Time a new node takes to carry traffic, as set or measured.")
+    measured_lead_seconds: tuple[Count, ...] = Field(
+        (), max_length=5, description="Time the last new nodes took from their label to a working agent, newest first."
+    )
     observed_at: Time | None = Field(None, description="When these numbers were computed.")
     last_scale_at: Time | None = Field(None, description="When the number of nodes was last changed.")
     correlation_percent: Percent = Field(100, description="How much nodes deviate from their forecasts together.")

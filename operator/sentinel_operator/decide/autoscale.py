@@ -71,8 +71,8 @@ def present(world: World) -> int:
 
 
 def driver_refusal(world: World) -> str:
-    if world.cluster.spec.scaling.driver.type == "CapacityBuffer":
-        return "Driver CapacityBuffer is not supported by this version: use NodeLabel or ScaleSubresource."
+    if world.cluster.spec.scaling.driver.type == "CapacityBuffer" and not world.buffers_capacity:
+        return "This cluster knows no CapacityBuffer (autoscaling.x-k8s.io): use a cluster autoscaler that does."
     return world.scale.refusal if world.scale is not None else ""
 
 
@@ -159,7 +159,7 @@ def limited(thought: Thought, missing: int) -> Said:
         return "True", "DriverUnavailable", thought.driver_refusal
     if missing:
         return "True", "NoSpareNodes", (
-            f"{missing} more nodes are asked for, but no spare is free: add nodes that match "
+            f"{missing} more nodes are asked for, but no spare is free: nodes are spare that match "
             "scaling.driver.spareNodeSelector, are ready and carry no sentinel.io/role."
         )  # fmt: skip
     reason = thought.verdict.limited

@@ -12,10 +12,21 @@ from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
 from sentinel_operator.decide import claims, spares
 from sentinel_operator.decide.changeover import Changeover, changeover
 from sentinel_operator.decide.freshness import answers
+from sentinel_operator.decide.leadtime import Arrived, arrived
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
-from sentinel_operator.render import access, balancers, buffernode, configmap, daemonset, mesh, monitors, service
+from sentinel_operator.render import (
+    access,
+    balancers,
+    buffernode,
+    capacity,
+    configmap,
+    daemonset,
+    mesh,
+    monitors,
+    service,
+)
 
 MAX_BALANCERS = 64  # addresses that a node's configuration holds
 DETACH_PATIENCE_S = 60  # after this, deletion goes on without the agents that did not answer: their leases have ended
@@ -52,6 +63,7 @@ class Plan:
     blocked: str = ""  # a condition reason; empty when nothing stands in the way
     missing: int = 0  # nodes that scaling asks for and that no spare is left for
     rollout: Rollout | None = None  # what to write of it; None leaves it as it was
+    arrived: tuple[Arrived, ...] = ()  # nodes whose lead time is known now
 
     @property
     def empty(self) -> bool:
@@ -68,9 +80,9 @@ def plan(world: World) -> Plan:
     leaving = _leaving(world, {node.name for node in nodes})
     config = _config(world)
     change = changeover(world, nodes, config)
-    wanted = {key(m): m for m in _objects(world, config, change)}
-    held = FINALIZER in world.cluster.metadata.finalizers
     moves = spares.moves(world)
+    wanted = {key(m): m for m in _objects(world, config, change, moves.missing)}
+    held = FINALIZER in world.cluster.metadata.finalizers
     orders = _orders(world, nodes, change, moves.draining)
     return Plan(
         finalizer="keep" if held else "add",
@@ -87,6 +99,7 @@ def plan(world: World) -> Plan:
         config=config,
         missing=moves.missing,
         rollout=change.state,
+        arrived=arrived(world),
     )
 
 
@@ -110,16 +123,18 @@ def _known_ids(world: World) -> dict[str, int]:
     return dict(world.cluster.status.class_ids) if world.cluster.status else {}
 
 
-def _objects(world: World, config: NodeConfig, change: Changeover) -> tuple[Manifest, ...]:
-    owner = world.owner
+def _objects(world: World, config: NodeConfig, change: Changeover, missing: int) -> tuple[Manifest, ...]:
+    owner, spec = world.owner, world.cluster.spec
+    asks_for_room = spec.scaling.driver.type == "CapacityBuffer" and world.buffers_capacity
     return (
         *access.render(owner),
         configmap.render(owner, config),
         daemonset.render(owner, change.template, change.good_template),
-        service.render(owner, world.cluster.spec),
+        service.render(owner, spec),
         *mesh.render(owner, world.release),
-        *balancers.render(owner, world.cluster.spec, world.release),
-        *(monitors.render(owner, world.cluster.spec) if world.monitored else ()),
+        *balancers.render(owner, spec, world.release),
+        *(capacity.render(owner, spec, world.release, missing) if asks_for_room else ()),
+        *(monitors.render(owner, spec) if world.monitored else ()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Driver NodeLabel: which spare nodes get the role, and which nodes give it back, drained first."""
+"""Drivers NodeLabel and CapacityBuffer: which spare nodes get the role, which give it back, drained first."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,6 +25,7 @@ class RoleChange:
     role: str | None
     taken_by: str | None
     resource_version: str
+    taken_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def moves(world: World) -> Moves:
     """From the target in the status alone: whoever leads after a crash finds the same moves, or those that are left."""
     scaling = world.cluster.spec.scaling
     target = world.cluster.status.scaling.target_nodes if world.cluster.status else None
-    if target is None or scaling.driver.type != "NodeLabel" or scaling.mode not in ("ScaleOutOnly", "Auto"):
+    if target is None or scaling.driver.type == "ScaleSubresource" or scaling.mode not in ("ScaleOutOnly", "Auto"):
         return Moves()
     claimed = claims.claimed(world)
     if len(claimed) <= target:
@@ -125,7 +126,7 @@ def _zone(node: Node) -> str:
 
 
 def _give(world: World, node: Node) -> RoleChange:
-    return RoleChange(node.name, ROLE_BUFFER, world.owner.label, node.resource_version)
+    return RoleChange(node.name, ROLE_BUFFER, world.owner.label, node.resource_version, world.now)
 
 
 def _take_back(node: Node) -> RoleChange:

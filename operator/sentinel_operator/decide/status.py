@@ -9,7 +9,7 @@ from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, LoadBalancerStatus, ScalingStatus, Tiers
 from sentinel_api.v1alpha1.conditions import Condition, Status, merge
 from sentinel_api.v1alpha1.model import MAX_INT
-from sentinel_operator.decide import autoscale, claims
+from sentinel_operator.decide import autoscale, claims, leadtime
 from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.plan import Plan
@@ -63,7 +63,7 @@ def status(
             "config_digest": config.digest if config else old.config_digest,
             "rollout": plan.rollout or old.rollout,
             "load_balancer": _load_balancer(world, addresses),
-            "scaling": _scaling(world, old, thought),
+            "scaling": _scaling(world, plan, old, thought),
             "conditions": merge(
                 old.conditions,
                 (
@@ -132,10 +132,12 @@ def _conditions(world: World, plan: Plan, outcome: Outcome, count: Count) -> tup
     )
 
 
-def _scaling(world: World, old: BufferClusterStatus, thought: Thought | None) -> ScalingStatus:
-    if thought is not None:
-        return thought.status
-    return autoscale.idle(world) if world.cluster.spec.scaling.mode == "Off" else old.scaling
+def _scaling(world: World, plan: Plan, old: BufferClusterStatus, thought: Thought | None) -> ScalingStatus:
+    if thought is None and world.cluster.spec.scaling.mode == "Off":
+        return autoscale.idle(world)
+    known = thought.status if thought else old.scaling
+    measured = leadtime.remembered(known.measured_lead_seconds, plan.arrived)
+    return known.model_copy(update={"measured_lead_seconds": measured})
 
 
 def _scaling_conditions(world: World, plan: Plan, thought: Thought | None) -> tuple[Condition, ...]:

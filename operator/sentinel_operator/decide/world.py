@@ -21,6 +21,7 @@ class Node:
     ready: bool
     schedulable: bool = True
     taken_by: str = ""  # the cluster whose autoscaler gave it its role; empty when a person did
+    taken_at: datetime | None = None  # while it is waited for
     resource_version: str = ""
     addresses: tuple[str, ...] = ()  # inside the cluster, of each family
 
@@ -66,6 +67,7 @@ class World:
     scale: ScaleObject | None = None  # None where no driver asks for one
     pods: tuple[AgentPod, ...] | None = None  # read only while a roll-out may be under way; None: none is outdated
     balancers: Agents = Agents()
+    buffers_capacity: bool = False  # the cluster knows CapacityBuffers
     monitored: bool = False  # the cluster knows PodMonitors
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
 

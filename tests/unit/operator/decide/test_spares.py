@@ -162,3 +162,16 @@ def test_the_scale_of_another_object_follows_the_target():
 def test_in_auto_spec_nodes_says_what_holds():
     assert plan(world(of=asking(5))).nodes == 5
     assert plan(world(of=asking(5, "ScaleOutOnly"))).nodes is None
+
+
+def test_with_a_capacity_buffer_room_is_asked_for_the_nodes_that_are_missing():
+    room = {"type": "CapacityBuffer", "spareNodeSelector": {"pool": "spare"}}
+    spare = node("s0", role="", pool="spare")
+    here = replace(world(of=asking(4, driver=room), nodes=[node("n0"), spare]), buffers_capacity=True)
+    assert taken(here) == ["s0"], "a spare that is there is taken as ever"
+    made = {manifest["kind"]: manifest for manifest in plan(here).apply}
+    assert made["CapacityBuffer"]["spec"]["replicas"] == 2
+    assert made["CapacityBuffer"]["spec"]["podTemplateRef"]["name"] == made["PodTemplate"]["metadata"]["name"]
+    assert made["PodTemplate"]["template"]["spec"]["nodeSelector"] == {"pool": "spare"}
+    unknown = replace(here, buffers_capacity=False)
+    assert "CapacityBuffer" not in {manifest["kind"] for manifest in plan(unknown).apply}
