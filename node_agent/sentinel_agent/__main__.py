@@ -137,7 +137,7 @@ def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry, ends: 
         alarmist.offer(tick)
 
     node.share = share
-    node.hints = lambda: neighbours.hints(joined.alarms(), joined.shares(), chosen.node)
+    node.hints = neighbours.Listener(joined, chosen.node)
     registry.register(mesh.MeshCollector(joined))
     ends.callback(joined.close)
     log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))

@@ -67,6 +67,8 @@ _ALL: Final = (
     Described("sentinel_mesh_members", "gauge", "Other nodes of the mesh.", ("level",)),
     Described("sentinel_mesh_refused", "counter", "Records that were not believed.", ("reason",)),
     Described("sentinel_mesh_states_sent", "counter", "States told to the others."),
+    Described("sentinel_mesh_certificates_renewed", "counter", "Certificates that took an old one's place."),
+    Described("sentinel_mesh_certificate_stale", "gauge", "1 while a new certificate cannot be used."),
     Described("sentinel_mesh_states_unsent", "counter", "States that the engine did not take."),
     # Sinks.
     Described("sentinel_sink_batches_sent", "counter", "Batches that a sink took.", ("sink",)),

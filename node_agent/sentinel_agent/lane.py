@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import structlog
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sentinel_core.forecast import Forecast
     from sentinel_core.orders import Order
 
+NOWHERE: Final = np.zeros(CLASSES, np.bool_)
+
 log = structlog.get_logger()
 
 
@@ -54,14 +56,29 @@ class Lane:
         self.brains = brains
         self.first_row = first_row
         self.flows = FlowWatch(plane.loaded.map("sn_flows"), FlowSums(plane.loaded))
-        self.fallbacks = 0
         self.trouble = ""
         self.note = ""  # what a person should know and no tick needs
         self.names: Mapping[int, str] = {}
         self.ordered: Mapping[int, int] = {}  # the limits that the kernel last confirmed
         self._orders = OrderTable(plane)
         self._observer: Observer | None = None
-        self.fault = ""  # why the last answer was the fallback's
+        self._failed_why = ""  # why the last answer was the fallback's
+        self._failures = 0
+
+    @property
+    def began(self) -> NDArray[np.bool_]:
+        """In which classes a burst began between the last two looks; nobody knows when the forecaster failed."""
+        return self.brains.forecaster.began if not self._failed_why else NOWHERE
+
+    @property
+    def fault(self) -> str:
+        """Why the last answer was not that of the one who should have given it."""
+        return self._failed_why or getattr(self.brains.forecaster, "fault", "")
+
+    @property
+    def fallbacks(self) -> int:
+        """Answers that somebody else gave, since the start."""
+        return self._failures + int(getattr(self.brains.forecaster, "failures", 0))
 
     @property
     def name(self) -> str:
@@ -96,7 +113,7 @@ class Lane:
             self._failed(error)
             self.brains.score.step(None, np.zeros(CLASSES, np.bool_))
             return spare
-        self.fault = ""
+        self._failed_why = ""
         self.brains.score.step(forecast, self.brains.forecaster.began)
         return forecast
 
@@ -147,6 +164,7 @@ class Lane:
             forecast=forecast,
             marks=self.brains.score.marks(),
             signs=signs,
+            began=self.began,
             trouble=self.trouble,
             note=self.note,
         )
@@ -157,10 +175,10 @@ class Lane:
         self.plane.close()
 
     def _failed(self, error: PredictionFailed) -> None:
-        if not self.fault:
+        if not self._failed_why:
             log.warning("prediction_failed", interface=self.name, error=str(error), fallback=self.brains.fallback.name)
-        self.fault = str(error)
-        self.fallbacks += 1
+        self._failed_why = str(error)
+        self._failures += 1
 
     def _in_trouble(self, why: str) -> None:
         """Told when it changes, not at every tick."""

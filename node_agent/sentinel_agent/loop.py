@@ -18,6 +18,7 @@ from sentinel_api.errors import Invalid, Transient, Unsupported
 from sentinel_api.records import CLASSES
 from sentinel_bpf.buffer.port import Direction
 from sentinel_core.forecast import Forecast
+from sentinel_core.neighbours import informed
 from sentinel_core.room import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_core.precursor import Signs
 
-    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
 
 LEASE_NS: Final = 5 * PERIOD_NS  # orders outlive four missed ticks, then the data plane lets go
 
@@ -70,8 +71,8 @@ class Loop:
     lanes: Sequence[Lane]
     publish: Callable[[Tick], None]
     config: NodeConfig
-    hints: Callable[[], Hints] = no_hints
-    """What other nodes tell; must not wait."""
+    hints: Callable[[Bools, int], Hints] = no_hints
+    """What other nodes tell, given in which classes a burst began here; must not wait."""
     totals: Totals = field(default_factory=Totals)
     timings: Timings = field(default_factory=Timings)
     last_tick_ns: int = 0
@@ -153,9 +154,11 @@ class Loop:
         return observed
 
     def _predict(self, observed: dict[Lane, Observed]) -> list[Look]:
-        self._hints = self.hints()
+        forecasts = {lane: lane.predict(seen) for lane, seen in observed.items()}
+        began = np.any([lane.began for lane in forecasts], axis=0)
+        self._hints = self.hints(began, time.monotonic_ns())
         return [
-            Look(lane, seen, lane.predict(seen), lane.signs(seen, self._hints.alarm)) for lane, seen in observed.items()
+            Look(lane, seen, forecasts[lane], lane.signs(seen, self._hints.alarm)) for lane, seen in observed.items()
         ]
 
     def _seen(self, looks: Sequence[Look], now_ns: int) -> Seen:
@@ -188,7 +191,7 @@ class Loop:
 
     def _outlook(self, looks: Sequence[Look]) -> Outlook | None:
         """Of all interfaces, as old as the oldest; one whose forecaster failed is trusted with nothing."""
-        known = {look.lane: found for look in looks if (found := look.lane.outlook(look.forecast)) is not None}
+        known = {look.lane: found for look in looks if (found := self._told_too(look)) is not None}
         if not known:
             return None
         if len(self.lanes) == 1:
@@ -209,6 +212,13 @@ class Loop:
             demand=np.concatenate([part.forecast.demand for part in parts]),
         )
         return Outlook(together, np.concatenate([part.trust for part in parts]))
+
+    def _told_too(self, look: Look) -> Outlook | None:
+        """One interface's own forecast, and the neighbours' word where that expects more."""
+        own, word, sample = look.lane.outlook(look.forecast), self._hints.word, look.observed.sample
+        if word is None or not _enters(look.lane):
+            return own
+        return informed(own, word, sample.t_ns, sample.per_second("bytes"))
 
     def _act(self, looks: Sequence[Look], chosen: Chosen, now_ns: int) -> None:
         """Only where something was seen: orders of an interface that cannot be read run out."""

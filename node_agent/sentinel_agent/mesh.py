@@ -39,7 +39,10 @@ class Told:
 
 def join(chosen: MeshSettings, node: str) -> Mesh[Told]:
     """Raises Invalid when the node cannot listen where it should."""
-    place = Place(chosen.cluster, node, incarnation(), chosen.listen, chosen.peers)
+    place = Place(
+        chosen.cluster, node, incarnation(), chosen.listen, chosen.peers,
+        credentials=chosen.credentials, members=chosen.members,
+    )  # fmt: skip
     return Mesh(place, lambda told, seq: state(told, place.incarnation, seq))
 
 
@@ -103,3 +106,5 @@ class MeshCollector(Collector):
         yield from (members, refused)
         yield single("sentinel_mesh_states_sent", self._mesh.sent)
         yield single("sentinel_mesh_states_unsent", self._mesh.unsent)
+        yield single("sentinel_mesh_certificates_renewed", self._mesh.renewed)
+        yield single("sentinel_mesh_certificate_stale", float(bool(self._mesh.trouble)))

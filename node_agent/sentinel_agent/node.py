@@ -35,6 +35,10 @@ from sentinel_core.sample import PERIOD_NS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sentinel_agent.hints import Hints
     from sentinel_agent.rooms import Rooms
     from sentinel_agent.settings import Settings
     from sentinel_agent.tick import Tick
@@ -77,7 +81,7 @@ class Node:
         self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
         self.share: Callable[[Tick, bool], None] | None = None  # to whom every tick goes; it must not wait
-        self.hints = no_hints
+        self.hints: Callable[[NDArray[np.bool_], int], Hints] = no_hints
         self.versions = Versions(
             agent=version("sentinel-buffers")[:36], kernel=os.uname().release[:36], abi=ABI_VERSION
         )

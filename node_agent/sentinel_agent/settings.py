@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
+from sentinel_mesh.credentials import Credentials, credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,10 @@ class MeshSettings:
     cluster: str
     listen: tuple[str, ...]
     peers: tuple[str, ...]
+    credentials: Credentials | None = None
+    """None: the mesh speaks in the clear."""
+    members: tuple[str, ...] | None = None
+    """The only names that are let speak; None: whoever has a certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,10 @@ def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
     listen, peers = (_listed(env.get(f"SENTINEL_MESH_{name}", "")) for name in ("LISTEN", "PEERS"))
     if peers and not listen:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this node listens itself")
-    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers) if listen else None
+    if not listen:
+        return None
+    members = _listed(env.get("SENTINEL_MESH_MEMBERS", "")) or None
+    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers, credentials(env), members)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ class LaneTick:
     forecast: Forecast
     marks: Marks
     signs: Signs
+    began: NDArray[np.bool_]
+    """In which classes a burst began."""
     trouble: str = ""
     """Why this interface was not steered in this tick; empty when it was."""
     note: str = ""

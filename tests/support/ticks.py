@@ -42,6 +42,7 @@ def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_r
         forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
         marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),
         signs=no_signs(CLASSES),
+        began=np.zeros(CLASSES, np.bool_),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sentinel_agent.hints import no_hints
-from sentinel_agent.neighbours import bursts, hints
+from sentinel_agent.neighbours import Listener, announced, bursts
 from sentinel_api.records import CLASSES, Alarm, Share
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_core.forecast import checked
@@ -17,9 +17,22 @@ ONE = NodeConfig.parse({"trafficClasses": [{"name": "bulk", "match": [{"port": 1
 CLASS = 1
 
 
-def heard(confidence, traffic_class=CLASS):
-    alarm = Alarm("other", traffic_class, onset_in_ms=0, magnitude_bytes=1, confidence=confidence, hop_limit=1)
-    return SimpleNamespace(alarm=alarm, heard_ns=0)
+class FakeMesh:
+    """As much of the mesh as a listener asks."""
+
+    def __init__(self, alarms=(), shares=None):
+        self.heard, self.told_shares = list(alarms), shares or {}
+
+    def alarms(self):
+        return tuple(self.heard)
+
+    def shares(self):
+        return self.told_shares
+
+
+def heard(heard_ns, confidence=1.0, onset_in_ms=0):
+    alarm = Alarm("other", CLASS, onset_in_ms, magnitude_bytes=1000, confidence=confidence, hop_limit=1)
+    return SimpleNamespace(alarm=alarm, heard_ns=heard_ns)
 
 
 def column(value, kind=np.float64):
@@ -40,19 +53,37 @@ def signs(**change):
     return replace(tick(ONE).lanes[0].signs, **change)
 
 
-def test_of_several_alarms_the_surest_counts_and_shares_of_balancers_add_up():
+NOWHERE = np.zeros(CLASSES, np.bool_)
+
+
+def test_what_several_balancers_intend_to_send_here_adds_up():
     rates = tuple(range(CLASSES))
     shares = {name: Share(1, 1, {"n1": rates, "n2": (9,) * CLASSES}) for name in ("lb1", "lb2")}
-    found = hints([heard(0.4), heard(0.9), heard(0.2)], shares, "n1")
-    assert found.alarm[CLASS] == 0.9
-    assert found.announced_bps.tolist() == [2 * rate for rate in rates]
+    assert announced(shares, "n1").tolist() == [2 * rate for rate in rates]
+    assert not announced(shares, "n3").any()
 
 
-def test_nobody_told_anything():
-    found = hints([], {"lb1": Share(1, 1, {"n2": (9,) * CLASSES})}, "n1")
-    assert not found.alarm.any()
-    assert not found.announced_bps.any()
+def test_an_alarm_is_a_hint_once_and_worth_nothing_after_it_never_helped():
+    mesh = FakeMesh()
+    listen = Listener(mesh, "n1")
+    first = []
+    for turn in range(1, 12):
+        at_ns = turn * 20 * 10**9
+        mesh.heard = [heard(at_ns)]
+        first.append(float(listen(NOWHERE, at_ns).alarm[CLASS]))
+        listen(NOWHERE, at_ns + 15 * 10**9)
+    assert first[0] > 0
+    assert first[-1] == 0
+
+
+def test_without_a_mesh_there_are_no_hints():
     assert not no_hints().alarm.any()
+    assert no_hints().word is None
+
+
+def test_a_burst_that_begins_here_is_told_at_once_and_for_certain():
+    (burst,) = bursts(quiet(began=column(True, np.bool_)))
+    assert (burst.traffic_class, burst.confidence, burst.onset_in_ms) == (CLASS, 1.0, 0)
 
 
 def test_a_quiet_node_alarms_nobody():
