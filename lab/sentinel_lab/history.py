@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ class History:
     ticks: dict[int, list[Tick]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     late_ticks: int = 0
+    forecast: str = ""
+    """The last word of whoever forecasts, for people."""
 
     def add(self, class_id: int, tick: Tick) -> None:
         self.ticks.setdefault(class_id, []).append(tick)
@@ -52,6 +55,10 @@ class History:
         """Without the idle ticks before the traffic, whose number is chance and would dilute every mean."""
         ticks = {each: [tick for tick in mine if tick.at_ns >= start_ns] for each, mine in self.ticks.items()}
         return History(ticks, self.events, self.late_ticks)
+
+    def until(self, end_ns: int) -> History:
+        ticks = {each: mine[: bisect_right(mine, end_ns, key=_when)] for each, mine in self.ticks.items()}
+        return History(ticks, self.events[: bisect_right(self.events, end_ns, key=_when)], self.late_ticks)
 
     def of(self, class_id: int) -> Sequence[Tick]:
         return self.ticks.get(class_id, [])
@@ -74,3 +81,7 @@ class History:
             return 0.0
         spans = np.diff([tick.at_ns for tick in ticks])
         return float(np.average(self.series(class_id, name)[:-1], weights=spans))
+
+
+def _when(what: Tick | Event) -> int:
+    return what.at_ns

@@ -42,7 +42,7 @@ def two_panels(runs: Sequence[Run], title: str) -> bytes:
             _drops(above, run, colour if not alone else DROPPED_COLOUR, DROPPED if alone else run.plan.policy)
             _sizes(below, run, colour, GRANTED if alone else run.plan.policy)
         above.set_ylabel(f"packets dropped\nper {BIN_S * 1000:.0f} ms")
-        above.set_ylim(bottom=0)
+        above.set_ylim(0, max(1.0, above.get_ylim()[1]))  # no drop at all must not look like an axis of fractions
         above.yaxis.set_major_locator(MaxNLocator(integer=True))
         below.set_ylabel("buffer (KiB)")
         below.set_ylim(bottom=0)

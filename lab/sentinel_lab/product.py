@@ -23,11 +23,13 @@ from sentinel_bpf.buffer.port import CLASSES
 from sentinel_bpf.buffer.wire import Rtnl
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
+from sentinel_core.allocate import LIKELY
 from sentinel_lab import seasoning
 from sentinel_lab.configuration import configuration
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.history import Event, History, Tick
 from sentinel_lab.namespaces import go_first
+from sentinel_lab.scenario import MIB
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
@@ -180,11 +182,32 @@ class Watcher:
         self._listen(history, now_ns)
 
     def _listen(self, history: History, now_ns: int) -> None:
-        """Decisions are the agent's own sentences; nothing here is worked out a second time."""
+        """Decisions are the agent's own sentences, and so is when it expects a burst."""
         told = _state()
-        if told and told["seq"] != self._said:
-            self._said = told["seq"]
-            history.events.extend(Event(now_ns, each) for each in told["decisions"] if " goes from " in each)
+        if not told or told["seq"] == self._said:
+            return
+        self._said = told["seq"]
+        history.forecast = _outlook(told["classes"].get(self._scenario.bursty.name, {}))
+        for sentence in told["decisions"]:
+            subject, moved, _ = sentence.removeprefix("buffer of ").partition(" goes from ")
+            if moved:
+                ahead = told["classes"].get(subject, {})
+                history.events.append(Event(now_ns, _foretold(sentence, subject, ahead) or sentence))
+
+
+def _outlook(ahead: dict[str, Any]) -> str:
+    chance = ahead.get("burstChance", 0.0)
+    if chance < LIKELY:
+        return "no burst expected"
+    return f"a burst in {ahead['secondsToBurst']:.1f} s, chance {chance:.0%}"
+
+
+def _foretold(sentence: str, subject: str, ahead: dict[str, Any]) -> str:
+    """Empty unless the agent expects a burst; the sentence alone says nothing of when."""
+    if "(forecast" not in sentence or ahead.get("burstChance", 0.0) < LIKELY:
+        return ""
+    room = ahead["limitBytes"] / MIB
+    return f"burst of {subject} expected in {ahead['secondsToBurst']:.1f} s, room made: {room:.1f} MiB"
 
 
 def _state() -> dict[str, Any]:

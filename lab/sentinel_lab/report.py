@@ -68,6 +68,7 @@ def sentence(run: Run) -> str:
         f"packets dropped ({mine.drop_percent:.2f} %), delay {mine.delay_ms_p50:.0f} ms in the middle and "
         f"{mine.delay_ms_p99:.0f} ms at the 99th percentile, with {mine.granted_bytes_mean / 1024:,.0f} KiB granted "
         f"and {mine.held_bytes_mean / 1024:,.0f} KiB really held on average."
+        + (f" It remembered {plan.past_s:g} s of such traffic." if plan.past_s else "")
     )
 
 

@@ -20,25 +20,27 @@ if TYPE_CHECKING:
     from sentinel_lab.history import History, Tick
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
-WIDTH = 72
+WIDTH = 56
 WINDOW_NS = 12_000_000_000
 RATE_NS = 500_000_000
 EVENTS = 5
-BAR = 40
+BAR = 28
 
 
-def frame(plan: Plan, history: History, start_ns: int) -> RenderableType:
+def frame(plan: Plan, history: History, start_ns: int, what: str = "real XDP, real queue") -> RenderableType:
     ticks = history.of(plan.scenario.bursty.id)
     if not ticks:
         return Text("starting …")
     now = ticks[-1]
     elapsed = min(plan.seconds, max(0.0, (now.at_ns - start_ns) / 1e9))
-    title = f"Sentinel · one node, real XDP, real queue · {plan.pattern} · {plan.policy}"
-    body = Group(_gauges(plan, ticks), Text(), _strip(plan, ticks), Text(), _events(history, start_ns))
+    title = f"Sentinel · one node, {what} · {plan.pattern} · {plan.policy}"
+    body = Group(
+        _gauges(plan, ticks, history.forecast), Text(), _strip(plan, ticks), Text(), _events(history, start_ns)
+    )
     return Panel(body, title=title, title_align="left", subtitle=f"{elapsed:.0f} of {plan.seconds:g} s")
 
 
-def _gauges(plan: Plan, ticks: Sequence[Tick]) -> Table:
+def _gauges(plan: Plan, ticks: Sequence[Tick], forecast: str) -> Table:
     now, before = ticks[-1], _ago(ticks, RATE_NS)
     seconds = max(1e-3, (now.at_ns - before.at_ns) / 1e9)
     pool = plan.scenario.pool_bytes
@@ -51,7 +53,9 @@ def _gauges(plan: Plan, ticks: Sequence[Tick]) -> Table:
     table.add_row("leaving", f"{(now.sent_bytes - before.sent_bytes) * 8 / seconds / 1e6:8.1f} Mbit/s")
     dropped = f"{now.drops:8,} packets" + (f"  (+{drops:,} in the last half second)" if drops else "")
     table.add_row("dropped", Text(dropped, style="bold red" if drops else ""))
-    sizes = f"  {now.backlog_bytes // KIB:,} held of {now.limit_bytes // KIB:,} KiB granted"
+    sizes = f"  {now.backlog_bytes // KIB:,} held of {now.limit_bytes // KIB:,} KiB"
+    if forecast:
+        table.add_row("forecast", Text(forecast, style="yellow"))
     table.add_row("buffer", bar + Text(sizes))
     return table
 

@@ -103,6 +103,8 @@ def test_the_demo_prints_its_figures_and_leaves_a_report_of_one_file(tmp_path):
         (("demo", "--pattern", "tidal"), "periodic"),
         (("demo", "--seconds", "0"), "greater than zero"),
         (("demo", "--policy", "clairvoyant"), "static-small"),
+        (("demo", "--pattern", "trace:nowhere.csv"), "nowhere.csv"),
+        (("bench", "burst", "--seconds", "0"), "greater than zero"),
         (("bench", "burst", "--pattern", "tidal"), "periodic"),
     ],
 )
@@ -111,6 +113,21 @@ def test_a_wrong_argument_is_one_sentence_and_exit_code_2(arguments, names):
     assert done.returncode == 2
     assert names in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_root_the_demo_can_be_simulated(tmp_path):
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(0o755)
+    nobody = ["setpriv", "--reuid=65534", "--clear-groups"]
+    done = subprocess.run(
+        [*nobody, *COMMAND, "demo", "--simulate", "--seconds", "5", "--past", "0", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
+        env=os.environ | {"MPLCONFIGDIR": str(tmp_path)},
+    )  # fmt: skip
+    figures = json.loads(done.stdout)
+    assert figures["simulated"]
+    assert figures["classes"][0]["sent"] == 14_000
 
 
 def test_without_root_the_demo_says_so_and_exits_with_2():

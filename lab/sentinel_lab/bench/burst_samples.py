@@ -25,8 +25,6 @@ POOLS: Final = tuple(int(MIB * size) for size in (0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 """Of the mixed scenario: from too small for anybody to enough for everybody."""
 POOL_RIVALS: Final = frozenset({"reactive-10ms", policies.PRODUCT, "oracle"})
 _WHOLE: Final = {each.name: each.pool_bytes for each in (SINGLE, MIXED)}
-LEARNERS: Final = frozenset({policies.PRODUCT, "threshold", *policies.NEEDS_TRUTH})
-"""Only these can make anything of a past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def plans(asked: Asked) -> Iterator[Plan]:
                         policy=policy,
                         seconds=asked.seconds,
                         seed=seed,
-                        past_s=asked.past_s if policy in LEARNERS else 0.0,
+                        past_s=asked.past_s if policy in policies.LEARNERS else 0.0,
                     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sentinel_lab.scenario import Scenario
 
 __all__ = [
+    "LEARNERS",
     "NAMES",
     "NEEDS_TRUTH",
     "POLICIES",
@@ -25,6 +26,7 @@ __all__ = [
     "SLANTS",
     "Burst",
     "Policy",
+    "Predictive",
     "Seen",
     "Threshold",
     "Truth",
@@ -47,6 +49,8 @@ POLICIES: dict[str, Callable[[Scenario], Policy]] = {
     PRODUCT: lambda s: Predictive(PRODUCT, s, Schedule()),
 }
 NAMES = (*POLICIES, *SLANTS)
+LEARNERS = frozenset({PRODUCT, "threshold", *NEEDS_TRUTH})
+"""Only these can make anything of a past."""
 
 
 def known(name: str) -> None:
