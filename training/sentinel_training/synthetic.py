@@ -25,11 +25,12 @@ FIRST_S: Final = 70.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """Counts a step of 100 ms, and the onsets in seconds."""
+    """Counts a step of 100 ms, the rate per second behind them, and the onsets in seconds."""
 
     name: str
     counts: Floats
     onsets_s: Floats
+    rates: Floats
 
 
 def _periodic(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
@@ -65,6 +66,28 @@ def _ramp(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
     return onsets, rates
 
 
+def _short_ramp(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """As a ramp, but of five seconds only."""
+    onsets = FIRST_S + np.cumsum(30.0 + random.exponential(40.0, int(seconds / 30)))
+    rates = _rates(seconds, onsets, 3.0)
+    times = np.arange(len(rates)) * STEP_S
+    for onset in onsets:
+        rising = (times >= onset - 5.0) & (times < onset)
+        rates[rising] *= 1.0 + (times[rising] - onset + 5.0) / 5.0
+    return onsets, rates
+
+
+def _two_rhythms(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Two jobs, each with a period and a jitter of its own; onsets less than two seconds apart are one."""
+    grids = []
+    for period in (random.uniform(20, 45), random.uniform(45, 90)):
+        grid = np.arange(FIRST_S + random.uniform(0, period), seconds, period)
+        grids.append(grid + random.normal(0.0, random.uniform(0.0, 1.0), len(grid)))
+    onsets = np.sort(np.concatenate(grids))
+    onsets = onsets[np.diff(onsets, prepend=-np.inf) > 2.0]
+    return onsets, _rates(seconds, onsets, 1.5)
+
+
 def _microburst(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
     """A tenth of a second every twenty."""
     grid = np.arange(FIRST_S, seconds, 20.0)
@@ -90,6 +113,8 @@ PATTERNS: Final[dict[str, Callable[[float, np.random.Generator], tuple[Floats, F
     "periodic": _periodic,
     "precursor": _ramp,
     "random": _random,
+    "short_ramp": _short_ramp,
+    "two_rhythms": _two_rhythms,
 }
 
 
@@ -100,7 +125,7 @@ def made(pattern: str, seconds: float, seed: int) -> Made:
     random = np.random.default_rng(seed)
     onsets, rates = PATTERNS[pattern](seconds, random)
     counts = random.poisson(rates * STEP_S).astype(np.float64)
-    return Made(pattern, counts, onsets[onsets < seconds])
+    return Made(pattern, counts, onsets[onsets < seconds], rates)
 
 
 def _rates(seconds: float, onsets: Floats, burst_s: float) -> Floats:
