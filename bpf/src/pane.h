@@ -22,12 +22,13 @@ struct {
 	__type(value, struct sn_top_flow);
 } sn_top SEC(".maps");
 
-static __always_inline __u32 slot_of(const struct sn_flow_key *key)
+/* The first of the slots that a flow may have. */
+static __always_inline __u32 slots_of(const struct sn_flow_key *key)
 {
 	const __u64 *words = (const __u64 *)key;
 	__u64 mixed = (words[0] ^ words[2]) * 3 + (words[1] ^ (words[3] << 1)) + words[4];
 
-	return (mixed * 0x9e3779b97f4a7c15ull) >> 58;
+	return (mixed * 0x9e3779b97f4a7c15ull >> 32) % (SN_TOP_SLOTS / SN_TOP_WAYS) * SN_TOP_WAYS;
 }
 
 static __always_inline int same(const struct sn_flow_key *one, const struct sn_flow_key *other)
@@ -37,21 +38,37 @@ static __always_inline int same(const struct sn_flow_key *one, const struct sn_f
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4];
 }
 
-/* A slot belongs to the biggest flow that hashes to it, until that falls silent. */
+/* Its own slot where it has one, else that of the smallest among those it may have; who fell silent has no size. */
 static __always_inline void enter_top(const struct sn_flow *flow, const struct sn_packet *packet)
 {
-	__u32 index = packet->cpu * SN_TOP_SLOTS + slot_of(&packet->key);
-	struct sn_top_flow *top = bpf_map_lookup_elem(&sn_top, &index);
+	__u32 first = packet->cpu * SN_TOP_SLOTS + slots_of(&packet->key);
+	struct sn_top_flow *smallest = 0;
+	__u64 least = 0;
 
-	if (!top)
+	for (__u32 way = 0; way < SN_TOP_WAYS; way++) {
+		__u32 index = first + way;
+		struct sn_top_flow *top = bpf_map_lookup_elem(&sn_top, &index);
+		__u64 size;
+
+		if (!top)
+			return;
+		size = packet->now_ns - top->seen_ns < NS_PER_S ? top->throughput_Bps : 0;
+		if (same(&top->key, &packet->key)) {
+			smallest = top;
+			least = 0;
+			break;
+		}
+		if (!smallest || size < least) {
+			smallest = top;
+			least = size;
+		}
+	}
+	if (!smallest || flow->throughput_Bps < least)
 		return;
-	if (flow->throughput_Bps < top->throughput_Bps && packet->now_ns - top->seen_ns < NS_PER_S &&
-	    !same(&top->key, &packet->key))
-		return;
-	top->key = packet->key;
-	top->throughput_Bps = flow->throughput_Bps;
-	top->seen_ns = packet->now_ns;
-	top->class_id = flow->class_id;
+	smallest->key = packet->key;
+	smallest->throughput_Bps = flow->throughput_Bps;
+	smallest->seen_ns = packet->now_ns;
+	smallest->class_id = flow->class_id;
 }
 
 static __always_inline __u64 capped(__u64 value, __u64 most)

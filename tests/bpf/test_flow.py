@@ -1,5 +1,6 @@
 """The flow table: what it says of a flow is true, also when it is full."""
 
+import random
 import time
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_bdp_and_the_optimal_buffer_do_not_overflow_32_bits(plane):
 
 def test_a_full_table_evicts_and_gives_nobody_another_flows_bytes(load_plane):
     plane = load_plane(sizes={"sn_flows": 1024})
-    count = 6000
+    count = 3000
     for port in range(count):
         plane.run(udp4(bytes(port % 400), source_port=port + 1))
     flows = plane.flows()
@@ -199,6 +200,48 @@ def test_the_biggest_flows_are_named(plane):
     top = plane.object.map("sn_top").view()
     found = sorted(top[top["seen_ns"] > 0], key=lambda each: -int(each["throughput_Bps"]))
     assert int(found[0]["key"]["source_port"]) == 2
+
+
+def tell(plane, sizes):
+    """Each flow, by its port, has sent so much over its window, and then sends the packet that tells of it."""
+    for port in sizes:
+        plane.run(udp4(source_port=port))
+    now, table = time.monotonic_ns(), plane.object.map("sn_flows")
+    for key, flow in plane.flows():
+        if int(key["source_port"]) in sizes:
+            flow["bytes"] = sizes[int(key["source_port"])]
+            # So long a window that it does not matter how long this takes.
+            flow["previous_ns"], flow["pane_ns"] = now - 1000 * 1000 * MS_NS, now - 60 * MS_NS
+            table.put(key, flow)
+    for port in sizes:
+        plane.run(udp4(source_port=port))
+
+
+def biggest(plane):
+    """Ports of the flows that are named, the biggest first."""
+    top = plane.object.map("sn_top").view()
+    return [
+        int(each["key"]["source_port"])
+        for each in sorted(top[top["seen_ns"] > 0], key=lambda each: -int(each["throughput_Bps"]))
+    ]
+
+
+def test_the_ten_biggest_of_many_are_all_there_once(plane):
+    chance = random.Random(3)
+    small = [(port, chance.randrange(1_000, 50_000)) for port in range(1, 201)]
+    big = [(port, 10**7 << port - 201) for port in range(201, 211)]
+    tell(plane, dict(chance.sample(small + big, 210)))
+    found = biggest(plane)
+    assert found[:10] == list(range(210, 200, -1))
+    assert len(set(found)) == len(found)
+
+
+def test_who_falls_silent_leaves_its_slot_to_smaller_flows(plane):
+    tell(plane, {1: 10**9})
+    assert biggest(plane) == [1]
+    plane.object.map("sn_top").view(writable=True)["seen_ns"][...] = 1
+    tell(plane, dict.fromkeys(range(2, 300), 2_000))
+    assert 1 not in biggest(plane)
 
 
 def test_a_source_is_known_by_its_packets_and_its_syns(plane):

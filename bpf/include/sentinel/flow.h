@@ -87,9 +87,10 @@ _Static_assert(sizeof(struct sn_source) == 56, "read by user space");
 
 enum sn_top_const {
 	SN_TOP_SLOTS = 64,
+	SN_TOP_WAYS = 4, /* slots that a flow may have: five of the ten biggest rarely want the same four */
 };
 
-/* Index: cpu × SN_TOP_SLOTS + slot of the flow. A bigger or a fresher flow takes the slot. */
+/* Index: cpu × SN_TOP_SLOTS + slot. A bigger or a fresher flow takes the slot of the smallest it may have. */
 struct sn_top_flow {
 	struct sn_flow_key key;
 	__u64 throughput_Bps;
