@@ -14,7 +14,19 @@ import pytest
 import yaml
 
 from sentinel_bpf.probe import BPFFS
-from support.lb_lab import FRONT, UDP_PORT, VIP4, VIP6, Lab, address, balancer_config, echoed, lab, wait_until
+from support.lb_lab import (
+    FRONT,
+    PATIENCE_S,
+    UDP_PORT,
+    VIP4,
+    VIP6,
+    Lab,
+    address,
+    balancer_config,
+    echoed,
+    lab,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +199,7 @@ def test_another_balancer_speaks_for_every_address_when_the_first_dies(running):
         wait_until(lambda: set(second.state()["announced"]) == everything, "the other takes over")
         assert echoed(kept) == b"hello", "both choose alike, or the node knows the flow"
     second.running[-1].terminate()
-    assert second.running[-1].wait(60) == 0
+    assert second.running[-1].wait(PATIENCE_S) == 0
     second.detach()
 
 
@@ -204,7 +216,7 @@ def test_detach_leaves_nothing(running):
     balancer, space = running.balancers["lb1"], running.spaces["lb1"]
     assert VIP4 in space.ip("address", "show", "dev", FRONT)
     balancer.running[-1].send_signal(signal.SIGTERM)
-    assert balancer.running[-1].wait(60) == 0
+    assert balancer.running[-1].wait(PATIENCE_S) == 0
     assert "prog/xdp" in space.ip("link", "show", "dev", FRONT), "a successor should find it"
     balancer.detach()
     assert "prog/xdp" not in space.ip("link", "show", "dev", FRONT)

@@ -71,7 +71,7 @@ class Process:
     def detach(self) -> None:
         with self.space.entered():
             argv = [sys.executable, "-m", self.module, "--config", str(self.config), "detach"]
-            subprocess.run(argv, env=os.environ | self.env, capture_output=True, check=True, timeout=60)
+            subprocess.run(argv, env=os.environ | self.env, capture_output=True, check=True, timeout=PATIENCE_S)
 
     def asked(self, path: str = "/debug/state", port: int | None = None) -> bytes:
         try:

@@ -42,6 +42,7 @@ class Frr:
         self._wanted = ""
         self._loaded = ""
         self._changed = threading.Event()
+        self._stopped = False
         self._thread = threading.Thread(target=self._keep_loaded, name="frr", daemon=True)
         self._thread.start()
 
@@ -68,11 +69,21 @@ class Frr:
     def withdraw(self) -> None:
         self.announce(())
 
+    @property
+    def settled(self) -> bool:
+        """Whether FRR runs what it was last told."""
+        return bool(self._wanted) and self._loaded == self._wanted
+
+    def close(self) -> None:
+        """What is announced stays announced."""
+        self._stopped = True
+        self._changed.set()
+        self._thread.join()
+
     def _keep_loaded(self) -> None:
-        while True:
-            self._changed.wait()
+        while self._changed.wait() and not self._stopped:
             self._changed.clear()
-            while self._loaded != self._wanted:
+            while self._loaded != self._wanted and not self._stopped:
                 wanted = self._wanted
                 complaint = self._reload(wanted)
                 if not complaint:

@@ -21,6 +21,9 @@ TELLINGS: Final = 3
 GAP_NS: Final = 200_000_000
 """Said three times: a switch or host that was busy for one of them hears the next."""
 
+AGAIN_NS: Final = 10_000_000_000
+"""And again now and then: a neighbour may have learnt another balancer's word for it while we were away."""
+
 _BROADCAST: Final = b"\xff" * 6
 _ALL_NODES: Final = ipaddress.ip_address("ff02::1")
 _ARP, _IPV6, _ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 0x0806, 0x86DD, 58, 136
@@ -36,7 +39,8 @@ class Segment:
         self._device = device
         self._addresses = Addresses(device)
         self._held = set(self._addresses.held())
-        self._owed: dict[str, tuple[int, int]] = {}  # tellings left, and when the next is due
+        # Tellings left, and when the next is due; what a predecessor held may be believed to be elsewhere by now.
+        self._owed: dict[str, tuple[int, int]] = dict.fromkeys(self._held, (TELLINGS, 0))
 
     def configure(self, config: BalancerConfig) -> None:
         """Nothing to be told: whatever is asked for is put on the device."""
@@ -68,9 +72,8 @@ class Segment:
             for address in due:
                 wire.send(gratuitous(address, mac))
         for address in due:
-            left, _ = self._owed.pop(address)
-            if left > 1:
-                self._owed[address] = (left - 1, now_ns + GAP_NS)
+            left, _ = self._owed[address]
+            self._owed[address] = (left - 1, now_ns + GAP_NS) if left > 1 else (1, now_ns + AGAIN_NS)
 
 
 def gratuitous(address: str, mac: bytes) -> bytes:

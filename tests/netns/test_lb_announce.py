@@ -1,0 +1,235 @@
+"""How neighbours learn of addresses: frames on a segment, and FRR beside us with BIRD and GoBGP as its peers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
+from sentinel_lab.namespaces import Namespace, remove_leftovers
+from sentinel_lb.act.addresses import Addresses
+from sentinel_lb.act.announce.bgp import Frr
+from sentinel_lb.act.announce.segment import Segment
+from sentinel_lb.settings import FrrSettings
+from support.lb_lab import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VIPS = ("198.51.100.9", "2001:db8:1::9")
+LATER = "198.51.100.10"
+DAEMONS = ("zebra", "bgpd", "bfdd")
+FRR = Path("/usr/lib/frr")
+PASSWORD = "a-secret-of-its-own"
+BIRD = """
+router id 10.90.0.2;
+protocol device {}
+protocol bfd { interface "v0" { min rx interval 100 ms; min tx interval 100 ms; multiplier 5; }; }
+template bgp ours { local as 65002; password "PASSWORD"; bfd on; connect delay time 1; error wait time 1, 2; }
+protocol bgp four from ours { neighbor 10.90.0.1 as 65001; ipv4 { import all; export none; }; }
+protocol bgp six from ours { neighbor fd90::1 as 65001; ipv6 { import all; export none; }; }
+"""
+GOBGP = {
+    "global": {"config": {"as": 65003, "router-id": "10.91.0.2"}},
+    "neighbors": [
+        {
+            "config": {"neighbor-address": "10.91.0.1", "peer-as": 65001},
+            "timers": {"config": {"connect-retry": 1, "hold-time": 3, "keepalive-interval": 1}},
+        }
+    ],
+}
+
+
+@pytest.fixture
+def pair() -> Iterator[dict[str, Namespace]]:
+    """A balancer between two routers."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: network namespaces")
+    remove_leftovers()
+    spaces = {role: Namespace(role, os.getpid()) for role in ("lb", "bird", "gobgp")}
+    with ExitStack() as stack:
+        for space in spaces.values():
+            stack.callback(space.remove)
+            space.create()
+        for number, router in enumerate(("bird", "gobgp")):
+            device = f"v{number}"
+            peer = ("peer", "name", device, "netns", spaces[router].name)
+            spaces["lb"].ip("link", "add", device, "type", "veth", *peer)
+            for host, role in enumerate(("lb", router), 1):
+                spaces[role].ip("link", "set", device, "up")
+                spaces[role].ip("address", "add", f"10.9{number}.0.{host}/24", "dev", device)
+                spaces[role].ip("address", "add", f"fd9{number}::{host}/64", "dev", device, "nodad")
+        yield spaces
+
+
+def test_an_address_is_on_the_device_and_everybody_is_told(pair):
+    with pair["bird"].entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as hearing:
+        hearing.bind(("v0", 3))
+        hearing.settimeout(60)
+        with pair["lb"].entered():
+            announcing = Segment("v0")
+            announcing.announce(VIPS)
+            mac = next(line.split()[1] for line in pair["lb"].ip("link", "show", "v0").splitlines() if "ether" in line)
+        told: set[str] = set()
+        while told != set(VIPS):
+            frame = hearing.recv(2000)
+            if frame[6:12].hex(":") != mac:
+                continue
+            if frame[12:14] == b"\x08\x06" and frame[28:32] == frame[38:42]:
+                told.add(socket.inet_ntop(socket.AF_INET, frame[28:32]))
+            elif frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 136:
+                told.add(socket.inet_ntop(socket.AF_INET6, frame[62:78]))
+    with pair["lb"].entered():
+        assert Addresses("v0").held() == set(VIPS)
+        announcing.announce(VIPS[:1])
+        assert Addresses("v0").held() == set(VIPS[:1])
+        Segment("v0").withdraw()
+        assert Addresses("v0").held() == set()
+
+
+def test_somebody_elses_address_stays(pair):
+    pair["lb"].ip("address", "add", "203.0.113.5/32", "dev", "v0")
+    with pair["lb"].entered():
+        Segment("v0").announce(VIPS)
+        Segment("v0").withdraw()
+    assert "203.0.113.5" in pair["lb"].ip("address", "show", "dev", "v0")
+
+
+@dataclass
+class Routers:
+    """FRR on the balancer, BIRD and GoBGP beside it, and our announcer."""
+
+    spaces: dict[str, Namespace]
+    folder: Path
+    instance: str
+    announcer: Frr
+
+    def bird(self, *words: str) -> str:
+        argv = ["birdc", "-r", "-s", str(self.folder / "bird.ctl"), *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
+
+    def gobgp(self, *words: str) -> Any:
+        argv = ["ip", "netns", "exec", self.spaces["gobgp"].name, "gobgp", "-j", *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else {}
+
+    def known_to_bird(self) -> set[str]:
+        return {
+            line.split("/")[0] for line in self.bird("show", "route").splitlines() if "[four" in line or "[six" in line
+        }
+
+    def known_to_gobgp(self) -> set[str]:
+        return {prefix.split("/")[0] for prefix in self.gobgp("global", "rib", "-a", "ipv4")}
+
+    def sessions(self) -> dict[str, str]:
+        """Since when each of BIRD's sessions stands."""
+        rows = [line.split() for line in self.bird("show", "protocols").splitlines()]
+        return {row[0]: row[4] for row in rows if row[0] in ("four", "six") and row[-1] == "Established"}
+
+
+def config(*vips: str, **bgp: Any) -> BalancerConfig:
+    peers = [
+        {"address": "10.90.0.2", "asn": 65002, "passwordSecret": "bird", "bfd": {"multiplier": 5}},
+        {"address": "fd90::2", "asn": 65002, "passwordSecret": "bird", "bfd": {"multiplier": 5}},
+        {"address": "10.91.0.2", "asn": 65003, "bfd": {"enabled": False}},
+    ]
+    told = {"localAsn": 65001, "peers": peers, "communities": ["65001:100"], "med": 7} | bgp
+    return BalancerConfig.parse(
+        {
+            "routerId": "10.90.0.1",
+            "vips": [{"address": each, "port": 80} for each in vips],
+            "announce": {"mode": "BGP", "bgp": told},
+        }
+    )
+
+
+@pytest.fixture
+def routers(pair, tmp_path) -> Iterator[Routers]:
+    missing = [name for name in ("bird", "gobgpd") if shutil.which(name) is None]
+    if missing or not (FRR / "frr-reload.py").exists():
+        pytest.skip("needs frr, frr-pythontools, bird2 and gobgpd")
+    instance = f"sn{os.getpid()}"
+    run_folder = Path("/run/frr") / instance
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, run_folder, ignore_errors=True)
+        run_folder.mkdir(parents=True)
+        shutil.chown(run_folder, "frr", "frr")
+        (tmp_path / instance).mkdir()
+        (tmp_path / instance / "vtysh.conf").write_text("service integrated-vtysh-config\n")
+        (tmp_path / "bird.conf").write_text(BIRD.replace("PASSWORD", PASSWORD))
+        (tmp_path / "gobgp.json").write_text(json.dumps(GOBGP))
+        (tmp_path / "secrets/bird").mkdir(parents=True)
+        (tmp_path / "secrets/bird/password").write_text(PASSWORD)
+        for daemon in DAEMONS:
+            argv = [
+                str(FRR / daemon),
+                "-N",
+                instance,
+                "-u",
+                "frr",
+                "-g",
+                "frr",
+                "-f",
+                "/dev/null",
+                "-P",
+                "0",
+                "--log",
+                "stdout",
+            ]
+            _child(stack, pair["lb"], argv, tmp_path / f"{daemon}.log")
+        bird = ["bird", "-f", "-c", str(tmp_path / "bird.conf"), "-s", str(tmp_path / "bird.ctl")]
+        _child(stack, pair["bird"], bird, tmp_path / "bird.log")
+        gobgp = ["gobgpd", "-t", "json", "-f", str(tmp_path / "gobgp.json"), "--api-hosts", "127.0.0.1:50051"]
+        _child(stack, pair["gobgp"], gobgp, tmp_path / "gobgp.log")
+        wait_until(lambda: all((run_folder / f"{each}.vty").exists() for each in DAEMONS), "FRR is up")
+        with pair["lb"].entered():
+            announcer = Frr(FrrSettings(tmp_path, instance, tmp_path / "secrets"), "")
+        stack.callback(announcer.close)
+        yield Routers(pair, tmp_path, instance, announcer)
+
+
+def _child(stack: ExitStack, space: Namespace, argv: list[str], log: Path) -> None:
+    with space.entered(), log.open("wb") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+
+
+@pytest.mark.slow
+def test_routers_learn_addresses_and_forget_them(routers):
+    ours, space = routers.announcer, routers.spaces["lb"]
+    space.ip("address", "add", "203.0.113.5/32", "dev", "lo")  # somebody else's, never to be announced
+    with space.entered():
+        ours.configure(config(*VIPS))
+        ours.announce(VIPS)
+    wait_until(lambda: routers.known_to_bird() == set(VIPS), "BIRD knows both families")
+    wait_until(lambda: routers.known_to_gobgp() == {VIPS[0]}, "GoBGP knows its family")
+    detail = routers.bird("show", "route", "all", "for", VIPS[0])
+    assert "(65001,100)" in detail
+    assert "BGP.med: 7" in detail
+    assert "BGP.next_hop: 10.90.0.1" in detail
+
+    wait_until(lambda: ours.settled and set(routers.sessions()) == {"four", "six"}, "all is configured")
+    since = routers.sessions()
+    with space.entered():
+        ours.configure(config(*VIPS, LATER))
+        ours.announce((*VIPS, LATER))
+    wait_until(lambda: routers.known_to_bird() == {*VIPS, LATER}, "a later address is announced, too")
+    wait_until(lambda: ours.settled, "it is configured, too")
+    assert routers.sessions() == since, "no session was dropped by the reload"
+
+    with space.entered():
+        ours.announce(VIPS[1:])
+    wait_until(lambda: routers.known_to_bird() == {VIPS[1]}, "what is drained is withdrawn")
+    wait_until(lambda: routers.known_to_gobgp() == set(), "everywhere")
+    space.ip("link", "set", "v0", "down")
+    wait_until(lambda: routers.known_to_bird() == set(), "a session that is lost takes its routes along")
