@@ -151,7 +151,9 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry, ends: Exit
         tick, loop = node.last, node.loop
         if tick is None or loop is None:
             return {}
-        return report.state(tick) | {"timing": loop.timings.told()}
+        name, trouble = node.model
+        model = {"inUse": name, "trouble": trouble, "fault": [lane.fault for lane in loop.lanes if lane.fault]}
+        return report.state(tick) | {"timing": loop.timings.told(), "model": model}
 
     def ticks() -> dict[str, object]:
         loop = node.loop

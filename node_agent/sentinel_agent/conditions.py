@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 
 
-def of(tick: Tick, loop: Loop, config: NodeConfig, refused: str) -> tuple[NodeCondition, ...]:
-    """Beside Ready, the two that matter most."""
+def of(tick: Tick, loop: Loop, config: NodeConfig, model: str, refused: str) -> tuple[NodeCondition, ...]:
+    """Beside Ready, the two that matter most. `model` says why the wanted model is not in use."""
     second = refusal(refused, tick.wall_ns) or _degraded(tick, config)
-    return (model_ready(tick, loop), *second)
+    return (model_ready(tick, loop, model), *second)
 
 
 def refusal(why: str, wall_ns: int) -> tuple[NodeCondition, ...]:
@@ -39,8 +39,10 @@ def missing(absent: Mapping[str, str]) -> tuple[NodeCondition, ...]:
     return (condition("Ready", "False", "InterfaceGone", why, time.time_ns()),) if why else ()
 
 
-def model_ready(tick: Tick, loop: Loop) -> NodeCondition:
-    """The fault of a forecaster first, then what the live score says of its answers."""
+def model_ready(tick: Tick, loop: Loop, trouble: str) -> NodeCondition:
+    """The faults first, then what the live score says of the answers; the learners answer meanwhile."""
+    if trouble:
+        return condition("ModelReady", "False", "ModelRefused", trouble, tick.wall_ns)
     fault = next((each for lane in loop.lanes if (each := lane.fault)), "")
     if fault:
         return condition("ModelReady", "False", "ModelFailed", fault, tick.wall_ns)

@@ -25,7 +25,10 @@ from sentinel_agent import conditions, rooms
 from sentinel_agent.clock import Metronome
 from sentinel_agent.health import stalled
 from sentinel_agent.hints import no_hints
+from sentinel_agent.lane import Brains
 from sentinel_agent.loop import Loop
+from sentinel_agent.predict.keeper import ModelKeeper
+from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
@@ -33,7 +36,7 @@ from sentinel_bpf.object import ABI_VERSION
 from sentinel_core.sample import PERIOD_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from sentinel_agent.tick import Tick
     from sentinel_api.v1alpha1.conditions import NodeCondition
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+    from sentinel_bpf.buffer.port import Interface
 
 PATIENCE_NS: Final = 3_000_000_000  # thirty ticks without one answered: the process is stuck, not the machine busy
 
@@ -78,6 +82,8 @@ class Node:
         self._metronome: Metronome | None = None
         self._thread: threading.Thread | None = None
         self._crash: BaseException | None = None
+        self._keeper = ModelKeeper()
+        self._brains: dict[str, Brains] = {}
         self._refused = ""  # why the newest orders are not obeyed; the last good ones still are
         self.last: Tick | None = None
         self.share: Callable[[Tick, bool], None] | None = None  # to whom every tick goes; it must not wait
@@ -85,6 +91,11 @@ class Node:
         self.versions = Versions(
             agent=version("sentinel-buffers")[:36], kernel=os.uname().release[:36], abi=ABI_VERSION
         )
+
+    @property
+    def model(self) -> tuple[str, str]:
+        """Name of the model in use, and why it is not the one that is wanted."""
+        return self._keeper.model.name if self._keeper.model else "", self._keeper.trouble
 
     @property
     def loop(self) -> Loop | None:
@@ -107,11 +118,13 @@ class Node:
 
     def run(self) -> None:
         """Until `end`, or until the tick breaks, whose error is raised here: then leases end and a restart follows."""
+        self._keeper.start()
         while (todo := self._todo.get()) is not None:
             if isinstance(todo, Reopen):
                 self._reopen(todo)
             else:
                 self._try(todo)
+        self._keeper.stop()
         keep = self._intent is None or self._intent.config.data_plane.on_agent_exit == "Keep"
         self._stop(hand_back=not keep)
         if self._crash is not None:
@@ -129,7 +142,7 @@ class Node:
             missing = conditions.missing(self._rooms.absent) if self._rooms is not None else ()
             told = (*missing, *self._extra())
             return BufferNodeStatus(versions=self.versions, conditions=told) if told else None
-        more = conditions.of(tick, loop, intent.config, self._why_refused())
+        more = conditions.of(tick, loop, intent.config, self._keeper.trouble, self._why_refused())
         told_status = status(tick, self.versions, intent.desired, *more)
         return told_status.model_copy(update={"observed_generation": intent.generation})
 
@@ -169,11 +182,12 @@ class Node:
             return
         chosen = rooms.chosen(intent.config, self._rooms)
         before, self._intent = self._intent, intent
+        self._keeper.want(intent.config.model)
         if self._rooms is None:
-            self._start(rooms.opened(chosen, intent.config, self._settings, self._changed))
+            self._start(self._opened(chosen))
         elif before is not None and _place_moved(before.config, intent.config):
             self._stop(hand_back=True)
-            self._start(rooms.opened(chosen, intent.config, self._settings, self._changed))
+            self._start(self._opened(chosen))
         elif self._loop is not None:
             self._loop.wanted = intent.config
 
@@ -185,9 +199,19 @@ class Node:
         if self._rooms is None or self._intent is None:
             return
         log.warning("reopening", why=todo.why)
-        interfaces, brains = self._rooms.interfaces, self._rooms.brains
+        interfaces = self._rooms.interfaces
         self._stop(hand_back=False)
-        self._start(rooms.opened(interfaces, self._intent.config, self._settings, self._changed, brains))
+        self._start(self._opened(interfaces))
+
+    def _opened(self, interfaces: Sequence[Interface]) -> Rooms:
+        assert self._intent is not None
+        return rooms.opened(interfaces, self._intent.config, self._settings, self._changed, self._brains_of)
+
+    def _brains_of(self, name: str) -> Brains:
+        """What was learned of an interface outlives its plane."""
+        if name not in self._brains:
+            self._brains[name] = Brains(self._keeper.cortex(), Smoothing())
+        return self._brains[name]
 
     def _start(self, opened: Rooms) -> None:
         assert self._intent is not None

@@ -9,16 +9,15 @@ import structlog
 
 from sentinel_agent import interface
 from sentinel_agent.inspection import Inspector, Watched
-from sentinel_agent.lane import Brains, Lane
+from sentinel_agent.lane import Lane
 from sentinel_agent.plane import Place, open_plane
-from sentinel_agent.predict.schedule import Schedule
-from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_api.records import CLASSES
 from sentinel_bpf import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sentinel_agent.lane import Brains
     from sentinel_agent.settings import Settings
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_bpf.buffer.port import Interface
@@ -34,11 +33,6 @@ class Rooms:
     lanes: tuple[Lane, ...]
     absent: Mapping[str, str]
     inspector: Inspector
-
-    @property
-    def brains(self) -> dict[str, Brains]:
-        """What was learned of each interface outlives its plane."""
-        return {lane.name: lane.brains for lane in self.lanes}
 
     def close(self, *, hand_back: bool) -> None:
         """Leases end before anything is handed back, so that nothing new enters a queue while it is emptied."""
@@ -65,8 +59,9 @@ def opened(
     config: NodeConfig,
     settings: Settings,
     changed: Callable[[str], None],
-    known: Mapping[str, Brains] | None = None,
+    brains: Callable[[str], Brains],
 ) -> Rooms:
+    """`brains` gives what forecasts for an interface of that name."""
     lanes: list[Lane] = []
     absent: dict[str, str] = {}
     watched: list[Watched] = []
@@ -77,8 +72,7 @@ def opened(
             watched.append(Watched(each, None, None))
             continue
         place = Place(settings.object_path, settings.pins, each, sharers=len(interfaces))
-        brains = (known or {}).get(each.name) or Brains(Schedule(), Smoothing())
-        lane = Lane(open_plane(place, config), brains, first_row=len(lanes) * CLASSES)
+        lane = Lane(open_plane(place, config), brains(each.name), first_row=len(lanes) * CLASSES)
         lane.flows.start()
         lanes.append(lane)
         watched.append(Watched(each, index, lane))

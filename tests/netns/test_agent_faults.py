@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -119,6 +120,27 @@ def test_logs_on_a_full_disk_cost_lines_and_nothing_else(node, agent):
     figure("log on a full disk", lines_lost=lost, ticks_failed=failed(agent))
     assert lost > 0
     assert (agent.state()["tier"], failed(agent)) == ("B", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["nan", "slow", "missing", "corrupt"])
+def test_a_model_that_is_wrong_costs_its_forecasts_and_nothing_else(node, agent, fault):
+    path = agent.folder / "model.onnx"
+    if fault == "corrupt":
+        path.write_bytes(b"no model")
+    digest = f"sha256:{hashlib.sha256(b'no model').hexdigest()}"
+    config = {**CONFIG, "model": {"ref": str(path), "digest": digest}}
+    if fault in ("nan", "slow"):
+        agent.start(config, program=(*FAULTY, f"model:{fault}"), PYTHONPATH=TESTS)
+    else:
+        agent.start(config)
+    with Load(node, PORT) as load:
+        agent.ticked_on(40)
+    told = agent.state()["model"]
+    figure(f"model {fault}", lost=load.lost(), ticks_failed=failed(agent), said=told["trouble"] or told["fault"][0])
+    assert told["trouble"] or told["fault"]
+    assert agent.state()["forecast"] == "schedule", "the learners answer"
+    assert (load.lost(), failed(agent)) == (0, 0)
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
-"""The product's agent, killed by SIGKILL at one step of its twentieth tick, or with a wall clock that jumps:
+"""The product's agent, killed by SIGKILL at one step of its twentieth tick, with a wall clock that jumps, or with a
+model that is wrong:
 
     python -m support.faulty kill:STEP --config agent.yaml
     python -m support.faulty clock --config agent.yaml
+    python -m support.faulty model:slow --config agent.yaml
 
 Nothing of this is in the product: the step's function is wrapped from outside before the agent starts.
 """
@@ -12,12 +14,15 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from sentinel_agent import __main__ as agent
 from sentinel_agent import lane, loop, node
 from sentinel_agent.act import orders
+from sentinel_agent.predict.keeper import ModelKeeper
 from sentinel_bpf.buffer.htb import HtbBuffer
+from support.sessions import model
 
 TICK = 20
 BEFORE: dict[str, tuple[Any, str]] = {
@@ -35,6 +40,7 @@ AFTER: dict[str, tuple[Any, str]] = {
     "reported": (node.Node, "_publish"),
 }
 STEPS = (*BEFORE, *AFTER)
+MODELS = {"nan": model("nan", hazard=float("nan")), "slow": model("slow", delay_s=0.5)}
 DAY_NS = 86_400_000_000_000
 
 
@@ -76,6 +82,9 @@ def main() -> None:
     fault = sys.argv.pop(1)
     if fault == "clock":
         jump_about()
+    elif fault.startswith("model:"):
+        replaced: Any = node
+        replaced.ModelKeeper = partial(ModelKeeper, lambda _ref, _digest: MODELS[fault.removeprefix("model:")])
     else:
         kill_at(fault.removeprefix("kill:"))
     agent.main()

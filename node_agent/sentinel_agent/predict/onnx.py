@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from sentinel_agent.clock import go_first
 from sentinel_agent.predict.schedule import Schedule
 from sentinel_api.errors import Invalid
 from sentinel_api.records import CLASSES
@@ -75,7 +76,7 @@ class Model:
 
 def load(ref: str, digest: str | None = None) -> Model:
     """Takes as long as reading and some steps take, so never inside a tick. Raises `Invalid` with what to do."""
-    path = MODELS / f"{ref.removeprefix(BUILTIN)}.onnx" if ref.startswith(BUILTIN) else Path(ref)
+    path = file_of(ref)
     raw = _read(path)
     found = hashlib.sha256(raw).hexdigest()
     wanted = _digest_of_card(path) if digest is None and ref.startswith(BUILTIN) else digest
@@ -94,6 +95,10 @@ def load(ref: str, digest: str | None = None) -> Model:
     model = Model(path.stem, found, widths.state, session)
     _try(model)
     return model
+
+
+def file_of(ref: str) -> Path:
+    return MODELS / f"{ref.removeprefix(BUILTIN)}.onnx" if ref.startswith(BUILTIN) else Path(ref)
 
 
 def _read(path: Path) -> bytes:
@@ -176,6 +181,7 @@ class _Worker:
         self._asked.put(None)
 
     def _run(self) -> None:
+        go_first()  # the tick waits for this thread
         while (asked := self._asked.get()) is not None:
             model, fed, state = asked
             try:

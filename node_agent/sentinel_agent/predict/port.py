@@ -23,5 +23,6 @@ class Forecaster(Protocol):
 class Foreseeing(Forecaster, Protocol):
     """A forecaster that names onsets also says which came, so that it can be held to its word."""
 
-    began: NDArray[np.bool_]
-    """In which classes a burst began between the last two samples."""
+    @property
+    def began(self) -> NDArray[np.bool_]:
+        """In which classes a burst began between the last two samples."""
