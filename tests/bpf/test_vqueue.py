@@ -296,3 +296,21 @@ def test_the_reference_itself_is_the_one_meant():
     """The twin's constants are the reference's; should that change, this file must be read again."""
     assert (pid.STEP_NS, pid.GAIN_PERIOD_NS, pid.ERROR_MAX) == (10**6, 10**8, 15.0)
     assert replace(pid.Pid(stepped_ns=0), integral=1.0).integral == 1.0
+
+
+def test_wrong_words_in_every_order_lose_no_count_and_end_with_the_lease(plane):
+    """Whatever is written there, a packet passes or is dropped for one reason, and changes by a mark at the most."""
+    dice, frames = np.random.default_rng(11), [udp4(bytes(100), tos=tos) for tos in (0, 2)]
+    words = [each.view(np.uint64) for each in (plane.orders, plane.queues)]
+    for _ in range(200):
+        for each in words:
+            anything = dice.integers(0, 1 << 64, each.shape, np.uint64)
+            each[...] = np.choose(dice.integers(0, 4, each.shape), [0, 1, (1 << 64) - 1, anything])
+        for frame in frames:
+            action, seen = plane.run(frame)
+            assert action in (XDP_PASS, XDP_DROP)
+            assert (seen[:14], seen[26:]) == (frame[:14], frame[26:])
+    assert plane.reasons().total() == plane.cell()["packets"] == 400
+    plane.orders["valid_until_ns"][...] = 1
+    assert all(plane.run(frame) == (XDP_PASS, frame) for frame in frames)
+    assert plane.reasons()["LEASE_OVER"] >= len(frames)
