@@ -59,7 +59,7 @@ def attached(
     rules = [_to_port(port, class_id, "UDP") for port, class_id in ports.items()]
     rules += [_to_port(port, class_id, "TCP") for port, class_id in (tcp_ports or {}).items()]
     pins.mount()
-    _remove_pins_of_the_dead()
+    remove_pins_of_the_dead()
     where = pins.folder(BPFFS, f"lab-{os.getpid()}", bpf_object.ABI_VERSION)
     options = bpf_object.Options(sharded=SHARDED, programs=PROGRAMS | {"sn_ingress"})
     with bpf_object.load(OBJECT, options) as agent:
@@ -77,14 +77,17 @@ def attached(
             where.parent.rmdir()
 
 
-def _remove_pins_of_the_dead() -> None:
-    for folder in BPFFS.glob("lab-*"):
-        if not Path("/proc", folder.name.removeprefix("lab-")).exists():
-            for pin in folder.rglob("link_*"):
-                pins.drop(pin)
-            for each in sorted(folder.rglob("*"), reverse=True):
-                each.rmdir()
-            folder.rmdir()
+def remove_pins_of_the_dead() -> None:
+    """Of controllers in this process's like, and of agents and balancers that they started."""
+    for folder in [*BPFFS.glob("lab-*"), *BPFFS.glob("sentinel_lab-*")]:
+        owner = folder.name.removeprefix("sentinel_").split("-")[1]
+        if not Path("/proc", owner).exists():
+            for pin in folder.rglob("*"):
+                if not pin.is_dir():
+                    pins.drop(pin)
+            for each in sorted([folder, *folder.rglob("*")], reverse=True):
+                if each.exists():  # the last pin takes its own folder with it
+                    each.rmdir()
 
 
 def queue_classes(limits: Mapping[int, int], shares: Mapping[int, float], rate_bytes_per_s: int) -> list[QueueClass]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sentinel_lab import view
+from sentinel_api.errors import Invalid
+from sentinel_lab import fleet, view
 from sentinel_lab.experiment import Plan, Run, carried_out, check
 from sentinel_lab.imagined import imagined
 from sentinel_lab.namespaces import require_root, unwind_when_told
@@ -22,10 +24,14 @@ from sentinel_lab.scenario import SINGLE
 from sentinel_lab.traffic.patterns import SPELLINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sentinel_lab.history import History
 
 OUT = Path("out") / "demo"
 FRAMES_PER_SECOND = 8
+CPUS_FOR_THREE = 4
+MOST_NODES = 8
 PAST_S = 120.0  # a dozen periodic bursts: as many as it takes to be believed
 HEADS = {
     "dropped %": "dropped\n%",
@@ -39,15 +45,25 @@ HEADS = {
 """The report's columns as a terminal has room for them."""
 
 
+def fitting() -> int:
+    """Three agents, a balancer and both ends of the traffic are eight busy processes: too many for two cores, where the
+    machine and not the policy would decide what is dropped."""
+    return 3 if (os.cpu_count() or 1) >= CPUS_FOR_THREE else 1
+
+
 @click.command()
 @click.option("--seconds", default=30.0, show_default=True, help="How long traffic is sent.")
 @click.option("--pattern", default="periodic", show_default=True, help=f"One of {', '.join(SPELLINGS)}.")
 @click.option("--policy", default=PRODUCT, show_default=True, help=f"{PRODUCT} is our agent; or {', '.join(NAMES)}.")
 @click.option("--past", "past_s", type=float, help="Seconds of such traffic that a predictor remembers.  [120]")
+@click.option("--nodes", type=int, help=f"More than one stand behind the balancer.  [{fitting()} on this machine]")
 @click.option("--simulate", is_flag=True, help="In virtual time instead of namespaces: needs no root.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object and no live view.")
-def demo(seconds: float, pattern: str, policy: str, past_s: float | None, simulate: bool, as_json: bool) -> None:
-    """Watch one buffer node absorb bursts: real XDP, a real queue, in network namespaces of its own.
+def demo(nodes: int | None, past_s: float | None, simulate: bool, as_json: bool, **wanted: Any) -> None:
+    """Watch buffer nodes absorb bursts: real XDP, real queues, in network namespaces of their own.
+
+    With --nodes 3 the product's balancer spreads the same bursts over three nodes, each with its own agent, joined by
+    the mesh; that takes four cores to be fair, so a smaller machine shows one node unless told otherwise.
 
     Needs root, or --simulate. Nothing outside the namespaces is touched, and Ctrl-C removes them. A report with the
     plot is written to out/demo. A predictor learns for minutes before it is believed: it is given two of them as a
@@ -58,39 +74,55 @@ def demo(seconds: float, pattern: str, policy: str, past_s: float | None, simula
       sudo sentinel demo
       sudo sentinel demo --seconds 20 --policy static-small
       sudo sentinel demo --pattern microburst --policy reactive-10ms --json
+      sudo sentinel demo --nodes 3
       sentinel demo --simulate --policy oracle
     """
+    policy = wanted["policy"]
     remembered = (PAST_S if policy in LEARNERS else 0.0) if past_s is None else past_s
-    plan = Plan(SINGLE, pattern, policy, seconds, past_s=remembered)
+    plan = Plan(SINGLE, wanted["pattern"], policy, wanted["seconds"], past_s=remembered)
     check(plan)
+    count = _count(nodes, policy, simulate)
     console = Console(stderr=as_json, highlight=False)
     if not simulate:
         require_root()
         unwind_when_told()
     try:
-        run = _simulated(plan, console, as_json) if simulate else _sent(plan, console, as_json)
+        run = _simulated(plan, console, as_json) if simulate else _sent(plan, count, console, as_json)
     except KeyboardInterrupt:
         console.print("Stopped; the namespaces are removed.")
         raise SystemExit(130) from None
     report = _written(run)
     if as_json:
-        click.echo(json.dumps(run.figures() | {"simulated": simulate, "report": str(report)}, indent=2))
+        click.echo(json.dumps(run.figures() | {"nodes": count, "simulated": simulate, "report": str(report)}, indent=2))
     else:
         _summarise(run, report, console)
 
 
-def _sent(plan: Plan, console: Console, as_json: bool) -> Run:
-    return carried_out(plan) if as_json else _watched(plan, console)
+def _count(nodes: int | None, policy: str, simulate: bool) -> int:
+    if nodes is None:
+        return fitting() if policy == PRODUCT and not simulate else 1
+    if not 1 <= nodes <= MOST_NODES:
+        raise Invalid(f"{nodes} nodes cannot be shown: ask for 1 to {MOST_NODES}")
+    if nodes > 1 and (policy != PRODUCT or simulate):
+        raise Invalid("several nodes run the product's own processes: leave --policy and --simulate out")
+    return nodes
 
 
-def _watched(plan: Plan, console: Console) -> Run:
+def _sent(plan: Plan, count: int, console: Console, as_json: bool) -> Run:
+    if as_json:
+        return carried_out(plan) if count == 1 else fleet.carried_out(plan, count).whole
     with Live(console=console, refresh_per_second=FRAMES_PER_SECOND, transient=True) as live:
+        if count == 1:
+            live.update("building three namespaces, loading XDP …")
+            return carried_out(plan, lambda history, start_ns: live.update(view.frame(plan, history, start_ns)))
 
-        def look(history: History, start_ns: int) -> None:
-            live.update(view.frame(plan, history, start_ns))
+        what = f"{count} nodes behind a balancer, real XDP"
 
-        live.update("building three namespaces, loading XDP …")
-        return carried_out(plan, look)
+        def look(history: History, start_ns: int, nodes: Mapping[str, History]) -> None:
+            live.update(view.frame(plan, history, start_ns, what, nodes))
+
+        live.update(f"starting {count} agents and a balancer …")
+        return fleet.carried_out(plan, count, look).whole
 
 
 def _simulated(plan: Plan, console: Console, as_json: bool) -> Run:
@@ -101,7 +133,7 @@ def _simulated(plan: Plan, console: Console, as_json: bool) -> Run:
     with Live(console=console, refresh_per_second=FRAMES_PER_SECOND, transient=True) as live:
         began = time.monotonic()
         while (now_s := time.monotonic() - began) < plan.seconds:
-            live.update(view.frame(plan, run.history.until(int(now_s * 1e9)), 0, what="simulated"))
+            live.update(view.frame(plan, run.history.until(int(now_s * 1e9)), 0, what="one node, simulated"))
             time.sleep(1 / FRAMES_PER_SECOND)
     return run
 
@@ -109,7 +141,7 @@ def _simulated(plan: Plan, console: Console, as_json: bool) -> Run:
 def _written(run: Run) -> Path:
     from sentinel_lab.plots import two_panels  # noqa: PLC0415 - matplotlib takes seconds; the view does not wait for it
 
-    picture = two_panels([run], f"One buffer node, {run.plan.pattern} traffic, {run.plan.policy}")
+    picture = two_panels([run], f"{run.who}, {run.plan.pattern} traffic, {run.plan.policy}")
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "drops-and-buffer.png").write_bytes(picture)
     report = OUT / "report.html"

@@ -58,6 +58,11 @@ class Run:
     classes: tuple[ClassResult, ...]
     node: NodeResult
     dirt: tuple[str, ...]
+    nodes: int = 1
+
+    @property
+    def who(self) -> str:
+        return "One buffer node" if self.nodes == 1 else f"{self.nodes} buffer nodes behind a balancer"
 
     @property
     def bursty(self) -> ClassResult:
@@ -100,7 +105,7 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
             namespace=spaces[SENDER].name,
             address=RECEIVER_ADDRESS,
             seconds=plan.seconds,
-            streams=tuple(_stream(each, plan) for each in scenario.classes if each.kind == "udp"),
+            streams=streams(plan),
         )
         bulk = [_bulk(each, plan, order) for each in scenario.classes if each.kind == "bulk"]
         with ready(order, spaces[RECEIVER].name, Path(folder), bulk) as traffic:
@@ -112,7 +117,7 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
                 if look:
                     look(loop.history, start_ns)
             outcome = traffic.outcome()
-    return _judged(plan, start_ns, loop.history.after(start_ns), outcome)
+    return judged(plan, start_ns, loop.history.after(start_ns), outcome)
 
 
 def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentProcess:
@@ -135,14 +140,19 @@ def _drained(history: History, scenario: Scenario) -> bool:
     return not any(history.of(each.id)[-1].backlog_bytes for each in scenario.classes)
 
 
-def _stream(each: TrafficClass, plan: Plan) -> Stream:
-    return Stream(
-        port=each.port,
-        pattern=each.pattern or plan.pattern,
-        packet_bytes=each.packet_bytes,
-        seed=plan.seed,
-        scale=each.scale,
-        begin_s=plan.past_s,
+def streams(plan: Plan, flows: int = 1) -> tuple[Stream, ...]:
+    return tuple(
+        Stream(
+            port=each.port,
+            pattern=each.pattern or plan.pattern,
+            packet_bytes=each.packet_bytes,
+            seed=plan.seed,
+            scale=each.scale,
+            begin_s=plan.past_s,
+            flows=flows,
+        )
+        for each in plan.scenario.classes
+        if each.kind == "udp"
     )
 
 
@@ -153,7 +163,7 @@ def _bulk(each: TrafficClass, plan: Plan, order: SendOrder) -> TcpOrder:
     )  # fmt: skip
 
 
-def _judged(plan: Plan, start_ns: int, history: History, outcome: Outcome) -> Run:
+def judged(plan: Plan, start_ns: int, history: History, outcome: Outcome) -> Run:
     scenario = plan.scenario
     found = tuple(results.of(each, plan.seconds, history, outcome) for each in scenario.classes)
     dirt = [*outcome.dirt(), *results.starved(scenario, history)]

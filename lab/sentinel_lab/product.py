@@ -26,19 +26,20 @@ from sentinel_bpf.probe import BPFFS
 from sentinel_core.allocate import LIKELY
 from sentinel_lab import seasoning
 from sentinel_lab.configuration import configuration
-from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.dataplane import OBJECT, remove_pins_of_the_dead
 from sentinel_lab.history import Event, History, Tick
 from sentinel_lab.namespaces import go_first
 from sentinel_lab.scenario import MIB
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sentinel_lab.namespaces import Namespace
     from sentinel_lab.scenario import Scenario
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 END_SECONDS = 20.0
 LOOK_SECONDS = 0.05  # twice a tick of the agent, so that no limit it sets is missed
 STATE = "http://127.0.0.1:9466/debug/state"
@@ -48,7 +49,16 @@ STATE_SECONDS = 0.5
 class AgentProcess:
     """Runs inside `with`; a thread of ours in the same namespace reads its pinned maps, its queue and its reasons."""
 
-    def __init__(self, node: Namespace, scenario: Scenario, folder: Path, *, seasoned_in: Path | None = None) -> None:
+    def __init__(
+        self,
+        node: Namespace,
+        scenario: Scenario,
+        folder: Path,
+        *,
+        seasoned_in: Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """`seasoned_in` is a folder that `seasoning.prepare` filled; without one it is the agent as it ships."""
         self.history = History()
         self._seasoned_in = seasoned_in
@@ -56,7 +66,9 @@ class AgentProcess:
         self._scenario = scenario
         self._config = folder / "agent.yaml"
         self._log = folder / "agent.log"
-        self._name = f"lab-{os.getpid()}"
+        self._settings = dict(settings or {})
+        self._environment = dict(environment or {})
+        self._name = f"lab-{os.getpid()}-{node.role}"
         self._process: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -64,12 +76,16 @@ class AgentProcess:
         self._thread = threading.Thread(target=self._watch, name="watch-agent", daemon=True)
 
     def __enter__(self) -> Self:
-        self._config.write_text(yaml.safe_dump(configuration(self._scenario)))
+        remove_pins_of_the_dead()
+        self._config.write_text(yaml.safe_dump(configuration(self._scenario) | self._settings))
         program = ("sentinel_lab.seasoned", str(self._seasoned_in)) if self._seasoned_in else ("sentinel_agent",)
         command = [sys.executable, "-m", *program, "--config", str(self._config)]
         with self._node.entered(), self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command, env=os.environ | {"SENTINEL_NODE_NAME": self._name}, stderr=log, start_new_session=True
+                command,
+                env=os.environ | {"SENTINEL_NODE_NAME": self._name} | self._environment,
+                stderr=log,
+                start_new_session=True,
             )
         go_first(self._process.pid)
         self._thread.start()
@@ -85,6 +101,11 @@ class AgentProcess:
         self._end()
         if kind is None:
             self.check()
+
+    @property
+    def name(self) -> str:
+        """By which the mesh and the balancer know the node."""
+        return self._name
 
     def begin(self, start_ns: int) -> None:
         """The first packet is due then."""

@@ -79,7 +79,7 @@ def page(run: Run, picture: bytes) -> str:
     scenario = run.plan.scenario
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Sentinel: {html.escape(run.plan.pattern)}</title><style>{STYLE}</style>
-<h1>One buffer node, {html.escape(run.plan.pattern)} traffic, {html.escape(run.plan.policy)}</h1>
+<h1>{run.who}, {html.escape(run.plan.pattern)} traffic, {html.escape(run.plan.policy)}</h1>
 <p>{html.escape(sentence(run))}</p>{warning}
 <img alt="Drops and buffer size against time" src="data:image/png;base64,{encoded}">
 {_table([row(each) for each in run.classes])}

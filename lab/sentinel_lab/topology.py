@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentinel_lab.namespaces import Namespace, remove_leftovers, require_root, run
@@ -35,21 +36,35 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A switch in a namespace of its own, and who is plugged into it."""
+
+    name: str
+    ends: tuple[End, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     name: str
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
     routes: tuple[Route, ...] = ()
     routers: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    services: tuple[End, ...] = ()
+    """Addresses that several may have: they answer for them and do not announce them."""
 
     @property
     def roles(self) -> tuple[str, ...]:
-        ends = (end for link in self.links for end in (link.left, link.right))
-        return tuple(dict.fromkeys(end.role for end in ends))
+        ends = [end for link in self.links for end in (link.left, link.right)]
+        ends += [end for segment in self.segments for end in segment.ends]
+        return (*dict.fromkeys(end.role for end in ends), *(each.name for each in self.segments))
 
 
 SENDER, NODE, RECEIVER = "sender", "node", "receiver"
 NODE_DEVICE = "front"
 RECEIVER_ADDRESS = "10.77.2.2"
+OBJECTS = Path(__file__).parents[2] / "bpf" / "build"
+PASSING = OBJECTS / "test" / "other.bpf.o"  # a veth takes back what XDP sends only from a peer that runs XDP, too
 
 SINGLE_BOTTLENECK = Topology(
     name="single-bottleneck",
@@ -73,8 +88,13 @@ def built(topology: Topology) -> Iterator[Mapping[str, Namespace]]:
             space.create()
         for link in topology.links:
             _join(spaces, link)
+        for segment in topology.segments:
+            _plug(spaces, segment)
         for role in topology.routers:
-            run("ip", "netns", "exec", spaces[role].name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+            sysctl(spaces[role], "net.ipv4.ip_forward=1")
+        for end in topology.services:
+            sysctl(spaces[end.role], "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
+            spaces[end.role].ip("address", "add", end.address, "dev", end.device)
         for route in topology.routes:
             spaces[route.role].ip("route", "add", route.destination, "via", route.via)
         yield spaces
@@ -90,3 +110,23 @@ def _join(spaces: Mapping[str, Namespace], link: Link) -> None:
     for space, end in ((left, link.left), (right, link.right)):
         space.ip("link", "set", end.device, "mtu", str(link.mtu), "up")
         space.ip("address", "add", end.address, "dev", end.device)
+
+
+def _plug(spaces: Mapping[str, Namespace], segment: Segment) -> None:
+    """Tunnels arrive from addresses that no route leads back to, and sums must be whole before XDP sends on."""
+    switch = spaces[segment.name]
+    switch.ip("link", "add", "switch", "type", "bridge")
+    switch.ip("link", "set", "switch", "up")
+    for end in segment.ends:
+        space, port = spaces[end.role], f"to-{end.role}"
+        sysctl(space, "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+        space.ip("link", "add", end.device, "type", "veth", "peer", "name", port, "netns", switch.name)
+        run("ip", "netns", "exec", space.name, "ethtool", "-K", end.device, "tx", "off")
+        switch.ip("link", "set", port, "master", "switch", "up")
+        switch.ip("link", "set", port, "xdp", "obj", str(PASSING), "sec", "xdp")
+        space.ip("link", "set", end.device, "up")
+        space.ip("address", "add", end.address, "dev", end.device)
+
+
+def sysctl(space: Namespace, *settings: str) -> None:
+    run("ip", "netns", "exec", space.name, "sysctl", "-qw", *settings)

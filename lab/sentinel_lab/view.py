@@ -12,7 +12,7 @@ from rich.text import Text
 from sentinel_lab.scenario import KIB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -27,17 +27,40 @@ EVENTS = 5
 BAR = 28
 
 
-def frame(plan: Plan, history: History, start_ns: int, what: str = "real XDP, real queue") -> RenderableType:
+def frame(
+    plan: Plan,
+    history: History,
+    start_ns: int,
+    what: str = "one node, real XDP, real queue",
+    nodes: Mapping[str, History] | None = None,
+) -> RenderableType:
+    """Of one node, or of all together with a line for each."""
     ticks = history.of(plan.scenario.bursty.id)
     if not ticks:
         return Text("starting …")
     now = ticks[-1]
     elapsed = min(plan.seconds, max(0.0, (now.at_ns - start_ns) / 1e9))
-    title = f"Sentinel · one node, {what} · {plan.pattern} · {plan.policy}"
-    body = Group(
-        _gauges(plan, ticks, history.forecast), Text(), _strip(plan, ticks), Text(), _events(history, start_ns)
-    )
-    return Panel(body, title=title, title_align="left", subtitle=f"{elapsed:.0f} of {plan.seconds:g} s")
+    title = f"Sentinel · {what} · {plan.pattern} · {plan.policy}"
+    forecast = history.forecast or next((each.forecast for each in (nodes or {}).values() if each.forecast), "")
+    parts: list[RenderableType] = [_gauges(plan, ticks, forecast), Text(), _strip(plan, ticks)]
+    parts += [Text(), _events(history, start_ns)]
+    if nodes:
+        parts[1:1] = [Text(), _each(plan, nodes)]
+    return Panel(Group(*parts), title=title, title_align="left", subtitle=f"{elapsed:.0f} of {plan.seconds:g} s")
+
+
+def _each(plan: Plan, nodes: Mapping[str, History]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for head in ("node", "packets/s", "dropped", "held KiB", "granted KiB"):
+        table.add_column(head, justify="left" if head == "node" else "right")
+    for name, history in nodes.items():
+        ticks = history.of(plan.scenario.bursty.id)
+        if ticks:
+            now, before = ticks[-1], _ago(ticks, RATE_NS)
+            rate = (now.arrived_packets - before.arrived_packets) / max(1e-3, (now.at_ns - before.at_ns) / 1e9)
+            sizes = (f"{size // KIB:,}" for size in (now.backlog_bytes, now.limit_bytes))
+            table.add_row(name, f"{rate:,.0f}", f"{now.drops:,}", *sizes)
+    return table
 
 
 def _gauges(plan: Plan, ticks: Sequence[Tick], forecast: str) -> Table:

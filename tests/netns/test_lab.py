@@ -104,6 +104,8 @@ def test_the_demo_prints_its_figures_and_leaves_a_report_of_one_file(tmp_path):
         (("demo", "--seconds", "0"), "greater than zero"),
         (("demo", "--policy", "clairvoyant"), "static-small"),
         (("demo", "--pattern", "trace:nowhere.csv"), "nowhere.csv"),
+        (("demo", "--nodes", "0"), "1 to 8"),
+        (("demo", "--nodes", "3", "--policy", "static-small"), "--policy"),
         (("bench", "burst", "--seconds", "0"), "greater than zero"),
         (("bench", "burst", "--pattern", "tidal"), "periodic"),
     ],

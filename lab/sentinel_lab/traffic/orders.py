@@ -18,6 +18,8 @@ class Stream(BaseModel):
     packet_bytes: int
     seed: int = 0
     scale: float = 1.0
+    flows: int = 1
+    """Source ports over which batches take turns: a balancer places each flow for itself."""
     begin_s: float = 0.0
     """Of a trace: how much of it came before the run."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,7 @@ class Source:
         self._lags: list[npt.NDArray[Any]] = []
         self._batch = Batch(BATCH, stream.packet_bytes)
         self._batch.stamps["stream"] = index
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self._socket.connect((order.address, stream.port))
+        self._flows = cycle([_connected(order.address, stream.port) for _ in range(stream.flows)])
 
     def start(self, at_ns: int) -> None:
         self.due_ns += np.uint64(at_ns)
@@ -52,7 +51,7 @@ class Source:
         stamps["due_ns"] = due
         stamped = time.monotonic_ns()
         stamps["sent_ns"] = stamped
-        taken = self._batch.send(self._socket, count)
+        taken = self._batch.send(next(self._flows), count)
         self._lags.append(np.uint64(stamped) - due[:taken])
         self.sent += taken
 
@@ -65,6 +64,13 @@ class Source:
         return StreamSent(
             port=self.port, sent=self.sent, due=self.due_ns.size, lag_us_p50=p50, lag_us_p99=p99, bursts=self.bursts
         )
+
+
+def _connected(address: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    made.connect((address, port))
+    return made
 
 
 def main() -> None:
