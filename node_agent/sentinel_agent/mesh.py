@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.registry import Collector
 
 from sentinel_agent.metrics import counter, gauge, single
+from sentinel_agent.predict.present import Present
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import worst
 from sentinel_api import records
@@ -65,7 +66,7 @@ def state(told: Told, born: int, seq: int) -> NodeState:
 
 def _flags(told: Told) -> Flag:
     tick, flags = told.tick, records.NO_FLAGS
-    if any(lane.forecast.source == Smoothing.name for lane in tick.lanes):
+    if any(lane.forecast.source in (Smoothing.name, Present.name) for lane in tick.lanes):
         flags |= Flag.FALLBACK_FORECAST
     if not tick.trusted:
         flags |= Flag.FORECAST_GATED

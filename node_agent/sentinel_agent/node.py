@@ -28,6 +28,7 @@ from sentinel_agent.hints import no_hints
 from sentinel_agent.lane import Brains
 from sentinel_agent.loop import Loop
 from sentinel_agent.predict.keeper import ModelKeeper
+from sentinel_agent.predict.present import Present
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
@@ -211,6 +212,10 @@ class Node:
         """What was learned of an interface outlives its plane."""
         if name not in self._brains:
             self._brains[name] = Brains(self._keeper.cortex(), Smoothing())
+        assert self._intent is not None
+        smooth = self._intent.config.model.fallback == "Smoothing"
+        if smooth is not isinstance(self._brains[name].fallback, Smoothing):
+            self._brains[name].fallback = Smoothing() if smooth else Present()
         return self._brains[name]
 
     def _start(self, opened: Rooms) -> None:

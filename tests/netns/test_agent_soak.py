@@ -1,0 +1,76 @@
+"""A day of ticks in accelerated time: real counters and a real queue, a clock that steps a period a tick; neither
+memory nor descriptors grow."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sentinel_agent.clock import Beat
+from sentinel_agent.lane import Brains, Lane
+from sentinel_agent.loop import Loop
+from sentinel_agent.plane import Place, open_plane
+from sentinel_agent.predict.onnx import Cortex
+from sentinel_agent.predict.smoothing import Smoothing
+from sentinel_agent.report import state
+from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+from sentinel_bpf import pins
+from sentinel_bpf.buffer.port import Direction, Interface
+from sentinel_bpf.probe import BPFFS
+from sentinel_core.sample import PERIOD_NS
+from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.topology import NODE_DEVICE
+from support.load import figure
+from support.netns import bottleneck
+
+PORT = 9001
+A_DAY = 864_000
+TICKS = int(os.environ.get("SENTINEL_SOAK_TICKS", "6000"))
+WARM_SHARE = 0.3  # until then caches fill and histories of ten minutes are laid out
+BURST_EVERY = 600
+GROWTH_BYTES = 8 << 20
+CONFIG = NodeConfig.parse({"trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": PORT}]}]})
+
+
+def anonymous_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_neither_memory_nor_descriptors_grow(monkeypatch):
+    pins.mount()
+    began_ns, steps = time.monotonic_ns(), 0
+    with bottleneck((PORT,)) as node:
+        place = Place(OBJECT, BPFFS / f"test-soak-{os.getpid()}", Interface(NODE_DEVICE, Direction.INGRESS, 10**7))
+        lane = Lane(open_plane(place, CONFIG), Brains(Cortex(), Smoothing()), first_row=0)
+        last = []
+        loop = Loop([lane], lambda tick: last.__setitem__(slice(None), [tick]), CONFIG)
+        monkeypatch.setattr(time, "monotonic_ns", lambda: began_ns + steps * PERIOD_NS)
+        before = (0, 0)
+        for steps in range(1, TICKS + 1):
+            if steps % BURST_EVERY < 10:
+                node.send(PORT, 20)
+            node.received(PORT)
+            loop.tick(Beat(0, 0))
+            state(last[0])
+            if steps == int(TICKS * WARM_SHARE):
+                gc.collect()
+                before = anonymous_bytes(), descriptors()
+        gc.collect()
+        grown, opened = anonymous_bytes() - before[0], descriptors() - before[1]
+        monkeypatch.undo()
+        lane.plane.detach()
+        lane.close()
+    assert loop.totals.failed == 0
+    figure(f"{TICKS} ticks ({TICKS / A_DAY:.1%} of a day)", grown_bytes=grown, descriptors=opened, failed=0)
+    assert (grown < GROWTH_BYTES, opened) == (True, 0), f"{grown} bytes and {opened} descriptors more"
