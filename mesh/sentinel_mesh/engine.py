@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import zenoh
 
 from sentinel_api.errors import Invalid, Transient
-from sentinel_mesh.engine_config import settings
+from sentinel_mesh.engine_config import connected, settings
 from sentinel_mesh.keys import Keys
 from sentinel_mesh.place import Place
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sentinel_mesh.watch import Heard
 
-__all__ = ["Ears", "Place", "Session"]
+__all__ = ["Ears", "Place", "Router", "Session"]
 
 BEATS_MAX: Final = 8192
 """Wait to be read, the oldest give way: more than a thousand nodes send while a reader is held up for 100 ms."""
@@ -59,17 +59,19 @@ class Session:
         remote = zenoh.Locality.REMOTE
         self._parts: list[Any] = [
             self._session.info.declare_link_events_listener(self._on_link, history=True),
-            self._session.liveliness().declare_subscriber(keys.every_token, self._on_token, history=True),
             *(
                 self._session.declare_subscriber(key, self._teller(ear), allowed_origin=remote)
                 for key, ear in (
-                    (keys.every_state, ears.states),
                     (keys.every_share, ears.shares),
                     (keys.every_alarm, ears.alarms),
+                    *(() if place.alarms_only else ((keys.every_state, ears.states),)),
                 )
             ),
             self._session.liveliness().declare_token(token),
         ]
+        if not place.alarms_only:
+            tokens = self._session.liveliness().declare_subscriber(keys.every_token, self._on_token, history=True)
+            self._parts.append(tokens)
         self._heard: Any = None
         if place.attentive:
             ring: Any = zenoh.handlers.RingChannel(BEATS_MAX)
@@ -125,11 +127,25 @@ class Session:
             self._ears.joined(event.link.auth_identifier)
 
 
+class Router:
+    """Passes everything on between its clients and other routers, and hears nothing itself."""
+
+    def __init__(self, place: Place) -> None:
+        self._session: Any = _configured(place, connected(place, "router", place.listen, place.dialled))
+
+    def close(self) -> None:
+        self._session.close()
+
+
 def _opened(place: Place, *, listening: bool) -> Any:
+    return _configured(place, settings(place, listening=listening))
+
+
+def _configured(place: Place, chosen: dict[str, object]) -> Any:
     if place.credentials is not None:
         place.credentials.digest()  # raises with the file's name; the engine would only say that it cannot listen
     config = zenoh.Config()
-    for key, value in settings(place, listening=listening).items():
+    for key, value in chosen.items():
         config.insert_json5(key, json.dumps(value))
     try:
         return zenoh.open(config)

@@ -25,11 +25,18 @@ SAY: Final = ("put", "delete", "liveliness_token")
 
 def settings(place: Place, *, listening: bool = True) -> dict[str, object]:
     """Of one session. One that does not listen dials everybody, since nobody can dial it."""
+    dialled = place.routers or (place.dialled if listening else place.others)
+    mode = "client" if place.routers else "peer"
+    return connected(place, mode, place.listen if listening else (), dialled)
+
+
+def connected(place: Place, mode: str, listen: tuple[str, ...], dialled: tuple[str, ...]) -> dict[str, object]:
+    """A router's, too."""
     first_ms, last_ms = RETRY_MS
     chosen: dict[str, object] = {
-        "mode": "peer",
-        "listen/endpoints": place.listen if listening else (),
-        "connect/endpoints": place.dialled if listening else place.others,
+        "mode": mode,
+        "listen/endpoints": listen,
+        "connect/endpoints": dialled,
         "connect/timeout_ms": -1,
         "connect/exit_on_failure": False,
         "connect/retry": {"period_init_ms": first_ms, "period_max_ms": last_ms, "period_increase_factor": 2},

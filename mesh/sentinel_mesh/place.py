@@ -22,6 +22,9 @@ class Place:
     such a pair half deaf after one end was stopped for longer than the lease (eclipse-zenoh/zenoh#2806).
 
     `attentive` processes listen for beats, five times as many as states: balancers, who must notice a death at once.
+    `alarms_only` processes hear alarms and shares, and no states: agents of a large cluster, to whom a thousand states
+    ten times a second say nothing. With `routers` a process listens nowhere and is a client of the first that answers:
+    beyond some tens of nodes, where everybody's connection to everybody costs too much.
     With `credentials` all endpoints are tls/…, and nobody without a certificate of the same authority is let in.
     `members` are the only names that are let speak, each under its own; None: whoever has a certificate, under any.
     """
@@ -32,12 +35,14 @@ class Place:
     listen: tuple[str, ...]
     peers: tuple[str, ...] = ()
     attentive: bool = False
+    alarms_only: bool = False
+    routers: tuple[str, ...] = ()
     credentials: Credentials | None = None
     members: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         scheme = "tls" if self.credentials else "tcp"
-        for endpoint in (*self.listen, *self.peers):
+        for endpoint in (*self.listen, *self.peers, *self.routers):
             match = _ENDPOINT.fullmatch(endpoint)
             if not match or not 0 < int(match[3]) < 65_536:
                 raise Invalid(f"{endpoint!r} is no endpoint of the mesh: write {scheme}/ADDRESS:PORT")
@@ -46,6 +51,8 @@ class Place:
                 raise Invalid(f"{endpoint!r} does not fit: {why}, so write {scheme}/ADDRESS:PORT")
         if self.members is not None and self.credentials is None:
             raise Invalid("members of the mesh are told apart by their certificates: give certificates, or no members")
+        if self.routers and (self.listen or self.peers):
+            raise Invalid("a client of routers needs no endpoint of its own and no peers: give routers, or the others")
         for name in self.members or ():
             checked_name(name, "node")
 

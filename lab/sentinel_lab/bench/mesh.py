@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import numpy as np
 
+from sentinel_lab.bench import mesh_scale
+from sentinel_lab.bench.mesh_curves import curve
 from sentinel_lab.bench.mesh_lab import mesh_lab
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 ROUNDS, QUICK_ROUNDS = 20, 5
 CALM_S, QUICK_CALM_S = 20.0, 5.0
 SETTLING_S = 0.3
+SCALE_S, QUICK_SCALE_S = 10.0, 3.0
 WATCHER, VICTIM, OTHER = 1, 2, 3  # places around the hub; the first and the last watch the second, and each other
 PLACES = 3
 
@@ -51,8 +54,21 @@ def mesh(quick: bool, as_json: bool) -> None:
     require_root()
     load = os.getloadavg()[0]
     metrics, rows = measured(QUICK_ROUNDS if quick else ROUNDS, QUICK_CALM_S if quick else CALM_S)
+    metrics, rows = _with_scale(metrics, rows, quick=quick)
     rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
     tell("mesh", metrics, rows, as_json=as_json)
+
+
+def _with_scale(
+    metrics: dict[str, float], rows: list[dict[str, Any]], *, quick: bool
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    _log("what a member costs, by their number")
+    found = mesh_scale.costs(QUICK_SCALE_S if quick else SCALE_S, quick=quick)
+    metrics = metrics | mesh_scale.slopes(found)
+    for what in ("bytes_per_s", "cpu_percent"):  # under the names that every bench of a mesh answers to
+        if (routed := metrics.get(f"{mesh_scale.ROUTED}.{what}_100")) is not None:
+            metrics[f"{what}_100"] = routed
+    return metrics, rows + [each.row() for each in found]
 
 
 def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
@@ -79,6 +95,9 @@ def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[st
         {"what": f"detection, {kind}, ms", "each": each} for kind, each in figures.detected.items()
     ]
     rows += [{"what": f"alive again after {kind}, ms", "each": each} for kind, each in figures.back.items()]
+    rows += curve(
+        [gaps for words in last.values() for gaps in (words["gaps"].get(other, []) for other in last) if gaps]
+    )
     rows.append({"what": "states whose way was timed", "count": len(latency)})
     rows.append({"what": "watchers that had doubts before the blow, left out", "count": figures.unusable})
     return metrics, rows

@@ -1,7 +1,8 @@
 """One member of the mesh as a process of its own: it tells a state ten times a second and prints whom it believes.
 
 Started by `mesh_lab`. Lines of JSON on standard output: {"up": true} once it is there, {"at_ns", "node", "level"} at
-each change, and at its end {"sent", "heard", "refused"}. Lines on standard input are what a probe says: {"n2": "good"}.
+each change, and at its end {"sent", "heard", "refused", "gaps"}. Lines on standard input are what a probe says:
+{"n2": "good"}.
 It ends with its standard input, so that nothing outlives whoever started it.
 """
 
@@ -18,15 +19,37 @@ import click
 from sentinel_api.records import NodeState, Role, Tier
 from sentinel_core.sample import PERIOD_NS
 from sentinel_lab.namespaces import enter_for_good
+from sentinel_mesh.keys import node_of
 from sentinel_mesh.membership import Level, Probe
 from sentinel_mesh.mesh import Mesh, incarnation
 from sentinel_mesh.place import Place
+from sentinel_mesh.roster import Roster
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sentinel_mesh.roster import View
+    from sentinel_mesh.watch import Heard
 
 LOOK_S = 0.002
 CLUSTER = "lab"
+
+
+class Noting(Roster):
+    """Keeps the gaps between beats, by the watcher's clock."""
+
+    def __init__(self, own: str) -> None:
+        super().__init__(own)
+        self.gaps: dict[str, list[int]] = {}
+        self._last: dict[str, int] = {}
+
+    def beaten(self, heard: Iterable[Heard], now_ns: int, awake_ns: int) -> None:
+        came = list(heard)
+        for key, _, _ in came:
+            if key in self._last:
+                self.gaps.setdefault(node_of(key), []).append(awake_ns - self._last[key])
+            self._last[key] = awake_ns
+        super().beaten(came, now_ns, awake_ns)
 
 
 class Member:
@@ -37,7 +60,8 @@ class Member:
         self._levels: dict[str, Level] = {}
         self._sent: list[tuple[int, int]] = []
         self._heard: dict[tuple[str, int], int] = {}
-        self._mesh = Mesh(place, self._record)
+        self._roster = Noting(place.node)
+        self._mesh = Mesh(place, self._record, self._roster)
 
     def run(self) -> None:
         _say(up=True)
@@ -50,7 +74,8 @@ class Member:
             self._look(self._mesh.view(self._probes))
         refused = {reason.value: count for reason, count in self._mesh.view().refused.items()}
         self._mesh.close()
-        _say(sent=self._sent, heard=[(*who, at_ns) for who, at_ns in self._heard.items()], refused=refused)
+        heard = [(*who, at_ns) for who, at_ns in self._heard.items()]
+        _say(sent=self._sent, heard=heard, refused=refused, gaps=self._roster.gaps)
 
     def listen(self) -> None:
         for line in sys.stdin:

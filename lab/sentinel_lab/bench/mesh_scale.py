@@ -1,0 +1,166 @@
+"""What a member costs as the mesh grows: bytes and CPU a node, in a full mesh of peers and as clients of a router."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sentinel_api.errors import Transient
+from sentinel_lab.namespaces import Namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT: Final = 7447
+BALANCERS: Final = 2
+A_PROCESS: Final = 10
+"""Members that share a process: what Python itself needs is then paid once for ten, and left out of the figure."""
+
+SETTLING_S: Final = 3.0
+PEERS, ROUTED = "peers", "router"
+SIZES: Final = {PEERS: (3, 10, 30), ROUTED: (10, 30, 100)}
+QUICK_SIZES: Final = {PEERS: (3,), ROUTED: (10,)}
+ROUTER: Final = f"tcp/127.1.0.1:{PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Bytes are the mean over all nodes, both directions with all headers of loopback."""
+
+    topology: str
+    nodes: int
+    node_bytes_per_s: float
+    agent_cpu_percent: float
+    balancer_cpu_percent: float
+    router_cpu_percent: float
+    heard_by_balancers: float
+    """Of the other members; below 1 the figures are not those of a whole mesh."""
+
+    def row(self) -> dict[str, Any]:
+        return {"what": f"{self.topology}, {self.nodes} nodes"} | {
+            name: getattr(self, name) for name in self.__slots__ if name not in ("topology", "nodes")
+        }
+
+
+def costs(seconds: float, *, quick: bool) -> list[Cost]:
+    sizes = QUICK_SIZES if quick else SIZES
+    return [_cost(topology, nodes, seconds) for topology, each in sizes.items() for nodes in each]
+
+
+def slopes(found: list[Cost]) -> dict[str, float]:
+    """How a node's cost grows with each node more, where at least two sizes were measured whole."""
+    metrics: dict[str, float] = {}
+    for topology in (PEERS, ROUTED):
+        whole = [each for each in found if each.topology == topology and each.heard_by_balancers > 0.99]
+        for each in whole:
+            metrics[f"{topology}.bytes_per_s_{each.nodes}"] = each.node_bytes_per_s
+            metrics[f"{topology}.cpu_percent_{each.nodes}"] = each.agent_cpu_percent
+            metrics[f"{topology}.balancer_cpu_percent_{each.nodes}"] = each.balancer_cpu_percent
+        if len(whole) > 1:
+            nodes = [each.nodes for each in whole]
+            for what in ("node_bytes_per_s", "agent_cpu_percent", "balancer_cpu_percent"):
+                steep = np.polyfit(nodes, [getattr(each, what) for each in whole], 1)[0]
+                metrics[f"{topology}.{what}_a_node_more"] = float(steep)
+    return metrics
+
+
+def _cost(topology: str, nodes: int, seconds: float) -> Cost:
+    agents, balancers = _places(topology, nodes)
+    with ExitStack() as ends:
+        space = ends.enter_context(_space())
+        router = [ends.enter_context(_started(space, [_router()], router=True))] if topology == ROUTED else []
+        groups = [agents[at : at + A_PROCESS] for at in range(0, len(agents), A_PROCESS)]
+        crowd = [ends.enter_context(_started(space, each)) for each in groups]
+        watchers = [ends.enter_context(_started(space, [each])) for each in balancers]
+        time.sleep(SETTLING_S)
+        everybody = [*router, *crowd, *watchers]
+        began, bytes_before = time.monotonic(), _bytes(space)
+        cpu_before = [_cpu_s(each.pid) for each in everybody]
+        time.sleep(seconds)
+        elapsed, carried = time.monotonic() - began, _bytes(space) - bytes_before
+        used = [100 * (_cpu_s(each.pid) - before) / elapsed for each, before in zip(everybody, cpu_before, strict=True)]
+        heard = [_ended(each)["heard"][0] / (nodes - 1) for each in watchers]
+    parts = np.split(np.array(used), [len(router), len(router) + len(crowd)])
+    return Cost(
+        topology=topology,
+        nodes=nodes,
+        # A packet between peers crosses the links of two nodes, one to or from a router that of one.
+        node_bytes_per_s=(2 if topology == PEERS else 1) * carried / elapsed / nodes,
+        agent_cpu_percent=float(parts[1].sum()) / len(agents),
+        balancer_cpu_percent=float(parts[2].mean()),
+        router_cpu_percent=float(parts[0].sum()),
+        heard_by_balancers=float(np.mean(heard)),
+    )
+
+
+def _places(topology: str, nodes: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    ends = [f"tcp/127.0.{number >> 8}.{number & 255}:{PORT}" for number in range(1, nodes + 1)]
+    places = []
+    for number, end in enumerate(ends):
+        way = {"listen": [], "routers": [ROUTER]} if topology == ROUTED else {"listen": [end], "peers": ends}
+        ears = {"attentive": number < BALANCERS, "alarms_only": number >= BALANCERS}
+        places.append({"node": f"n{number}"} | way | ears)
+    return places[BALANCERS:], places[:BALANCERS]
+
+
+def _router() -> dict[str, Any]:
+    return {"node": "router", "listen": [ROUTER]}
+
+
+@contextmanager
+def _space() -> Iterator[Namespace]:
+    space = Namespace("scale", os.getpid())
+    space.create()
+    try:
+        yield space
+    finally:
+        space.remove()
+
+
+@contextmanager
+def _started(
+    space: Namespace, places: list[dict[str, Any]], *, router: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "sentinel_lab.bench.mesh_crowd"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps({"namespace": space.name, "places": places, "router": router}) + "\n")
+        process.stdin.flush()
+        if not process.stdout.readline():
+            raise Transient("a member of the mesh did not start: try again on a quieter machine")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Its last words."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    words: dict[str, Any] = json.loads(process.stdout.readline())
+    return words
+
+
+def _bytes(space: Namespace) -> int:
+    shown = json.loads(space.ip("-json", "-statistics", "link", "show", "lo"))
+    return int(shown[0]["stats64"]["tx"]["bytes"])
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
