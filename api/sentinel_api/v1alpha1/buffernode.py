@@ -119,7 +119,7 @@ class BufferNodeStatus(Model):
     buffer: BufferState | None = Field(None, description="Memory of the buffers.")
     scores: Scores = Field(Scores(), description="How good the forecasts have been.")
     conditions: tuple[NodeCondition, ...] = Field(
-        (), max_length=3, description="What is true of the node now: Ready, DataPlaneReady, ForecastReady."
+        (), max_length=3, description="What is true of the node now: Ready, ModelReady, and what stands in its way."
     )
 
 

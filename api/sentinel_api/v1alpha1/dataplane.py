@@ -54,13 +54,16 @@ class DataPlane(Model):
         "that an upgrade loses no packet; Detach takes everything away.",
     )
     max_flows: Int = Field(
-        262_144, ge=1_024, le=1_048_576, description="Flows tracked per node; a million take about 300 MB of memory."
+        262_144,
+        ge=1_024,
+        le=1_048_576,
+        description="Flows tracked per node, divided between its interfaces; a million take about 300 MB.",
     )
     ecn: Flag = Field(True, description="Whether packets of ECN-capable flows are marked before any is dropped.")
 
 
 class Pool(Model):
-    """Memory of one node and interface that its classes share."""
+    """Memory of one node, shared by all classes of all its interfaces."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(("self.minBytes <= self.maxBytes", "minBytes must not exceed maxBytes"))
