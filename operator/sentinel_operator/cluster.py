@@ -115,6 +115,14 @@ class Cluster:
         self._told(written)
         return written
 
+    async def text(self, path: str) -> str:
+        """What a path answers that is no object: a log, metrics."""
+        try:
+            answer = await self._dynamic.request("get", path, **_BOUNDED)
+            return str(await answer.text())
+        except FAILED as error:
+            raise _translated(error, f"read {path}") from error
+
     async def knows(self, api_version: str, kind: str) -> bool:
         """Asks the one group only: the dynamic client would discover all of them anew for each kind that is missing."""
         try:

@@ -5,7 +5,7 @@ is kept from the server's own answer, and a whole list, taken now and then, sett
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -15,7 +15,7 @@ from sentinel_api.errors import Invalid
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.world import Node
 from sentinel_operator.due import ClusterName
-from sentinel_operator.objects import TAKEN_AT, TAKEN_BY, Manifest, key
+from sentinel_operator.objects import DRAIN_ASKED, TAKEN_AT, TAKEN_BY, Manifest, key
 
 Value = TypeVar("Value")
 log = structlog.get_logger()
@@ -94,6 +94,7 @@ def node_of(manifest: Manifest) -> Node:
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         schedulable=not manifest.get("spec", {}).get("unschedulable", False),
         taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
+        drain_asked=DRAIN_ASKED in meta.get("annotations", {}),
         taken_at=_instant(meta.get("annotations", {}).get(TAKEN_AT, "")),
         resource_version=meta["resourceVersion"],
         addresses=tuple(
@@ -151,7 +152,8 @@ class Mirror:
 
 
 def _node_essence(node: Node) -> object:
-    return node.uid, node.labels, node.ready, node.schedulable, node.taken_by, node.taken_at, node.addresses
+    """All but the version, which moves at every heartbeat."""
+    return replace(node, resource_version="")
 
 
 def _order_essence(node: BufferNode) -> object:

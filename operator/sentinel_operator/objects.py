@@ -16,6 +16,7 @@ TAKEN_AT = "sentinel.io/taken-at"  # annotation of a Node: when it was given its
 DRAINING_SINCE = "sentinel.io/draining-since"  # annotation of a BufferNode: when it was first told to drain
 TEMPLATE = "sentinel.io/template"  # annotation of an agent's pod: the digest of the template it was made from
 GOOD_TEMPLATE = "sentinel.io/good-template"  # annotation of the DaemonSet: the template that all nodes last ran
+DRAIN_ASKED = "sentinel.io/drain"  # annotation of a Node: a person wants it to take no new flows
 FIELD_MANAGER = "sentinel-operator"
 
 

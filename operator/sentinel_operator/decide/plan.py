@@ -83,7 +83,7 @@ def plan(world: World) -> Plan:
     moves = spares.moves(world)
     wanted = {key(m): m for m in _objects(world, config, change, moves.missing)}
     held = FINALIZER in world.cluster.metadata.finalizers
-    orders = _orders(world, nodes, change, moves.draining)
+    orders = _orders(world, nodes, change, {**_drained_by_hand(world, nodes), **moves.draining})
     return Plan(
         finalizer="keep" if held else "add",
         nodes=_nodes_asked_for(world) if held else None,
@@ -167,6 +167,13 @@ def _orders(
         elif known.get(node.name) != active:
             found.append(buffernode.render(world.owner, node.name, node.uid, active))
     return tuple(found)
+
+
+def _drained_by_hand(world: World, nodes: tuple[Node, ...]) -> dict[str, datetime]:
+    """Such a node keeps its role: whoever asked for it takes the wish back."""
+    orders = {order.metadata.name: order for order in world.own_nodes}
+    asked = (node.name for node in nodes if node.drain_asked)
+    return {name: (name in orders and buffernode.draining_since(orders[name])) or world.now for name in asked}
 
 
 def _target(world: World) -> int | None:

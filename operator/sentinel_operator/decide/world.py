@@ -21,6 +21,7 @@ class Node:
     ready: bool
     schedulable: bool = True
     taken_by: str = ""  # the cluster whose autoscaler gave it its role; empty when a person did
+    drain_asked: bool = False  # by a person
     taken_at: datetime | None = None  # while it is waited for
     resource_version: str = ""
     addresses: tuple[str, ...] = ()  # inside the cluster, of each family

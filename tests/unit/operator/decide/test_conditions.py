@@ -18,6 +18,7 @@ UNSURE = {"hits": 1, "falseAlarms": 20, "trusted": False}
 ENFORCE = {"mode": "Enforce", "interfaces": [{"rateBitsPerSecond": 10**9}]}
 SCALED = {"type": "ScaleSubresource", "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pool"}}
 CALM = {"observedAt": stamp(11), "recent": [{"since": stamp(400), "nodes": 3}]}
+HOLDING = asked(min=1, fallback="Hold")
 GOOD = f"sha256:{'1' * 64}"
 POOL = cluster(loadBalancer={"addressPool": ["192.0.2.0/30"]})
 
@@ -110,7 +111,7 @@ CASES = [
     ("ScalingActive", "False", "DriverUnavailable", lambda: said(fleet(asked(driver={"type": "CapacityBuffer"}), 1))),
     ("ScalingActive", "False", "RecommendOnly", lambda: said(fleet(asked("Recommend"), 1, 1, 1))),
     ("ScalingActive", "False", "NoReports", lambda: said(world(of=asked(min=1), nodes=[node("n0")]))),
-    ("ScalingActive", "False", "ForecastsNotTrusted", lambda: said(fleet(asked(min=1, fallback="Hold"), 1, scores=UNSURE))),
+    ("ScalingActive", "False", "ForecastsNotTrusted", lambda: said(fleet(HOLDING, 1, scores=UNSURE))),
     ("ScalingActive", "True", "AsRequired", lambda: said(fleet(asked(), 0.9, 0.9, 0.9))),
     ("ScalingActive", "True", "Forecast", lambda: said(fleet(asked(), 1.2, 1.2, 1.2))),
     ("ScalingActive", "True", "PresentDemand", lambda: said(fleet(asked(), 2.6, 2.6, 2.6, scores=UNSURE))),

@@ -172,3 +172,16 @@ def test_all_reports_together_stay_within_the_write_budget(nodes, writes):
     pace = report_seconds(nodes, writes)
     assert pace >= 10
     assert nodes / pace <= writes
+
+
+def test_a_node_that_a_person_drains_gets_no_new_flows_and_keeps_its_role():
+    mine = cluster()
+    asked = replace(node("n0"), drain_asked=True)
+    todo = plan(world(of=mine, nodes=[asked, node("n1")]))
+    assert orders(todo) == {"n0": "Draining", "n1": "Active"}
+    assert not todo.roles
+    settled, _ = carried_out(world(of=mine, nodes=[asked, node("n1")]))
+    assert plan(settled).empty
+    assert orders(plan(replace(settled, nodes=tuple(replace(n, drain_asked=False) for n in settled.nodes)))) == {
+        "n0": "Active"
+    }
