@@ -1,6 +1,11 @@
 """The agent's three verbs against a real API server: what it reads, what it follows, what it tells."""
 
+import contextlib
+import itertools
 import queue
+import socket
+import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -116,3 +121,92 @@ def test_the_status_is_told_at_once_when_it_is_waited_for_and_the_last_word_at_t
     states["now"] = BufferNodeStatus(state="Draining")
     teller.stop()
     assert stored()["state"] == "Draining"
+
+
+class Way:
+    """A TCP relay to the API server that can be cut: what is open breaks off, and nothing new is let through."""
+
+    def __init__(self, host, port):
+        self._there = host, port
+        self._open = []
+        self._cut = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            if self._cut.is_set():
+                near.close()
+                continue
+            far = socket.create_connection(self._there)
+            self._open += [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._pour, args=(one, other), daemon=True).start()
+
+    def _pour(self, one, other):
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+        except OSError:
+            pass
+        other.close()
+
+    def cut(self):
+        self._cut.set()
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def heal(self):
+        self._cut.clear()
+
+    def close(self):
+        self.cut()
+        self._server.close()
+
+
+@pytest.mark.parametrize(
+    "away_s", [2, pytest.param(120, marks=[pytest.mark.soak, pytest.mark.timeout(600)], id="two-minutes")]
+)
+def test_while_the_api_server_is_away_nobody_waits_and_the_latest_is_told_afterwards(kinds, tmp_path, ordered, away_s):
+    """Backing off has its bounds, so an outage of two minutes is mended within one more."""
+    real = urlsplit(kinds.plane.url)
+    way = Way(real.hostname, real.port)
+    (tmp_path / "token").write_text(kinds.plane.token)
+    api = Api(Access("127.0.0.1", way.port, tmp_path / "token", kinds.plane.pki.root), timeout_s=2)
+    commands, composed = queue.Queue(), itertools.count()
+    follower = Follower(api, NODE, commands.put)
+    follower.start()
+    ordered(SMALL)
+    assert commands.get(timeout=60).config == SMALL
+    asked = []
+
+    def compose():
+        asked.append(next(composed))
+        return BufferNodeStatus(state="Active", observed_generation=asked[-1])
+
+    teller = Teller(api, NODE, compose)
+    teller.report_seconds = 1
+    teller.start()
+    wait_until("a first status", lambda: told(kinds) is not None, 60)
+    way.cut()
+    time.sleep(away_s)
+    ordered(LARGE)
+    before = asked[-1]
+    way.heal()
+    assert commands.get(timeout=120).config == LARGE, "orders given meanwhile arrive"
+    wait_until("the newest status", lambda: (told(kinds) or 0) > before, 120)
+    teller.stop()
+    follower.stop()
+    way.close()
+
+
+def told(kinds):
+    _, answer = kinds.plane.request("GET", f"{NODES}/{NODE}")
+    return answer.get("status", {}).get("observedGeneration")
