@@ -37,8 +37,9 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        awake_ns, looked_ns = 0, time.monotonic_ns()
-        while not self._ended.wait(STEP_NS / 1e9):
+        awake_ns, looked_ns, ended = 0, time.monotonic_ns(), False
+        while not ended:
+            ended = self._ended.wait(STEP_NS / 1e9)  # and once more after the end, for what had come by then
             now_ns = time.monotonic_ns()
             awake_ns, looked_ns = step(awake_ns, now_ns - looked_ns), now_ns
             self._tell(self._waiting(), awake_ns)

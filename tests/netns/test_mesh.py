@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sentinel_api.records import NodeState, Role, Tier
-from sentinel_api.wire import pack_state
+from sentinel_api.records import Alarm, Beat, NodeState, Role, Tier
+from sentinel_api.wire import pack_alarm, pack_beat, pack_state
 from sentinel_lab.bench.mesh_lab import address, endpoint, mesh_lab
 from sentinel_lab.bench.mesh_member import CLUSTER
 from sentinel_lab.topology import NODE_DEVICE, RECEIVER
@@ -30,6 +30,7 @@ AGENT_CONFIG = {
     "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": 9001}]}],
     "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": 80_000_000}]},
 }
+BEAT = pack_beat(Beat(incarnation=1, seq=1, period_ms=20)).hex()
 STRANGER = """
 import json, sys, zenoh
 from sentinel_lab.namespaces import enter_for_good
@@ -174,8 +175,8 @@ class Stranger:
         self.process.stdout.close()
         self.process.wait(20)
 
-    def tell(self, node, raw):
-        self.process.stdin.write(f"sentinel/{CLUSTER}/{node}/state {raw}\n")
+    def tell(self, node, raw, kind="state"):
+        self.process.stdin.write(f"sentinel/{CLUSTER}/{node}/{kind} {raw}\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "told\n"
 
@@ -193,12 +194,20 @@ def test_what_a_stranger_says_is_counted_and_never_believed(lab, request):
     stranger.tell("n3", good + "00" * 200)
     stranger.tell("a%20b", good)
     stranger.tell("n3", "huge")
+    for kind, other_version in (("beat", BEAT), ("alarm", pack_alarm(Alarm("n3", 1, 0, 1, 1.0, 1)).hex())):
+        stranger.tell("n3", "ff" * 20, kind)
+        stranger.tell("n3", "00" * 2000, kind)
+        stranger.tell("n3", other_version[:4] + "63" + other_version[6:], kind)
+    stranger.tell("n3", pack_alarm(Alarm("n3", 1, -3_600_000, 1, 1.0, 1)).hex(), "alarm")
+    stranger.tell("n2", pack_alarm(Alarm("n3", 1, 0, 1, 1.0, 1)).hex(), "alarm")
+    stranger.tell("n3", BEAT, "beat")
     stranger.tell("n9", good)
     one.until("n9", "alive")  # all that was told before has arrived
     assert other.process.poll() is None
     words = one.end()
+    # Beside the states: a beat of a process of 1970, an alarm for an hour ago, and one of a node that another names.
     assert words["refused"] == {
-        "impostor": 1, "replayed": 1, "garbage": 1, "unknown_version": 1, "oversize": 1, "strange_key": 1,
+        "impostor": 2, "replayed": 2, "garbage": 4, "unknown_version": 3, "oversize": 3, "strange_key": 1,
     }  # fmt: skip
 
 

@@ -72,8 +72,8 @@ class Member:
                 self._mesh.offer(now_ns)
                 due_ns += PERIOD_NS * (1 + (now_ns - due_ns) // PERIOD_NS)
             self._look(self._mesh.view(self._probes))
-        refused = {reason.value: count for reason, count in self._mesh.view().refused.items()}
         self._mesh.close()
+        refused = {reason.value: count for reason, count in self._mesh.view().refused.items()}
         heard = [(*who, at_ns) for who, at_ns in self._heard.items()]
         _say(sent=self._sent, heard=heard, refused=refused, gaps=self._roster.gaps)
 
