@@ -43,6 +43,7 @@ class Bulk:
         self._window = np.full((lanes, flows), START_SEGMENTS * MSS_BYTES)
         self._threshold = np.full((lanes, flows), np.inf)
         self._most = np.zeros((lanes, flows))
+        self._friendly = np.zeros((lanes, flows))
         self._epoch_s = np.zeros((lanes, flows))
         self._deaf_until_s = np.zeros((lanes, flows))
         self._flying = np.zeros((lanes, flows))
@@ -96,6 +97,7 @@ class Bulk:
         smaller = np.maximum(self._window * BETA, LEAST_SEGMENTS * MSS_BYTES)
         self._window = np.where(hit, smaller, self._window)
         self._threshold = np.where(hit, smaller, self._threshold)
+        self._friendly = np.where(hit, smaller, self._friendly)
         self._epoch_s = np.where(hit, now_s, self._epoch_s)
         self._deaf_until_s = np.where(hit, now_s + self._rtt_s + waiting_s[:, None], self._deaf_until_s)
 
@@ -105,7 +107,8 @@ class Bulk:
         most = self._most / MSS_BYTES
         turn = np.cbrt(most * (1.0 - BETA) / CUBIC_C)
         cubic = (CUBIC_C * (age - turn) ** 3 + most) * MSS_BYTES
-        reno = (BETA * most + RENO_SLOPE * age / max(self._rtt_s, 1e-3)) * MSS_BYTES
-        wanted = np.maximum(cubic, reno)
+        # By what was acknowledged, not by time: a standing queue makes round trips longer, and this growth slower.
+        self._friendly += RENO_SLOPE * MSS_BYTES * acked / np.maximum(self._window, MSS_BYTES)
+        wanted = np.maximum(cubic, self._friendly)
         gain = np.clip((wanted - self._window) / np.maximum(self._window, MSS_BYTES), 0.0, 0.5) * acked
         self._window += np.where(slow, acked, gain)

@@ -40,6 +40,7 @@ class Lane:
     policy: Policy
     latency_s: float = 0.0
     seed: int = 0
+    base_rtt_s: float = BASE_RTT_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,9 +207,9 @@ class _Run:
         return Series(at_s, limit, backlog, dropped)
 
 
-def _shape(lane: Lane) -> tuple[float, int, tuple[tuple[int, int, str], ...]]:
+def _shape(lane: Lane) -> tuple[float, int, float, tuple[tuple[int, int, str], ...]]:
     classes = tuple((each.id, each.packet_bytes, each.kind) for each in lane.scenario.classes)
-    return lane.traffic.step_s, len(lane.traffic.frames), classes
+    return lane.traffic.step_s, len(lane.traffic.frames), lane.base_rtt_s, classes
 
 
 def _queues(lanes: Sequence[Lane], step_s: float, frame: Floats) -> Queues:
@@ -228,7 +229,7 @@ def _bulk(lanes: Sequence[Lane], step_s: float) -> tuple[int, Bulk | None]:
         return 0, None
     if kinds.count("bulk") > 1:
         raise Invalid("one class of bulk flows can be simulated at a time: put the flows into one class")
-    return kinds.index("bulk"), Bulk([each.seed for each in lanes], BULK_FLOWS, BASE_RTT_S, step_s)
+    return kinds.index("bulk"), Bulk([each.seed for each in lanes], BULK_FLOWS, lanes[0].base_rtt_s, step_s)
 
 
 def _periods(lanes: Sequence[Lane], step_s: float) -> list[tuple[int, list[int]]]:

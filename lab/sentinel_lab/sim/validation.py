@@ -38,8 +38,8 @@ SOJOURN_RELATIVE: Final = 0.15
 SOJOURN_FLOOR_MS: Final = 0.2
 """Waits below this are the kernel's timers and the reading of its clock, which no queue model has."""
 
-LATE_PACKETS: Final = 150
-"""Fifteen milliseconds of a burst. The schedule is the reference's own truth only if it was kept."""
+LATE_PACKETS: Final = 75
+"""Seven milliseconds of a burst. The schedule is the reference's own truth only if it was kept."""
 ATTEMPTS: Final = 4
 
 PATTERNS: Final = (
