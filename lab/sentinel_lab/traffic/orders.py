@@ -39,6 +39,7 @@ class StreamSent(BaseModel):
     port: int
     sent: int
     due: int
+    took_s: float
     lag_us_p50: float
     lag_us_p99: float
     bursts: tuple[tuple[float, float], ...]

@@ -133,6 +133,19 @@ def ready(send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[T
         yield traffic
 
 
+def exchanged(order: TcpOrder, receive_namespace: str) -> tuple[TcpSent, Served]:
+    """One TCP order from beginning to end."""
+    serve = ServeOrder(namespace=receive_namespace, port=order.port)
+    with (
+        _process("tcp_server", serve.model_dump_json()) as server,
+        _process("tcp_client", order.model_dump_json()) as client,
+    ):
+        _write(client, str(time.monotonic_ns() + HEAD_START_NS))
+        sent = TcpSent.model_validate_json(_answer(client, "TCP client"))
+        _write(server, "stop")
+        return sent, Served.model_validate_json(_answer(server, "TCP server"))
+
+
 @contextmanager
 def _process(module: str, order: str) -> Iterator[Process]:
     command = [sys.executable, "-m", f"sentinel_lab.traffic.{module}"]

@@ -31,6 +31,7 @@ class Source:
         self.bursts = plan.bursts
         self.due_ns: npt.NDArray[np.uint64] = (plan.times_s * 1e9).astype(np.uint64)
         self.sent = 0
+        self._start_ns, self._took_ns = 0, 0
         self._lags: list[npt.NDArray[Any]] = []
         self._batch = Batch(BATCH, stream.packet_bytes)
         self._batch.stamps["stream"] = index
@@ -38,6 +39,7 @@ class Source:
 
     def start(self, at_ns: int) -> None:
         self.due_ns += np.uint64(at_ns)
+        self._start_ns = at_ns
 
     def send_due(self, now_ns: int) -> None:
         """At most one batch, so that a stream that is behind does not hold up the others."""
@@ -54,6 +56,7 @@ class Source:
         taken = self._batch.send(next(self._flows), count)
         self._lags.append(np.uint64(stamped) - due[:taken])
         self.sent += taken
+        self._took_ns = stamped - self._start_ns
 
     def next_due_ns(self) -> int | None:
         return int(self.due_ns[self.sent]) if self.sent < self.due_ns.size else None
@@ -62,7 +65,13 @@ class Source:
         lags = np.concatenate(self._lags) / 1000 if self._lags else np.zeros(1)
         p50, p99 = np.percentile(lags, [50, 99]).tolist()
         return StreamSent(
-            port=self.port, sent=self.sent, due=self.due_ns.size, lag_us_p50=p50, lag_us_p99=p99, bursts=self.bursts
+            port=self.port,
+            sent=self.sent,
+            due=self.due_ns.size,
+            took_s=self._took_ns / 1e9,
+            lag_us_p50=p50,
+            lag_us_p99=p99,
+            bursts=self.bursts,
         )
 
 
