@@ -157,7 +157,9 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry, ends: Exit
 
     def ticks() -> dict[str, object]:
         loop = node.loop
-        return {"stages": timing.STAGES, "rows": loop.timings.rows() if loop is not None else []}
+        if loop is None:
+            return {"stages": timing.STAGES, "rows": [], "missed": 0}
+        return {"stages": timing.STAGES, "rows": loop.timings.rows(), "missed": loop.totals.missed}
 
     servers = (
         health.Server(
@@ -169,7 +171,8 @@ def _serve(chosen: Settings, node: Node, registry: CollectorRegistry, ends: Exit
             },
         ),
         health.Server(
-            ("127.0.0.1", chosen.debug_port), {"/debug/state": health.state(state), "/debug/ticks": health.state(ticks)}
+            (chosen.debug_listen, chosen.debug_port),
+            {"/debug/state": health.state(state), "/debug/ticks": health.state(ticks)},
         ),
     )
     for server in servers:

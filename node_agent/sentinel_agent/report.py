@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sentinel_agent.tick import LaneTick, Tick
+    from sentinel_core.sample import Sample
     from sentinel_core.score import Marks
 
 State = Literal["Starting", "Active", "Draining", "Detached"]
@@ -184,6 +185,15 @@ def _class(tick: Tick, lane: LaneTick, each: int) -> dict[str, Any]:
         "newFlowsPerSecond": float(sample.per_second("new_flows")[each]),
         "synsPerSecond": float(sample.per_second("syns")[each]),
         "drainBytesPerSecond": int(lane.observed.drain_bps[each]),
-        "sojournMicrosP99": int(sample.sojourn_us_p99[each]) if sample.has(Valid.SOJOURN)[each] else None,
+        **_sojourn(sample, each),
         "dropsPerSecond": float(sample.per_second("drops")[each]),
+    }
+
+
+def _sojourn(sample: Sample, each: int) -> dict[str, int | None]:
+    """None where nothing was timed in this tick."""
+    timed = bool(sample.has(Valid.SOJOURN)[each])
+    return {
+        f"sojournMicros{name.upper()}": int(getattr(sample, f"sojourn_us_{name}")[each]) if timed else None
+        for name in ("p50", "p95", "p99")
     }

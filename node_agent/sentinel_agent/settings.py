@@ -51,6 +51,7 @@ class Settings:
     object_path: Path
     listen: str
     metrics_port: int
+    debug_listen: str
     debug_port: int
     log_level: int
     mesh: MeshSettings | None
@@ -71,6 +72,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         object_path=Path(env.get("SENTINEL_OBJECT", str(IN_IMAGE if IN_IMAGE.exists() else IN_TREE))),
         listen=env.get("SENTINEL_LISTEN", "0.0.0.0"),  # noqa: S104  kubelet and Prometheus come from outside
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 9465),
+        debug_listen=env.get("SENTINEL_DEBUG_LISTEN", "127.0.0.1"),
         debug_port=_port(env, "SENTINEL_DEBUG_PORT", 9466),
         log_level=LEVELS[level],
         mesh=_mesh(env),

@@ -49,12 +49,13 @@ def descriptors() -> int:
 @pytest.mark.timeout(7200)
 def test_neither_memory_nor_descriptors_grow(monkeypatch):
     pins.mount()
-    began_ns, steps = time.monotonic_ns(), 0
+    steps = 0
     with bottleneck((PORT,)) as node:
         place = Place(OBJECT, BPFFS / f"test-soak-{os.getpid()}", Interface(NODE_DEVICE, Direction.INGRESS, 10**7))
         lane = Lane(open_plane(place, CONFIG), Brains(Cortex(), Smoothing()), first_row=0)
         last = []
         loop = Loop([lane], lambda tick: last.__setitem__(slice(None), [tick]), CONFIG)
+        began_ns = time.monotonic_ns()
         monkeypatch.setattr(time, "monotonic_ns", lambda: began_ns + steps * PERIOD_NS)
         before = (0, 0)
         for steps in range(1, TICKS + 1):

@@ -41,7 +41,7 @@ SECONDS, QUICK_SECONDS = 90.0, 20.0  # at most what the agent remembers of its t
 SETTLING_S: Final = 8.0  # until imports, the first pass through the flow table and the first limits are over
 START_S: Final = 60.0
 END_S: Final = 20.0
-DEBUG: Final = "http://127.0.0.1:9466/debug"
+DEBUG: Final = "http://127.0.0.1:9466/debug/ticks"
 MIB: Final = 1 << 20
 
 
@@ -73,11 +73,11 @@ def measured(flows: int, seconds: float) -> tuple[dict[str, float], list[dict[st
             trickle = Trickle(range(FIRST_PORT, FIRST_PORT + CLASSES + 1))
         with trickle:
             time.sleep(SETTLING_S)
-            first, cpu_before, began = _ticks()["rows"][-1][0], running.cpu_s(), time.monotonic()
+            before, cpu_before, began = _ticks(), running.cpu_s(), time.monotonic()
             time.sleep(seconds)
             spent_s, elapsed = running.cpu_s() - cpu_before, time.monotonic() - began
             told = _ticks()
-        after = np.array([row for row in told["rows"] if row[0] > first], np.int64)
+        after = np.array([row for row in told["rows"] if row[0] > before["rows"][-1][0]], np.int64)
         metrics = _figures(after[:, 1:-1], told["stages"]) | {
             "tick_cpu_p50_ms": _ms(after[:, -1], 50),
             "tick_cpu_p99_ms": _ms(after[:, -1], 99),
@@ -88,7 +88,7 @@ def measured(flows: int, seconds: float) -> tuple[dict[str, float], list[dict[st
         }
     rows: list[dict[str, Any]] = [
         {"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]},
-        {"what": "ticks", "measured": len(after), "missed": running.missed},
+        {"what": "ticks", "measured": len(after), "missed": told["missed"] - before["missed"]},
         {"what": "packets sent meanwhile", "count": trickle.sent},
     ]
     return metrics, rows
@@ -109,11 +109,7 @@ def _ms(spent_ns: NDArray[np.int64], percent: float) -> float:
 
 
 def _ticks() -> dict[str, Any]:
-    return _asked("ticks")
-
-
-def _asked(what: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{DEBUG}/{what}", timeout=5) as answer:  # noqa: S310 - its own address
+    with urllib.request.urlopen(DEBUG, timeout=5) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
@@ -123,7 +119,6 @@ class Running:
     """The agent's process, from outside."""
 
     pid: int
-    missed: int = 0
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -158,7 +153,6 @@ def agent(folder: Path, flows: int) -> Iterator[Running]:
             running = Running(process.pid)
             _fill(name, flows)
             yield running
-            running.missed = _asked("state")["missed"]
         finally:
             process.terminate()
             try:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sentinel_core.allocate import allocate
 from sentinel_core.forecast import checked
@@ -14,6 +16,7 @@ KIB = 1024
 DATABASE, LLM, BULK = 1, 2, 3
 DRAIN = np.zeros(16)
 DRAIN[[DATABASE, LLM, BULK]] = 20e6, 20e6, 20e6
+ONE_PACKET = 1514
 STEPS = 10  # of the model per tick, 10 ms each
 PATTERNS = range(4)
 
@@ -105,13 +108,27 @@ def inverted(traffic, tick):
     return foreseen(traffic, tick, inverted=True)
 
 
+WORSE_BY = 1.05
+"""The stated bound: who gave way for nothing was refused a few bytes more while its queue shrank."""
+
+
 @pytest.mark.parametrize("seed", PATTERNS)
 def test_with_every_forecast_inverted_nobody_fares_worse_than_under_the_reactive_rule(seed):
-    bursts = traffic(seed)
+    check_inverted(seed, ticks=120)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(60, 200))
+def test_inverted_forecasts_stay_within_the_bound_on_any_traffic(seed, ticks):
+    check_inverted(seed, ticks)
+
+
+def check_inverted(seed, ticks):
+    bursts = traffic(seed, ticks)
     reactive, reactive_served = run(bursts, nobody_foresees)
     wrong, wrong_served = run(bursts, inverted)
-    # 5 %: who gave way for nothing was refused a few bytes more while its queue shrank; its link stayed as busy.
-    assert (wrong <= reactive * 1.05).all()
+    assert (wrong <= reactive * WORSE_BY + ONE_PACKET).all()
     assert wrong_served[BULK] >= 0.999 * reactive_served[BULK]
 
 
