@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,68 +21,14 @@ from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE, RECEIVER_ADDRESS
+from support.agent import CONFIG, LEASE_S, PORT, RATE_BITS, START_S, Agent
 from support.netns import bottleneck, wait_until
 from support.tier_a import EXIT_DEVICE, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OTHER = OBJECT.parent / "test/other.bpf.o"
-PORT = 9001
-RATE_BITS = 80_000_000
-START_S = 60.0
-LEASE_S = 0.5
-CONFIG = {
-    "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": PORT}]}],
-    "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": RATE_BITS}]},
-}
-
-
-class Agent:
-    """Starts and asks agents in the node's namespace, which is the one this thread is in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.name = f"test-{os.getpid()}"
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, config=None, wait: bool = True) -> subprocess.Popen[bytes]:
-        path = self.folder / "agent.yaml"
-        path.write_text(yaml.safe_dump(config or CONFIG))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sentinel_agent", "--config", str(path)], env=self.env, stderr=subprocess.DEVNULL
-        )
-        self.running.append(process)
-        if wait:
-            deadline = time.monotonic() + START_S
-            while not self.state():
-                assert process.poll() is None, "the agent ended"
-                assert time.monotonic() < deadline, "the agent does not start"
-                time.sleep(0.05)
-        return process
-
-    def detach(self) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "sentinel_agent", "--config", str(self.folder / "agent.yaml"), "detach"]
-        return subprocess.run(argv, env=self.env, capture_output=True, text=True, check=True)
-
-    @property
-    def env(self) -> dict[str, str]:
-        return os.environ | {"SENTINEL_NODE_NAME": self.name}
-
-    def state(self):
-        try:
-            with urllib.request.urlopen("http://127.0.0.1:9466/debug/state", timeout=1) as answer:
-                return json.load(answer)
-        except OSError:
-            return {}
-
-    def counted(self, metric: str = "sentinel_class_packets_total") -> int:
-        """Packets of the class, as the agent's own metrics say."""
-        with urllib.request.urlopen("http://127.0.0.1:9465/metrics", timeout=1) as answer:
-            lines = answer.read().decode().splitlines()
-        mine = [line for line in lines if line.startswith(f"{metric}{{") and 'class="bulk"' in line]
-        return int(float(mine[0].split()[1]))
 
 
 @pytest.fixture
@@ -96,9 +41,7 @@ def node():
 def agent(node, tmp_path) -> Iterator[Agent]:
     made = Agent(tmp_path)
     yield made
-    for process in made.running:
-        process.kill()
-        process.wait()
+    made.end_all()
     made.detach()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sentinel_lab.namespaces import Namespace
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # only ends a hang
 
 
 def need_data_plane() -> None:
