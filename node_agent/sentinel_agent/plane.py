@@ -166,6 +166,8 @@ def _attach(place: Place, loaded: Object) -> None:
             loaded.program(program), name, hook, _link(place, hook), allow_generic=place.allow_generic
         )
         log.info("attached", interface=name, hook=hook.value, mode=attached.mode.value, change=attached.change.value)
+        for note in attached.notes:
+            log.warning("in_the_way_of_xdp", interface=name, why=note)
 
 
 def queue_classes(config: NodeConfig, rate_bytes_per_s: int) -> list[QueueClass]:
