@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid, Transient
+from sentinel_mesh.directory import named, resolved
 from sentinel_mesh.engine import Session
 
 if TYPE_CHECKING:
@@ -26,13 +28,15 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 10.0
 LOOK_S: Final = 0.02
+LATELY_NS: Final = 1_000_000_000
+"""Who spoke so lately must be heard by the new session before the old one goes."""
 
 
 class Connection:
     """`send` and `beats` may be called from any thread, `renew` from one."""
 
     def __init__(self, place: Place, ears: Ears) -> None:
-        self.place = place
+        self.place = place = replace(place, peers=resolved(place.peers))
         self._ears = ears
         self._generation = 0
         self._listening = True
@@ -56,8 +60,13 @@ class Connection:
 
     def _hand_over(self, place: Place, *, listening: bool) -> None:
         old, heir = self._session, self._heir(place, listening=listening)
+        expected = old.speakers(time.monotonic_ns() - LATELY_NS)
+
+        def known() -> bool:
+            return heir.links() >= old.links() and heir.speakers(0) >= expected
+
         try:
-            _wait(lambda: heir.links() >= old.links(), "the others did not accept this node's new certificate")
+            _wait(known, "the others did not accept this node's new certificate")
         except Transient:
             if not listening:
                 heir.close()
@@ -92,12 +101,13 @@ def _wait(fact: Callable[[], bool], otherwise: str) -> None:
 
 
 class Renewal:
-    """Looks every few seconds whether files or members changed, and renews the connection if so."""
+    """Looks every few seconds whether files, members or the addresses behind a name changed, and renews if so."""
 
-    def __init__(self, connection: Connection, period_s: float) -> None:
+    def __init__(self, connection: Connection, place: Place, period_s: float) -> None:
+        """`place` is as it was given: with names."""
         self._connection, self._period_s = connection, period_s
-        self._wanted = connection.place
-        self._known = _digest(connection.place)
+        self._wanted = place
+        self._known = _digest(place)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
         self.done = 0
@@ -111,9 +121,9 @@ class Renewal:
         self._ended.set()
         self._thread.join()
 
-    def want(self, place: Place) -> None:
+    def admit(self, members: tuple[str, ...]) -> None:
         """From the next look on."""
-        self._wanted = place
+        self._wanted = replace(self._wanted, members=members)
 
     def _run(self) -> None:
         while not self._ended.wait(self._period_s):
@@ -125,11 +135,20 @@ class Renewal:
 
     def _look(self) -> None:
         wanted, found = self._wanted, _digest(self._wanted)
-        if wanted == self._connection.place and found == self._known:
+        used = self._connection.place
+        # Who left is dialled on: he may come back, and to forget him is not worth a new session.
+        peers = tuple(dict.fromkeys((*used.peers, *resolved(wanted.peers))))
+        fresh = replace(wanted, peers=peers)
+        if found == self._known and fresh.members == used.members and fresh.dialled == used.dialled:
             return
-        self._connection.renew(wanted)
+        self._connection.renew(fresh)
         self._known = found
         self.done += 1
+
+
+def may_change(place: Place) -> bool:
+    """Whether there is anything to look after."""
+    return place.credentials is not None or named(place.peers)
 
 
 def _digest(place: Place) -> str:

@@ -24,6 +24,10 @@ BEATS_MAX: Final = 8192
 """Wait to be read, the oldest give way: more than a thousand nodes send while a reader is held up for 100 ms."""
 
 
+SPEAKERS_MAX: Final = 4096
+"""Keys that strangers invent must not fill the memory."""
+
+
 class Ear(Protocol):
     """Who wants to know what came: its key, its size, how to read it, and when it came."""
 
@@ -52,6 +56,7 @@ class Session:
         self, place: Place, ears: Ears, *, generation: int = 0, listening: bool = True, hearing: bool = True
     ) -> None:
         self.hearing = hearing
+        self._spoke_ns: dict[str, int] = {}
         keys = Keys(place.cluster)
         self._ears = ears
         token = keys.token(place.node, place.incarnation, generation)
@@ -105,15 +110,24 @@ class Session:
         """Peers connected now."""
         return len(self._session.info.links())
 
+    def speakers(self, since_ns: int) -> set[str]:
+        """Keys under which states came, whether they were passed on or not.
+
+        Whoever's state came has told us before what he wants to hear: what we say from now on reaches him.
+        """
+        return {key for key, at_ns in self._spoke_ns.copy().items() if at_ns >= since_ns}
+
     def close(self) -> None:
         """The others see the token go at once."""
         self._session.close()
 
     def _teller(self, ear: Ear) -> Callable[[Any], None]:
         def tell(sample: Any) -> None:
+            key, payload, now_ns = str(sample.key_expr), sample.payload, time.monotonic_ns()
+            if ear is self._ears.states and len(self._spoke_ns) < SPEAKERS_MAX:
+                self._spoke_ns[key] = now_ns
             if self.hearing:
-                payload = sample.payload
-                ear.told(str(sample.key_expr), len(payload), payload.to_bytes, time.monotonic_ns())
+                ear.told(key, len(payload), payload.to_bytes, now_ns)
 
         return tell
 

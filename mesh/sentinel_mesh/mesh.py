@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -11,7 +11,7 @@ from sentinel_api.records import Alarm
 from sentinel_api.wire import pack_alarm, pack_share
 from sentinel_mesh.alarms import Alarms
 from sentinel_mesh.beats import Beats
-from sentinel_mesh.connection import Connection, Renewal
+from sentinel_mesh.connection import Connection, Renewal, may_change
 from sentinel_mesh.refusal import Refusal
 from sentinel_mesh.roster import Roster, View
 from sentinel_mesh.shares import Shares
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RENEWAL_S: Final = 10.0
-"""How often it is looked whether the certificate was renewed."""
+"""How often it is looked whether the certificate was renewed, or nodes came behind a name."""
 
 HOPS: Final = 1
 """Neighbours are connected directly; an alarm need not go further than a router."""
@@ -61,7 +61,7 @@ class Mesh(Generic[T]):
         self._connection = Connection(place, self._ears)
         send = self._connection.send
         self._voice = Voice(record, partial(send, "state"))
-        self._renewal = Renewal(self._connection, renewal_s) if place.credentials else None
+        self._renewal = Renewal(self._connection, place, renewal_s) if may_change(place) else None
         watch = Watch(self._connection.beats, self._felt) if place.attentive else None
         beats = Beats(place.incarnation, partial(send, "beat"))
         self._threads = [each for each in (watch, beats, self._voice, self._renewal) if each is not None]
@@ -126,7 +126,7 @@ class Mesh(Generic[T]):
         """From now on only these are let speak, each under its own name; takes some seconds, and no state is lost."""
         if self._renewal is not None:
             self._ears.members = tuple(sorted(members))
-            self._renewal.want(replace(self._connection.place, members=self._ears.members))
+            self._renewal.admit(self._ears.members)
 
     def close(self) -> None:
         for thread in self._threads:

@@ -19,6 +19,9 @@ from sentinel_api.wire import pack_alarm, pack_beat, pack_state
 from sentinel_lab.bench.mesh_lab import address, endpoint, mesh_lab
 from sentinel_lab.bench.mesh_member import CLUSTER
 from sentinel_lab.topology import NODE_DEVICE, RECEIVER
+from sentinel_mesh.directory import resolved
+from sentinel_mesh.mesh import Mesh
+from sentinel_mesh.place import Place
 from support.netns import bottleneck
 
 if TYPE_CHECKING:
@@ -267,3 +270,29 @@ def test_an_agent_tells_its_neighbour_what_it_can_take_until_it_is_killed(tmp_pa
                 process.wait()
             neighbour.stdout.close()
             subprocess.run([*command, "detach"], env=env, capture_output=True, check=True)
+
+
+def test_a_node_that_comes_behind_a_name_is_dialled_by_those_that_were_there(monkeypatch):
+    """All of 127/8 is this machine. The newcomer's address sorts first, so it dials nobody itself."""
+    home = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+    known = [f"{home}.2"]
+    monkeypatch.setattr("sentinel_mesh.connection.resolved", lambda peers: resolved(peers, lambda _name: known))
+
+    def joined(number):
+        place = Place("c", f"n{number}", 1, (f"tcp/{home}.{number}:7447",), ("tcp/mesh.ns.svc:7447",))
+        return Mesh(place, lambda _told, seq: NodeState(1, seq, Tier.B, Role.BUFFER), renewal_s=0.2)
+
+    old, new = joined(2), None
+    try:
+        new = joined(1)
+        known.append(f"{home}.1")
+        deadline = time.monotonic() + 60
+        while not old.renewed or not (found := old.view().members.get("n1")) or found.state is None:
+            new.offer(True)
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert new.renewed == 0
+    finally:
+        for each in (old, new):
+            if each is not None:
+                each.close()

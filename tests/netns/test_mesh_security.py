@@ -193,10 +193,10 @@ def test_a_certificate_is_renewed_while_states_go_on(authority, node, tmp_path_f
     heard = Hearing("n1")
     one = node(place("n1", authority.issue("n1")), roster=heard)
     two = node(place("n2", authority.issue("n2")), renewal_s=0.2)
-    until(lambda: two.speak() or one.hears("n2"))
+    until(lambda: one.speak() or two.speak() or (one.hears("n2") and two.hears("n1")))
     three = node(place("n3", third))
     renewed_by(other, authority, "n2")
-    until(lambda: two.speak() or two.mesh.renewed)
+    until(lambda: one.speak() or two.speak() or two.mesh.renewed)
     told = one.hears("n2").seq
     until(lambda: two.speak() or one.hears("n2").seq > told)
     missing = set(range(min(heard.numbers), max(heard.numbers))) - heard.numbers
