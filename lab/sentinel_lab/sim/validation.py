@@ -19,7 +19,7 @@ import numpy as np
 from sentinel_lab.experiment import Plan, carried_out
 from sentinel_lab.policies import made
 from sentinel_lab.report import machine
-from sentinel_lab.scenario import SINGLE
+from sentinel_lab.scenario import MIXED, SINGLE
 from sentinel_lab.sim.run import Lane, Result, simulate
 from sentinel_lab.sim.traffic import Traffic, of_pattern
 
@@ -55,10 +55,11 @@ TRACE_POLICIES: Final = ("static-small", "reactive-10ms")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Of the class that bursts; times are of the kernel's histogram, and of ours folded into its buckets."""
+    """Of one class; times are of the kernel's histogram, and of ours folded into its buckets."""
 
     pattern: str
     policy: str
+    of: str
     seconds: float
     sent: int
     drop_percent: float
@@ -78,6 +79,11 @@ class Comparison:
         return apart <= SOJOURN_FLOOR_MS or apart <= SOJOURN_RELATIVE * self.sojourn_ms_p99
 
 
+def shared() -> list[Plan]:
+    """Beside real TCP; reported, and not asked to agree."""
+    return [Plan(MIXED, "scheduled", policy, TRACE_SECONDS, seed=1) for policy in ("static-small", "static-large")]
+
+
 class Unfit(Exception):
     """The machine could not carry the plan out as it stands, so there is nothing to compare with."""
 
@@ -90,20 +96,35 @@ def plans(trace: Path | None) -> list[Plan]:
 
 
 def compared(plan: Plan) -> Comparison:
-    """Blocks for some times the plan's length; raises `Unfit` when no attempt was a reference."""
+    """Of the class that bursts."""
+    return side_by_side(plan)[0]
+
+
+def side_by_side(plan: Plan) -> list[Comparison]:
+    """Bursty class first, and bulk where there is any. Blocks for some times the plan's length; raises `Unfit` when no
+    attempt was a reference."""
     why: Sequence[str] = ()
     for _ in range(ATTEMPTS):
         run = carried_out(plan)
         late = late_packets(run)
         why = run.dirt or ((f"{late:.0f} packets were late",) if late > LATE_PACKETS else ())
         if not why:
-            return _beside(run, simulated(plan), late)
+            result = simulated(plan)
+            names = [each.name for each in plan.scenario.classes if each.name in (plan.scenario.bursty.name, "bulk")]
+            return [_beside(run, result, late, name) for name in names]
     raise Unfit(f"{plan.pattern} under {plan.policy} was never carried out as planned: {'; '.join(why)}")
 
 
 def simulated(plan: Plan) -> Result:
     traffic = of_pattern(plan.scenario, plan.pattern, plan.seconds, plan.seed, STEP_S)
-    return simulate([Lane(plan.scenario, _with_tail(traffic), made(plan.policy, plan.scenario), seed=plan.seed)])[0]
+    lane = Lane(
+        plan.scenario,
+        _with_tail(traffic) if plan.scenario == SINGLE else traffic,  # bulk never ends, so its run has no tail
+        made(plan.policy, plan.scenario),
+        seed=plan.seed,
+        base_rtt_s=STEP_S,  # a cable of veth
+    )
+    return simulate([lane])[0]
 
 
 def late_packets(run: Run) -> float:
@@ -121,12 +142,13 @@ def _with_tail(traffic: Traffic) -> Traffic:
     return replace(traffic, frames=np.concatenate([traffic.frames, tail]))
 
 
-def _beside(run: Run, result: Result, late: float) -> Comparison:
-    real, model = run.bursty, result.figures[run.plan.scenario.bursty.name]
+def _beside(run: Run, result: Result, late: float, name: str) -> Comparison:
+    real, model = next(each for each in run.classes if each.name == name), result.figures[name]
     pattern = run.plan.pattern
     return Comparison(
         pattern=f"trace:{Path(pattern).name}" if pattern.startswith("trace:") else pattern,
         policy=run.plan.policy,
+        of=name,
         seconds=run.plan.seconds,
         sent=real.sent,
         drop_percent=real.drop_percent,
@@ -139,14 +161,14 @@ def _beside(run: Run, result: Result, late: float) -> Comparison:
 
 def main(arguments: Sequence[str]) -> None:
     rows: list[dict[str, Any]] = []
-    for plan in plans(Path(arguments[0]) if arguments else None):
+    for plan in [*plans(Path(arguments[0]) if arguments else None), *shared()]:
         sys.stderr.write(f"{plan.pattern} under {plan.policy}\n")
         try:
-            found = compared(plan)
+            found = side_by_side(plan)
         except Unfit as error:
             rows.append({"unfit": str(error)})
             continue
-        rows.append(asdict(found) | {"drops_agree": found.drops_agree, "sojourns_agree": found.sojourns_agree})
+        rows += [asdict(each) | {"agrees": each.drops_agree and each.sojourns_agree} for each in found]
     sys.stdout.write(json.dumps({"bench": "validation", "machine": machine(), "rows": rows}, indent=2) + "\n")
 
 
