@@ -2,14 +2,21 @@
 
 import json
 import signal
+import tarfile
 from collections.abc import Iterator
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from sentinel_api.errors import Invalid
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER, LOAD_BALANCER_CLASS, ROLE_BUFFER, ROLE_LABEL
+from sentinel_cli.cluster import commands
 from support import audited
 from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, rights, running, until
+
+ANY_TAINT = [{"operator": "Exists"}]
+"""Nobody runs these nodes, so the controllers soon taint them, and a DaemonSet would make no pods there."""
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +99,9 @@ def pods(front: Bench) -> set[str]:
 
 def test_a_change_goes_out_by_a_canary_and_back_by_itself_when_it_drops(front):
     until(front, "three orders", lambda: len(front.get(f"{GROUP}/buffernodes")["items"]) == 3)
-    until(front, "three pods", lambda: len(pods(front)) == 3)
-    strategy = {"spec": {"agent": {"updateStrategy": {"soakSeconds": 1}}}}
+    strategy = {"spec": {"agent": {"updateStrategy": {"soakSeconds": 1}, "tolerations": ANY_TAINT}}}
     front.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(strategy))
+    until(front, "three pods", lambda: len(pods(front)) == 3)
     obeyed(front, "n1", "n2", "n3")
     until(front, "it is out", lambda: rollout(front).get("good"))
     before, old_pods = ordered(front), pods(front)
@@ -185,6 +192,7 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     fronted = yaml.safe_load(EXAMPLE.read_text())
     fronted["spec"] |= {
         "nodes": 4,
+        "agent": {"tolerations": ANY_TAINT},
         "loadBalancer": {"addressPool": ["192.0.2.0/24"]},
         "scaling": {"mode": "Auto", "min": 4, "intervalSeconds": 1, "driver": {"type": "CapacityBuffer"}},
     }
@@ -244,3 +252,42 @@ def all_ours(bench: Bench, path: str) -> bool:
 def test_the_example_in_the_readme_is_the_one_that_is_tested():
     assert len([line for line in EXAMPLE.read_text().splitlines() if line.strip()]) <= 10
     assert yaml.safe_load(EXAMPLE.read_text())["kind"] == "BufferCluster"
+
+
+def test_kubectl_sentinel_tells_drains_pauses_and_packs(front, monkeypatch, tmp_path):
+    # The library reads KUBECONFIG when it is imported, which another test may have done long ago.
+    where = "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
+    monkeypatch.setattr(where, str(front.plane.kubeconfig))
+    until(front, "three orders", lambda: len(front.get(f"{GROUP}/buffernodes")["items"]) == 3)
+    until(front, "a status", lambda: front.condition("Ready")[0])
+    assert said(commands.status, "front").startswith("default/front: not ready")
+    assert "n1    silent" in said(commands.status, "front")
+
+    said(commands.drain, "n1")
+    until(front, "n1 drains", lambda: front.get(f"{GROUP}/buffernodes/n1")["spec"]["desiredState"] == "Draining")
+    said(commands.drain, "n1", "--undo")
+    until(front, "n1 serves", lambda: front.get(f"{GROUP}/buffernodes/n1")["spec"]["desiredState"] == "Active")
+
+    said(commands.pause, "front")
+    until(front, "it is paused", lambda: front.condition("Ready") == ("False", "Paused"))
+    assert "  paused:" in said(commands.status)
+    said(commands.pause, "front", "--resume")
+    until(front, "it is looked after", lambda: front.condition("Ready")[1] != "Paused")
+
+    said(commands.report, "-o", str(tmp_path / "report.tar.gz"))
+    with tarfile.open(tmp_path / "report.tar.gz") as packed:
+        text = packed.extractfile("sentinel-report/objects/BufferCluster.yaml").read().decode()
+        assert "sentinel-report/doctor.json" in packed.getnames()
+        assert "sentinel-report/events.txt" in packed.getnames()
+    assert "name: front" in text
+    assert "192.0.2." not in text, "addresses are replaced"
+
+    for command, wrong in ((commands.status, "gone"), (commands.drain, "gone"), (commands.pause, "gone")):
+        with pytest.raises(Invalid, match="kubectl get"):
+            CliRunner().invoke(command, [wrong], catch_exceptions=False)
+
+
+def said(command, *arguments: str) -> str:
+    done = CliRunner().invoke(command, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output

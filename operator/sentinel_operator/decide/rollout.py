@@ -53,7 +53,7 @@ def refused(before: Rollout, target: str) -> bool:
 
 
 def forward(rules: UpdateStrategy, before: Rollout, target: str, members: Iterable[Member], now: datetime) -> Step:
-    """The next step of a change that was not refused. The first roll-out of a cluster has nothing to lose: all at once.
+    """The next step of a change that was not refused. Before anything was good there is nothing to go back to.
 
     Whatever was begun is found again from the members themselves, so a successor goes on where the last leader fell.
     """
@@ -61,15 +61,13 @@ def forward(rules: UpdateStrategy, before: Rollout, target: str, members: Iterab
     living = [m for m in everyone if m.alive]
     updated = sum(m.running for m in everyone)
     if before.target != target:
-        phase = "Spreading" if before.good in ("", target) else "Canary"  # the way back was watched already
+        phase = "Spreading" if before.good in ("", target) else "Canary"  # what was good was watched already
         sick = sum(not m.healthy for m in living)
         begun = {"target": target, "since": now, "phase": phase, "baseline": None, "sick_nodes": sick}
         before = before.model_copy(update=begun)
     before = before.model_copy(update={"updated_nodes": updated})
     if living and all(m.running for m in living) and _well_enough(before, living):
         return Step(before.model_copy(update={"phase": "Done", "message": "", "baseline": None}), _names(everyone))
-    if not before.good:
-        return Step(_in(before, "Spreading", "The first roll-out goes to all nodes at once."), _names(everyone))
     match before.phase:
         case "Canary":
             return _canary(rules, before, everyone, now)
@@ -125,7 +123,7 @@ def _spread(rules: UpdateStrategy, before: Rollout, everyone: tuple[Member, ...]
     budget = _budget(rules, everyone)
     broken = _busy(before, everyone)
     since = now if before.since is None or not broken else before.since
-    if broken and before.good != before.target and (now - since).total_seconds() > ANSWER_S:
+    if broken and before.good not in ("", before.target) and (now - since).total_seconds() > ANSWER_S:
         return _give_up(rules, before, f"{broken} changed nodes do not work after {ANSWER_S} s.")
     message = f"{sum(m.running for m in everyone)} of {len(everyone)} nodes have changed."
     state = _in(before, "Spreading", message).model_copy(update={"since": since})

@@ -84,13 +84,13 @@ def test_a_plan_carried_out_plans_nothing_more(roles, classes):
 
 
 def test_a_changed_spec_makes_a_new_configuration_and_keeps_the_one_in_use():
-    settled, _ = carried_out(world(nodes=THREE))
+    settled, _ = carried_out(world(nodes=THREE[:1]))
     running = settled.buffer_nodes[0].spec.config_digest
     changed = cluster(pool={"maxBytes": 20_000_000})
     reports = [b.model_copy(update={"status": status(b)}) for b in settled.buffer_nodes]
     later = world(of=changed, nodes=settled.nodes, buffer_nodes=reports, owned=settled.owned)
     after, todo = carried_out(later)
-    assert kinds(todo) == ["BufferNode"] * 3 + ["ConfigMap"]
+    assert kinds(todo) == ["BufferNode", "ConfigMap"]
     old = Key("v1", "ConfigMap", "default", configmap.name(later.owner, running))
     assert old not in todo.delete, "agents still run it"
     moved = [b.model_copy(update={"status": status(b)}) for b in after.buffer_nodes]

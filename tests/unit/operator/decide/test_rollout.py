@@ -131,18 +131,20 @@ def test_without_roll_back_it_stops_where_it_is_and_says_why():
     assert not fleet.look().change
 
 
-def test_the_first_roll_out_goes_to_all_at_once():
-    fleet = Fleet(rules(), 20, state=Rollout())
-    fleet.look()
-    assert set(fleet.version.values()) == {NEW}
+def test_before_anything_was_good_it_goes_in_small_steps_and_never_back():
+    fleet = Fleet(rules(), 20, state=Rollout()).run()
+    assert (fleet.state.phase, fleet.busiest) == ("Done", 2)
+    broken = Fleet(rules(), 20, cursed=frozenset({"n00", "n01"}), state=Rollout())
+    for _ in range(60):
+        assert not broken.look().back
+    assert list(broken.version.values()).count(NEW) == 2, "what does not work does not go on"
 
 
 def test_going_back_to_what_was_good_needs_no_canary():
     fleet = Fleet(rules(), 20, state=Rollout(target="half-way", phase="Canary", good=NEW, good_config_digest=GOOD))
     fleet.version = dict.fromkeys(fleet.version, NEW) | {"n00": "half-way"}
     fleet.look()
-    assert fleet.state.phase == "Spreading"
-    assert set(fleet.version.values()) == {NEW}
+    assert (fleet.state.phase, set(fleet.version.values())) == ("Spreading", {NEW})
 
 
 @pytest.mark.parametrize("phase", ["Done", "Spreading"])
