@@ -284,8 +284,8 @@ def test_a_node_that_comes_behind_a_name_is_dialled_by_those_that_were_there(mon
 
     old, new = joined(2), None
     try:
-        new = joined(1)
         known.append(f"{home}.1")
+        new = joined(1)
         deadline = time.monotonic() + 60
         while not old.renewed or not (found := old.view().members.get("n1")) or found.state is None:
             new.offer(True)
