@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,12 +82,17 @@ def remove_pins_of_the_dead() -> None:
     for folder in [*BPFFS.glob("lab-*"), *BPFFS.glob("sentinel_lab-*")]:
         owner = folder.name.removeprefix("sentinel_").split("-")[1]
         if not Path("/proc", owner).exists():
-            for pin in folder.rglob("*"):
-                if not pin.is_dir():
-                    pins.drop(pin)
-            for each in sorted([folder, *folder.rglob("*")], reverse=True):
-                if each.exists():  # the last pin takes its own folder with it
-                    each.rmdir()
+            with suppress(FileNotFoundError):  # another lab, started at the same moment, clears up too
+                _remove_pins(folder)
+
+
+def _remove_pins(folder: Path) -> None:
+    for pin in folder.rglob("*"):
+        if not pin.is_dir():
+            pins.drop(pin)
+    for each in sorted([folder, *folder.rglob("*")], reverse=True):
+        if each.exists():  # the last pin takes its own folder with it
+            each.rmdir()
 
 
 def queue_classes(limits: Mapping[int, int], shares: Mapping[int, float], rate_bytes_per_s: int) -> list[QueueClass]:
