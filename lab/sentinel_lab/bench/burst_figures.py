@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sentinel_lab.bench.burst_samples import MIXED_PATTERN, Row, of_policy
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row, of_policy
 from sentinel_lab.policies import PRODUCT
 from sentinel_lab.scenario import MIXED, SINGLE
 
@@ -143,7 +143,7 @@ def pools(rows: Sequence[Row]) -> dict[str, float]:
         return found
     found["mixed.pool_kib_reactive-10ms"] = rival / 1024
     bar = [row for row in of_policy(rows, "reactive-10ms") if row["pool_bytes"] == rival]
-    for policy in sorted({row["policy"] for row in rows} - {"reactive-10ms"}):
+    for policy in sorted(POOL_RIVALS - {"reactive-10ms"}):
         mine = smallest_pool(rows, policy, bar)
         if mine is not None:
             found[f"mixed.pool_kib_{policy}"] = mine / 1024

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.errors import Transient
 from sentinel_lab import policies
+from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row
 from sentinel_lab.experiment import Plan, Run, carried_out
 from sentinel_lab.scenario import KIB, SINGLE
 from sentinel_lab.seasoning import PAST_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DOCS: Final = Path(__file__).parents[3] / "docs" / "benchmarks"
 DATA: Final = DOCS / "data" / "burst.json"
@@ -58,7 +60,34 @@ def page(answer: Mapping[str, Any]) -> str:
         names = [each for each in policies.NAMES if f"{pattern}.{each}.drop_percent" in metrics]
         if names:
             parts.append(f"## {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}")
+        if pattern == MIXED_PATTERN:
+            parts.append(_pools(clean))
     return "\n".join(parts)
+
+
+def _pools(rows: Sequence[Row]) -> str:
+    """Of the mixed scenario: what each pool did, for those whose smallest is asked for."""
+    lines = [
+        "Bulk TCP shares the pool; the means of all rounds by pool:\n",
+        "| pool KiB | policy | bursty dropped % | bursty queue p99 ms | bulk goodput MB/s | held peak KiB |",
+        "| --: | --- | --: | --: | --: | --: |",
+    ]
+    mine = [row for row in rows if row["name"] == MIXED_PATTERN and row["policy"] in POOL_RIVALS]
+    for pool, policy in sorted({(row["pool_bytes"], row["policy"]) for row in mine}):
+        these = [row for row in mine if (row["pool_bytes"], row["policy"]) == (pool, policy)]
+        bursty, bulk = ([_of(row, name) for row in these] for name in ("bursty", "bulk"))
+        lines.append(
+            f"| {pool // KIB:,} | {policy} "
+            f"| {100 * sum(each['dropped'] for each in bursty) / sum(each['sent'] for each in bursty):.3f} "
+            f"| {fmean(each['sojourn_ms_p99'] for each in bursty):.1f} "
+            f"| {fmean(each['goodput_bytes_per_s'] for each in bulk) / 1e6:.2f} "
+            f"| {fmean(row['node']['held_bytes_peak'] for row in these) / KIB:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _of(row: Row, name: str) -> Mapping[str, Any]:
+    return next(each for each in row["classes"] if each["name"] == name)
 
 
 def _conditions(answer: Mapping[str, Any], clean: list[Any]) -> str:
