@@ -14,9 +14,9 @@ SMALLEST_POOL = 65_536  # the smallest calm size the product takes
 
 
 def configuration(scenario: Scenario) -> dict[str, Any]:
-    """The longest wait is what the whole pool takes to drain at a class's smallest share of the link, so that the pool is
-    the only bound, as it is for the other policies; and the calm size is that of the floors, so that nothing is lent
-    before others could have it."""
+    """The longest wait is what the whole pool takes to drain at the smallest share of the link, so that the pool is the
+    only bound, as it is for the other policies; and the calm size is that of the floors, so that nothing is lent before
+    others could have it."""
     slowest = scenario.drain_bytes_per_s * min(each.guaranteed_share for each in scenario.resizable)
     longest_ms = max(1, min(LONGEST_MS, int(scenario.pool_bytes * 1000 / slowest)))
     return {
