@@ -1,26 +1,30 @@
-"""The protocol: the learner walks through a trace and only ever knows the past; what it said is judged afterwards."""
+"""The protocol: forecasters walk through traces and only ever know the past; what they said is judged afterwards."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sentinel_core.events import LIVE, TRACE, WINDOWS, Rule, labels
-from sentinel_core.schedule import ScheduleLearner
-from sentinel_core.signature import HAZARD_BINS
+from sentinel_api.records import HORIZONS_S
+from sentinel_core.demand import AHEAD, SLOT_S
+from sentinel_core.events import LIVE, TRACE, WINDOWS, labels
+from sentinel_core.signature import DEMAND_LEVELS, HAZARD_BINS, MAGNITUDE_LEVELS
 from sentinel_training import baselines, measures, synthetic
+from sentinel_training.judge import pinball
+from sentinel_training.walks import RIVALS, Path, Walk, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from sentinel_training.session import Session
     from sentinel_training.traces import Trace
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
+    Found = tuple[dict[str, float], list[dict[str, Any]]]
 
 ALARM_AT: Final = 0.87
 """The chance from which an alarm is raised in this benchmark; chosen on synthetic seeds that no result here uses."""
@@ -28,83 +32,107 @@ ALARM_AT: Final = 0.87
 JUDGED_SHARE: Final = 0.5
 """Of a synthetic run; what comes before is for learning."""
 PRECISION: Final = 0.9
+NAME: Final = "forecast"
+"""Of what is judged, among the rules it is compared with."""
+PACKETS_A_FLOW: Final = 20.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Walk:
-    """What was said after each step, and what began in it: [steps, series, 10] and [steps, series]."""
-
-    hazard: NDArray[np.float32]
-    began: Bools
-
-    def chance(self, window: tuple[int, int]) -> Floats:
-        """Of a first onset so many whole seconds ahead."""
-        first, beyond = window
-        quiet = np.prod(1.0 - self.hazard[..., :first], axis=-1, dtype=np.float64)
-        found: Floats = quiet * (1.0 - np.prod(1.0 - self.hazard[..., first:beyond], axis=-1, dtype=np.float64))
-        return found
+def walked(traces: Sequence[Trace], session: Session | None, told: Callable[[str], None]) -> Walk:
+    """All of one resolution at once, the shorter ones unknown after their end: each learns by itself all the same."""
+    longest = max(len(trace.counts) for trace in traces)
+    packets, known = np.zeros((longest, len(traces))), np.zeros((longest, len(traces)), np.bool_)
+    for at, trace in enumerate(traces):
+        packets[: len(trace.counts), at], known[: len(trace.known), at] = trace.counts, trace.known
+    return walk(Path(packets, known, traces[0].step_s, TRACE), session, told)
 
 
-def walk(counts: Floats, known: Bools, step_s: float, rule: Rule) -> Walk:
-    """Series side by side: [steps, series]."""
-    learner = ScheduleLearner(counts.shape[1], step_s, rule)
-    hazard = np.zeros((*counts.shape, HAZARD_BINS), np.float32)
-    began = np.zeros(counts.shape, np.bool_)
-    nothing = np.zeros(counts.shape[1])
-    for step in range(len(counts)):
-        began[step] = learner.step(counts[step], known[step], nothing)
-        hazard[step] = learner.hazard()
-    return Walk(hazard, began)
-
-
-def of_trace(trace: Trace) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Metrics by their stable names, and a row for each window and rule."""
-    seen = walk(trace.counts[:, None], trace.known[:, None], trace.step_s, TRACE)
-    began = seen.began[:, 0]
-    judged = np.zeros(len(began), np.bool_)
-    judged[trace.warm_up : len(began) - round(HAZARD_BINS / trace.step_s)] = True
+def of_trace(trace: Trace, seen: Walk, at: int, *, rivals: bool = True) -> Found:
+    """Metrics by their stable names, and a row for each window and rule; the trace is series `at` of the walk."""
+    steps = len(trace.counts)
+    began = seen.began[:steps, at]
+    judged = np.zeros(steps, np.bool_)
+    judged[trace.warm_up : steps - round(HAZARD_BINS / trace.step_s)] = True
     judged &= trace.known
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     for name, window in WINDOWS.items():
-        truth, said = labels(began, trace.step_s, window)[judged], seen.chance(window)[judged, 0]
-        rows.append(_row(trace, name, "schedule", truth, said))
-        for rule, score in _rivals(trace, began, window).items():
+        chance = seen.chance(window)[:steps, at]
+        truth, said = labels(began, trace.step_s, window)[judged], chance[judged]
+        rows.append(_row(trace, name, NAME, truth, said) | _at_threshold(trace, chance, began, window))
+        for rule, score in (_rivals(trace, began, window) if rivals else {}).items():
             rows.append(_row(trace, name, rule, truth, score[judged]))
-        metrics[f"{trace.name}.base_{name}"] = float(truth.mean())
-        found = measures.average_precision(truth, said)
-        if found is not None:
-            metrics[f"{trace.name}.ap_{name}"] = found
-    metrics |= _calibration(trace, seen, began, judged, rows)
-    return metrics, rows
+        metrics |= _ranked(trace.name, name, truth, said)
+    metrics |= _alarms(trace, seen.chance(WINDOWS["1_10"])[:steps, at], began, judged, rows)
+    metrics |= _sizes(trace, seen, at, rows)
+    return metrics | _demand(trace, seen, at, rows), rows
 
 
-def _calibration(trace: Trace, seen: Walk, began: Bools, judged: Bools, rows: list[dict[str, Any]]) -> dict[str, float]:
-    near, far = WINDOWS["1_10"], WINDOWS["5_10"]
-    truth, said = labels(began, trace.step_s, near)[judged], seen.chance(near)[judged, 0]
+def _ranked(trace: str, window: str, truth: Bools, said: Floats) -> dict[str, float]:
+    found = {f"{trace}.base_{window}": float(truth.mean())}
+    precision, recall = measures.average_precision(truth, said), measures.recall_at(PRECISION, truth, said)
+    if precision is not None and recall is not None:
+        found |= {f"{trace}.ap_{window}": precision, f"{trace}.recall_at_p90_{window}": recall}
+    return found
+
+
+def _at_threshold(trace: Trace, chance: Floats, began: Bools, window: tuple[int, int]) -> dict[str, Any]:
     onsets_s = np.flatnonzero(began[trace.warm_up :]).astype(np.float64) * trace.step_s
-    told = measures.alarms(seen.chance(near)[trace.warm_up :, 0], onsets_s, ALARM_AT, near, trace.step_s)
-    found = {
-        f"{trace.name}.ece": measures.calibration_error(truth, said),
-        f"{trace.name}.false_alarms_per_hour": told.false_per_hour,
-    }
-    recall = measures.recall_at(PRECISION, labels(began, trace.step_s, far)[judged], seen.chance(far)[judged, 0])
-    if recall is not None:
-        found[f"{trace.name}.recall_at_p90_5_10"] = recall
-    ece = measures.interval(measures.calibration_error, truth, said, trace.step_s)
-    leads = np.quantile(told.leads_s, (0.1, 0.5, 0.9)).tolist() if told.leads_s else None
+    told = measures.alarms(chance[trace.warm_up :], onsets_s, ALARM_AT, window, trace.step_s)
+    return {"alarms": told.raised, "precision": told.precision, "recall": told.recall, "onsets": told.onsets}
+
+
+def _alarms(trace: Trace, chance: Floats, began: Bools, judged: Bools, rows: list[dict[str, Any]]) -> dict[str, float]:
+    near = WINDOWS["1_10"]
+    truth, said = labels(began, trace.step_s, near)[judged], chance[judged]
+    onsets_s = np.flatnonzero(began[trace.warm_up :]).astype(np.float64) * trace.step_s
+    told = measures.alarms(chance[trace.warm_up :], onsets_s, ALARM_AT, near, trace.step_s)
     rows.append(
         {
             "trace": trace.name,
-            "rule": "schedule",
-            "alarms": told.raised,
-            "alarms_right": told.right,
-            "onsets": told.onsets,
-            "onsets_foretold": told.foretold,
-            "lead_s_p10_p50_p90": leads,
-            "ece_5_95": ece,
+            "what": "alarms",
+            "leads_s": [round(lead, 1) for lead in told.leads_s],
+            "lead_s_p10_p50_p90": np.quantile(told.leads_s, (0.1, 0.5, 0.9)).tolist() if told.leads_s else None,
+            "ece_5_95": measures.interval(measures.calibration_error, truth, said, trace.step_s),
+            "reliability": measures.reliability(truth, said),
         }
     )
+    return {
+        f"{trace.name}.ece": measures.calibration_error(truth, said),
+        f"{trace.name}.false_alarms_per_hour": told.false_per_hour,
+    }
+
+
+def _sizes(trace: Trace, seen: Walk, at: int, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Pinball loss as a share of the mean size, and how often a burst was below each quantile."""
+    judged = [each for each in seen.sizes if each.series == at and each.step >= trace.warm_up and each.said[-1] > 0]
+    if len(judged) < 2:
+        return {}
+    came, said = np.array([each.came for each in judged]), np.array([each.said for each in judged])
+    below = {f"p{level * 100:.0f}": float((came <= said[:, k]).mean()) for k, level in enumerate(MAGNITUDE_LEVELS)}
+    rows.append({"trace": trace.name, "what": "sizes", "bursts": len(judged), "below": below})
+    return {f"{trace.name}.magnitude_loss": pinball(came[:, None] - said, MAGNITUDE_LEVELS) / max(came.mean(), 1.0)}
+
+
+def _demand(trace: Trace, seen: Walk, at: int, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Skill over each rival: by how much of its pinball loss ours is smaller."""
+    per_slot = round(SLOT_S / trace.step_s)
+    first, last = trace.warm_up // per_slot, len(trace.counts) // per_slot
+    found: dict[str, float] = {}
+    for k, (horizon, ahead) in enumerate(zip(HORIZONS_S, AHEAD.tolist(), strict=True)):
+        slots = np.arange(max(first, ahead), last)
+        slots = slots[seen.rate_known[slots, at]]
+        if len(slots) < 10:
+            continue
+        came = seen.rate[slots, at][:, None]
+        own = pinball(came - seen.demand[slots - ahead, at, k], DEMAND_LEVELS)
+        losses = {
+            rival: pinball(came - seen.rivals[slots - ahead, at, r, k], DEMAND_LEVELS) for r, rival in enumerate(RIVALS)
+        }
+        skill = {rival: 1.0 - own / loss if loss > 0 else 0.0 for rival, loss in losses.items()}
+        below = float((came[:, 0] <= seen.demand[slots - ahead, at, k, -1]).mean())
+        rows.append({"trace": trace.name, "what": "demand", "horizon_s": horizon, "skill": skill, "below_p95": below})
+        found[f"{trace.name}.demand_skill_{horizon}"] = skill["last"]
+        found[f"{trace.name}.demand_skill_vs_best_{horizon}"] = min(skill.values())
     return found
 
 
@@ -126,29 +154,52 @@ def _row(trace: Trace, window: str, rule: str, truth: Bools, score: Floats) -> d
     }
 
 
-def of_pattern(pattern: str, seconds: float, seeds: range) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """All seeds side by side, each series by itself; truth is the generator's. Alarms of all of them are pooled."""
-    runs = [synthetic.made(pattern, seconds, seed) for seed in seeds]
-    counts = np.stack([run.counts for run in runs], axis=1)
-    seen = walk(counts, np.ones(counts.shape, np.bool_), synthetic.STEP_S, LIVE)
+def of_patterns(patterns: Sequence[str], seconds: float, seeds: range, session: Session | None) -> Found:
+    """All patterns and seeds side by side, each series by itself; truth is the generator's. Alarms of a pattern's seeds
+    are pooled."""
+    runs = [synthetic.made(pattern, seconds, seed) for pattern in patterns for seed in seeds]
+    packets = np.stack([run.counts for run in runs], axis=1)
+    flows = np.random.default_rng(0).poisson(packets / PACKETS_A_FLOW).astype(np.float64)
+    seen = walk(Path(packets, np.ones(packets.shape, np.bool_), synthetic.STEP_S, LIVE, flows), session)
+    metrics: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    for pattern in patterns:
+        own = [at for at, run in enumerate(runs) if run.name == pattern]
+        found = _of_pattern(pattern, [runs[at] for at in own], seen, own, seconds)
+        metrics |= found[0]
+        rows += found[1]
+    return metrics, rows
+
+
+def _of_pattern(pattern: str, runs: list[synthetic.Made], seen: Walk, own: list[int], seconds: float) -> Found:
     start = round(seconds * JUDGED_SHARE / synthetic.STEP_S)
     start_s = start * synthetic.STEP_S
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     for name, window in WINDOWS.items():
-        chance = seen.chance(window)[start:]
+        chance = seen.chance(window)[start:, own]
         told = [
             measures.alarms(chance[:, each], run.onsets_s[run.onsets_s >= start_s] - start_s, ALARM_AT, window, 0.1)
             for each, run in enumerate(runs)
         ]
         raised, right = sum(each.raised for each in told), sum(each.right for each in told)
         onsets, foretold = sum(each.onsets for each in told), sum(each.foretold for each in told)
-        false_per_hour = sum(each.raised - each.right for each in told) / sum(each.hours for each in told)
+        false_per_hour = (raised - right) / sum(each.hours for each in told)
         row = {"pattern": pattern, "window": name, "alarms": raised, "right": right, "onsets": onsets}
         rows.append(row | {"foretold": foretold, "false_alarms_per_hour": false_per_hour})
         metrics[f"synthetic_{pattern}.false_alarms_per_hour_{name}"] = false_per_hour
+        truth = np.stack([_came(run, start, window) for run in runs], axis=1)
+        metrics[f"synthetic_{pattern}.ece_{name}"] = measures.calibration_error(truth.ravel(), chance.ravel())
         if raised:
             metrics[f"synthetic_{pattern}.precision_{name}"] = right / raised
         if onsets:
             metrics[f"synthetic_{pattern}.recall_{name}"] = foretold / onsets
     return metrics, rows
+
+
+def _came(run: synthetic.Made, start: int, window: tuple[int, int]) -> Bools:
+    """Per judged step: whether the generator began a burst in the window after it."""
+    ends = (np.arange(start, len(run.counts)) + 1) * synthetic.STEP_S
+    first, beyond = (np.searchsorted(run.onsets_s, ends + lead) for lead in window)
+    found: Bools = beyond > first
+    return found

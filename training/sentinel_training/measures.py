@@ -55,6 +55,14 @@ def calibration_error(truth: Bools, chance: Floats) -> float:
     return float(np.abs(said - came).sum() / len(truth))
 
 
+def reliability(truth: Bools, chance: Floats) -> list[tuple[float, float, int]]:
+    """For each bin of what was said: its mean, how often it came, and how many there were."""
+    at = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+    count = np.bincount(at, minlength=BINS)
+    said, came = np.bincount(at, chance, BINS), np.bincount(at, truth, BINS)
+    return [(float(said[k] / count[k]), float(came[k] / count[k]), int(count[k])) for k in np.flatnonzero(count)]
+
+
 def interval(
     measure: Callable[[Bools, Floats], float | None], truth: Bools, score: Floats, step_s: float
 ) -> tuple[float, float] | None:

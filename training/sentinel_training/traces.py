@@ -23,7 +23,8 @@ STEP_S: Final = 1.0
 SHORTEST_S: Final = 600.0
 """Sixty seconds of history, some bursts to learn from and some to be judged by need at least this."""
 GAP_S: Final = 10
-DAY_S: Final = 86_400
+HISTORY: Final = 2.0 / 3.0
+"""Of a second week that is cut, so much of the time is the first one's end."""
 DENSE: Final = 0.9
 """Where so many seconds have an entry, a long run without any is a recorder that was off."""
 LEVELS: Final = ("capacity_", "qps", "queue", "segment")
@@ -59,10 +60,10 @@ def load(folder: Path, name: str, longest_s: float | None = None) -> Trace:
     if name.endswith("_w2") and (folder / f"{first}.csv.gz").exists():
         before, before_known = _read(folder / f"{first}.csv.gz")
         if longest_s is not None:
-            # Whole days from the end, so that what follows keeps its time of day.
-            history = max(1, int(longest_s // DAY_S)) * DAY_S
-            before, before_known = before[-history:], before_known[-history:]
-            counts, known = counts[: int(longest_s / 2)], known[: int(longest_s / 2)]
+            # The second week follows at once, so phases hold whatever of the first is left out.
+            before, before_known = before[-int(HISTORY * longest_s) :], before_known[-int(HISTORY * longest_s) :]
+            rest = int((1.0 - HISTORY) * longest_s)
+            counts, known = counts[:rest], known[:rest]
         warm_up = len(before)
         return Trace(name, STEP_S, np.concatenate([before, counts]), np.concatenate([before_known, known]), warm_up)
     if longest_s is not None:

@@ -41,7 +41,7 @@ class Plan:
 
 PLANS: Final = {
     "quick": Plan(each=2, seconds=600.0, coarse_each=2, coarse_seconds=1_200.0, epochs=2),
-    "full": Plan(each=5, seconds=1_200.0, coarse_each=5, coarse_seconds=2_400.0, epochs=5),
+    "full": Plan(each=5, seconds=1_200.0, coarse_each=5, coarse_seconds=2_400.0, epochs=12),
 }
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from sentinel_api.errors import Invalid
+from sentinel_lab.bench import forecast_page
 from sentinel_lab.bench.output import tell
 from sentinel_training import evaluate, synthetic, traces
 
-SYNTHETIC_S = 3_600.0
-QUICK_SYNTHETIC_S = 2_400.0
-SEEDS = range(16)
-QUICK_SEEDS = range(8)
-LONGEST_S = 3 * 86_400.0
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SYNTHETIC_S = 2_400.0
+SEEDS = range(8)
+LONGEST_S = 2 * 86_400.0
 """Of a trace; more is cut, for a month of seconds takes an hour."""
 QUICK_LONGEST_S = 6_000.0
 
@@ -24,37 +28,62 @@ QUICK_LONGEST_S = 6_000.0
     "--traces", "folder", type=click.Path(path_type=Path), help="Folder of traces; without it only made ones."
 )
 @click.option("--trace", "only", multiple=True, help="Name of one trace; may be repeated.")
-@click.option("--quick", is_flag=True, help="Periodic and random bursts, and short traces, only.")
+@click.option("--model", "ref", default="none", help="builtin:NAME or a .onnx file; none for the learners alone.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder for one page a trace.")
+@click.option("--quick", is_flag=True, help="Periodic and random bursts, and the first hours of traces, only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def forecast(folder: Path | None, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Judge the schedule learner beside simple rules; it only ever sees the past.
+def forecast(
+    folder: Path | None, only: tuple[str, ...], ref: str, plots: Path | None, quick: bool, as_json: bool
+) -> None:
+    """Judge forecasts beside simple rules; they only ever see the past.
 
     \b
     Examples:
       sentinel bench forecast --quick --json
-      sentinel bench forecast --traces traces/ --trace web --json
+      sentinel bench forecast --traces traces/ --trace web --plots out/forecast
+      sentinel bench forecast --model builtin:default --traces traces/ --json
     """
-    metrics: dict[str, float] = {}
-    rows: list[dict[str, Any]] = []
-    for pattern in ("periodic", "random") if quick else sorted(synthetic.PATTERNS):
-        click.echo(f"made: {pattern}", err=True)
-        found = evaluate.of_pattern(
-            pattern, QUICK_SYNTHETIC_S if quick else SYNTHETIC_S, QUICK_SEEDS if quick else SEEDS
-        )
-        metrics |= found[0]
-        rows += found[1]
+    session = _session(ref)
+    patterns = ("periodic", "random") if quick else tuple(sorted(synthetic.PATTERNS))
+    _said(f"made: {', '.join(patterns)}")
+    metrics, rows = evaluate.of_patterns(patterns, SYNTHETIC_S, SEEDS, session)
+    usable: list[traces.Trace] = []
     for name in _chosen(folder, only):
-        click.echo(f"trace: {name}", err=True)
         assert folder is not None
         try:
-            trace = _load(folder, name, quick)
+            usable.append(traces.load(folder, name, QUICK_LONGEST_S if quick else LONGEST_S))
         except traces.NotUsable as error:
             rows.append({"trace": name, "left_out": str(error)})
-            continue
-        found = evaluate.of_trace(trace)
-        metrics |= found[0]
-        rows += found[1]
-    tell("forecast", metrics, rows, as_json=as_json)
+    found = _of_traces(usable, session)
+    if plots is not None:
+        forecast_page.written(plots, found[1])
+    tell("forecast", metrics | found[0], rows + found[1], as_json=as_json)
+
+
+def _of_traces(usable: Sequence[traces.Trace], session: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    metrics: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    if usable:
+        seen = evaluate.walked(usable, session, _said)
+        for at, trace in enumerate(usable):
+            _said(f"judged: {trace.name}")
+            found = evaluate.of_trace(trace, seen, at)
+            metrics |= found[0]
+            rows += found[1]
+    return metrics, rows
+
+
+def _session(ref: str) -> Any:
+    """The agent's own check of the file, then stepped as in training: any number of classes at once."""
+    if ref == "none":
+        return None
+    try:
+        onnx = importlib.import_module("sentinel_agent.predict.onnx")
+        session = importlib.import_module("sentinel_training.session")
+    except ModuleNotFoundError as error:
+        raise Invalid(f"--model needs {error.name}: install the extra `agent` of sentinel-buffers") from error
+    onnx.load(ref)
+    return session.Session(onnx.file_of(ref))
 
 
 def _chosen(folder: Path | None, only: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,8 +92,5 @@ def _chosen(folder: Path | None, only: tuple[str, ...]) -> tuple[str, ...]:
     return only or traces.names(folder)
 
 
-def _load(folder: Path, name: str, quick: bool) -> traces.Trace:
-    if quick:
-        return traces.load(folder, name, QUICK_LONGEST_S)
-    paired = name.endswith("_w2")
-    return traces.load(folder, name, None if paired else LONGEST_S)
+def _said(line: str) -> None:
+    click.echo(line, err=True)
