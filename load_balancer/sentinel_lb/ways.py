@@ -17,6 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from sentinel_api.errors import Invalid
+from sentinel_bpf.attach import interface_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ class Scout:
 
     def __init__(self, interface: str) -> None:
         self._interface = interface
-        self._index = socket.if_nametoindex(interface)
+        self._index = interface_index(interface)
         self._wanted: frozenset[str] = frozenset()
         self._stopped = threading.Event()
         self._hurry = threading.Event()
@@ -130,7 +131,7 @@ class Scout:
 def looked_at(interface: str) -> Uplink:
     """Once, without a thread."""
     with IPRoute() as netlink:
-        return _uplink(netlink, socket.if_nametoindex(interface))
+        return _uplink(netlink, interface_index(interface))
 
 
 def default_interface() -> str:

@@ -35,7 +35,7 @@ VIP4, VIP6 = "10.78.0.100", "fd78::100"
 TCP_PORT, UDP_PORT = 80, 53
 FRONT, BACK = "front", "back"
 HOSTS = {"client": 2, "lb1": 10, "lb2": 11, "node1": 21, "node2": 22, "service": 31}
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 QUIET = {"node1": 1_000_000_000, "node2": 1_000_000_000}
 
 
@@ -77,7 +77,7 @@ class Process:
         try:
             with self.space.entered():
                 url = f"http://127.0.0.1:{port or self.port}{path}"
-                with urllib.request.urlopen(url, timeout=2) as answer:
+                with urllib.request.urlopen(url, timeout=30) as answer:
                     return answer.read()
         except OSError:
             return b""
@@ -87,6 +87,11 @@ class Process:
         assert self.running, f"{self.module} was not started"
         assert self.running[-1].poll() is None, f"{self.module} ended: {self.last_words()}"
         return json.loads(self.asked() or b"{}")
+
+    def told(self) -> dict[str, Any]:
+        """Its state, once there is one."""
+        wait_until(lambda: bool(self.state()), f"{self.module} answers")
+        return self.state() or self.told()
 
     def end(self) -> None:
         for each in self.running:
@@ -173,10 +178,6 @@ class Lab:
             made.settimeout(PATIENCE_S)
             made.connect((VIP4 if version == 4 else VIP6, UDP_PORT))
             return made
-
-    def sent_to(self, balancer: str = "lb1") -> dict[str, int]:
-        """Packets for each node, by the balancer's own word."""
-        return {name: each["packets"] for name, each in self.balancers[balancer].state()["backends"].items()}
 
     def states(self, balancer: str = "lb1") -> dict[str, str]:
         found = self.balancers[balancer].state().get("backends", {})

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Transient, Unsupported
+from sentinel_bpf.attach import interface_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Addresses:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._index = socket.if_nametoindex(device)
+        self._index = interface_index(device)
 
     def held(self) -> frozenset[str]:
         """Those that we put there, or a predecessor."""

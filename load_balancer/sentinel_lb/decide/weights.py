@@ -52,7 +52,7 @@ def _of_class(nodes: Sequence[Node], class_id: int) -> dict[str, Weight]:
     closed = {
         node.name: Weight(0.0, "drains: keeps its flows, gets no new ones" if node.state is State.DRAINING else "dead")
         for node in nodes
-        if node not in open_nodes
+        if node.state in (State.DRAINING, State.DEAD)
     }
     known = [node for node in open_nodes if node.state is State.READY and _says(node, class_id)]
     return _by_room(open_nodes, known, class_id) | closed
@@ -88,10 +88,10 @@ def _by_room(open_nodes: Sequence[Node], known: Sequence[Node], class_id: int) -
 
 def _least_loaded(known: Sequence[Node], spoken: float) -> dict[str, Weight]:
     least = min((node.load for node in known), default=0.0)
-    idle = [node for node in known if node.load == least]
+    idle = sum(node.load == least for node in known)
     return {
-        node.name: Weight(spoken / len(idle), "no node has room: least loaded")
-        if node in idle
+        node.name: Weight(spoken / idle, "no node has room: least loaded")
+        if node.load == least
         else Weight(0.0, "no node has room, and others are less loaded")
         for node in known
     }
