@@ -73,8 +73,9 @@ class Egress:
 
 
 def quiet(wires: Bottleneck) -> None:
-    """Nothing goes out but what a test sends: no neighbour is asked for, and nothing of IPv6."""
+    """Nothing goes out but what a test sends: no neighbour is asked for or answered, and nothing of IPv6."""
     Path(f"/proc/sys/net/ipv6/conf/{EXIT_DEVICE}/disable_ipv6").write_text("1")
+    wires.spaces[NODE].ip("link", "set", EXIT_DEVICE, "arp", "off")
     (there,) = json.loads(wires.spaces[RECEIVER].ip("-json", "link", "show", "in"))
     wires.spaces[NODE].ip(
         "neigh", "replace", RECEIVER_ADDRESS, "lladdr", there["address"], "nud", "permanent", "dev", EXIT_DEVICE

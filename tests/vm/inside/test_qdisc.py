@@ -242,8 +242,9 @@ def test_wrong_map_content_bends_no_queue_for_good(out, queue):
     told = out.agent.map("sn_backlog").view()
     wait_until(lambda: not told["backlog_packets"].any(), "empty lines, also of classes that wrong words had opened")
     assert told["drops"].sum() > 0
-    assert told["sent_packets"].sum() + told["drops"].sum() == 60 * 2 * CLASSES
-    wait_until(lambda: out.received_in_all() == told["sent_packets"].sum(), "all that was sent")
+    sent, drops = int(told["sent_packets"].sum()), int(told["drops"].sum())
+    wait_until(lambda: out.received_in_all() >= 60 * 2 * CLASSES - drops, "all that was sent")
+    assert (sent, out.received_in_all()) == (60 * 2 * CLASSES - drops, sent)
 
 
 def test_a_device_that_goes_down_empties_the_queue_and_comes_back_clean(out, queue):
