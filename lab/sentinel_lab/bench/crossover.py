@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POISSON = "poisson"
 PATTERNS = ("cron", "flash", "microburst", "periodic", "precursor", "random", POISSON)
-SECONDS, QUICK_SECONDS = 2_400.0, 1_500.0
+SECONDS, QUICK_SECONDS = 2_400.0, 1_800.0
 SEEDS = 2
 FIRST_SEED = 100  # apart from the seeds that the learner's constants were chosen on
 LONGEST_S, QUICK_LONGEST_S = 14_400.0, 3_000.0

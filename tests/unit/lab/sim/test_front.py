@@ -8,6 +8,8 @@ from sentinel_lab.bench.front_figures import PRODUCT, averaged, dominates, inter
 from sentinel_lab.sim import front
 from sentinel_lab.sim.front import Case, carried_out, pool, scenario_of, smallest_pools
 
+pytestmark = pytest.mark.timeout(300)  # two CPU seconds, which a busy machine may stretch
+
 
 def row(policy: str, seed: int = 0, drops: float = 1.0, p99: float = 10.0, held: float = 1_000.0):
     classes = {
