@@ -33,7 +33,12 @@ SYNTHETIC: Final = tuple(sorted(set(PATTERNS) - {"steady"}))
 
 @click.group()
 def dataset() -> None:
-    """Record traffic to train and to judge predictors with."""
+    """Record traffic to train and to judge predictors with.
+
+    \b
+    Example:
+      sentinel dataset record --bursts 1000 --out bursts.parquet
+    """
 
 
 @dataset.command()
