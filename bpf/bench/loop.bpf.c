@@ -14,6 +14,8 @@ enum sn_bench_const {
 	SN_BENCH_STAMPS = 4096,
 	SN_BENCH_PORTS = 4, /* flows of one source */
 	SN_BENCH_FIRST_PORT = 1024,
+	SN_BENCH_OUTER = 20, /* bytes of an IPv4 header */
+	SN_BENCH_WORDS = 5, /* Ethernet, an IPv4 header, and the ports */
 };
 
 /* The compiler describes an enumeration in BTF only when something has its type. */
@@ -22,6 +24,10 @@ const volatile enum sn_bench_const sn_bench_consts = SN_BENCH_BATCH;
 /* Of the frame that is sent: where the last four bytes of the source address are, and the source port. */
 const volatile __u32 sn_address_at = 26;
 const volatile __u32 sn_port_at = 34;
+
+/* For programs that put a header in front: the frame's length and its first bytes, to begin each repetition anew. */
+const volatile __u32 sn_frame_bytes = 0;
+const volatile __u64 sn_frame_words[SN_BENCH_WORDS] = {};
 
 struct sn_bench {
 	__u64 packets;
@@ -79,6 +85,22 @@ static __always_inline void become(struct xdp_md *ctx, __u32 flow)
 		*(__be16 *)(data + sn_port_at) = bpf_htons(SN_BENCH_FIRST_PORT + flow % SN_BENCH_PORTS);
 }
 
+static __always_inline int begin_anew(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 *words;
+
+	if (end - data != sn_frame_bytes && bpf_xdp_adjust_head(ctx, end - data - sn_frame_bytes))
+		return -1;
+	words = (void *)(long)ctx->data;
+	if ((void *)(words + SN_BENCH_WORDS) > (void *)(long)ctx->data_end)
+		return -1;
+#pragma unroll
+	for (int i = 0; i < SN_BENCH_WORDS; i++)
+		words[i] = sn_frame_words[i];
+	return 0;
+}
+
 SEC("xdp.frags")
 int sn_bench_next(struct xdp_md *ctx)
 {
@@ -90,11 +112,20 @@ int sn_bench_next(struct xdp_md *ctx)
 	if (!(bench->packets % SN_BENCH_BATCH))
 		note_time(bench->packets);
 	bench->packets++;
+	if (sn_frame_bytes && begin_anew(ctx))
+		return XDP_ABORTED;
 	become(ctx, next_flow(bench));
 	/* A test run hands the next repetition what the last one left in front of the packet. */
 	bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
 	bpf_tail_call(ctx, &sn_bench_timed, 0);
 	return XDP_PASS;
+}
+
+/* What it costs to put a header in front, and to take it off again before the next repetition. */
+SEC("xdp.frags")
+int sn_bench_grow(struct xdp_md *ctx)
+{
+	return bpf_xdp_adjust_head(ctx, -SN_BENCH_OUTER) ? XDP_ABORTED : XDP_TX;
 }
 
 SEC("xdp.frags")

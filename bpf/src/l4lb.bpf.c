@@ -5,6 +5,12 @@
 
 #include <sentinel/lb_stage.h>
 
+/* In line, as a call costs 8 ns where returns are guarded; what few packets need is called for those alone. */
+#include "lb_choose.h"
+#include "lb_send.h"
+
+#define FIRST_FRAGMENT 1024 /* fewer bytes are a whole frame; to ask for the length of all is a call */
+
 /* The compiler describes an enumeration in BTF only when something has its type. */
 const volatile enum sn_lb_reason sn_lb_reason_types = SN_LB_KNOWN;
 const volatile enum sn_lb_const sn_lb_consts = SN_LB_SLOTS;
@@ -87,12 +93,14 @@ static __always_inline void count_reason(const struct sn_packet *packet)
 		cell->packets++;
 }
 
+/* Jumbo frames come in fragments, of which the first holds the headers. */
 static __always_inline enum sn_outcome parse(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
 
-	/* Jumbo frames come in fragments, of which the first holds the headers. */
-	span.length = bpf_xdp_get_buff_len(ctx);
+	span.length = span.end - span.data;
+	if (span.length >= FIRST_FRAGMENT)
+		span.length = bpf_xdp_get_buff_len(ctx);
 	return sn_parse_span(&span, packet);
 }
 
@@ -114,8 +122,8 @@ static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
 		packet->reason = SN_LB_NO_VIP;
 		return SN_PASS;
 	}
-	if (sn_lb_choose(packet, vip, &route))
-		wish = sn_lb_send(ctx, packet, &route);
+	if (choose(packet, vip, &route))
+		wish = send_on(ctx, packet, &route);
 	count(packet, vip, &route, wish == SN_REFLECT && packet->reason != SN_LB_TOO_BIG);
 	return wish;
 }

@@ -8,21 +8,29 @@
 
 #include "parse.h"
 
+/* Two bytes at a time, as headers are aligned: of memory of no type the compiler copies each byte by itself. */
+static __always_inline void sn_copy_pairs(void *to, const void *from, __u32 bytes)
+{
+#pragma unroll
+	for (__u32 i = 0; i < bytes / sizeof(__u16); i++)
+		((__u16 *)to)[i] = ((const __u16 *)from)[i];
+}
+
 /* `head` is a constant in every call: the copies are a few moves. */
 static __always_inline int sn_move_by(struct xdp_md *ctx, __u32 head, int delta, __be16 type)
 {
-	__u8 saved[ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan)];
+	__u16 saved[(ETH_HLEN + SN_MAX_VLANS * sizeof(struct sn_vlan)) / sizeof(__u16)];
 	void *data = (void *)(long)ctx->data;
 
 	if (data + head > (void *)(long)ctx->data_end)
 		return -1;
-	__builtin_memcpy(saved, data, head);
+	sn_copy_pairs(saved, data, head);
 	if (bpf_xdp_adjust_head(ctx, delta))
 		return -1;
 	data = (void *)(long)ctx->data;
 	if (data + head > (void *)(long)ctx->data_end)
 		return -1;
-	__builtin_memcpy(data, saved, head);
+	sn_copy_pairs(data, saved, head);
 	*(__be16 *)(data + head - sizeof(type)) = type;
 	return 0;
 }

@@ -93,11 +93,12 @@ _Static_assert(sizeof(struct sn_lb_source) == 32, "written by user space");
 struct sn_conn {
 	__u64 last_ns;
 	__u32 generation; /* of the backend */
+	__u32 hash; /* of the flow, by which its outer source varies */
 	__u16 backend;
 	__u8 closed; /* FIN or RST was seen: the next SYN is another flow */
-	__u8 _pad;
+	__u8 _pad[5];
 };
-_Static_assert(sizeof(struct sn_conn) == 16, "read by user space");
+_Static_assert(sizeof(struct sn_conn) == 24, "read by user space");
 
 /* Index: cpu × SN_LB_VIPS + vip, or cpu × SN_LB_BACKENDS + backend; one writer a cell. */
 struct sn_lb_cell {

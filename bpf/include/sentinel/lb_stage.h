@@ -14,8 +14,10 @@ _Static_assert(SN_MAX_OFFSET == 1023, "sn_lb_at masks by it");
 struct sn_lb_route {
 	__u64 hash; /* of the flow */
 	__u32 backend;
-	__u16 opens; /* 1: counted as a new flow */
-	__u16 about; /* 1: the key is that of a flow which this packet is about, not part of */
+	__u8 opens; /* 1: counted as a new flow */
+	__u8 about; /* 1: the key is that of a flow which this packet is about, not part of */
+	__u8 known; /* 1: of a flow in the table */
+	__u8 _pad;
 };
 
 /* sn_at for kernels before 6.3, which forget the bound of an offset that the compiler keeps in two places. */
@@ -33,11 +35,8 @@ static __always_inline void *sn_lb_at(const struct sn_span *span, __u32 offset, 
 	return at;
 }
 
-/* lb_choose.bpf.c: fills the route and packet->reason; 0 when nobody is left to send it to. */
-int sn_lb_choose(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route);
-
-/* lb_send.bpf.c: enum sn_wish; the packet is on its way to the backend, or packet->reason says why not. */
-int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route);
+/* lb_choose.h, in l4lb.bpf.c: for all but known flows; fills the route and packet->reason. */
+int sn_lb_place(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route);
 
 /* lb_refuse.bpf.c: turns the packet into an ICMP "too big" to its sender. */
 int sn_lb_refuse(struct xdp_md *ctx, struct sn_packet *packet, __u32 mtu);
@@ -47,7 +46,7 @@ int sn_lb_inner(struct xdp_md *ctx, struct sn_packet *packet);
 
 /* lb_probe.bpf.c: enum sn_wish; SN_CONTINUE when it is no answer to a probe. */
 int sn_lb_heard(struct xdp_md *ctx, struct sn_packet *packet);
-/* lb_choose.bpf.c and lb_send.bpf.c: what belongs to their maps. */
+/* lb_choose.h and lb_send.h: what belongs to their maps. */
 int sn_lb_note_answer(__u32 backend, __u32 seq, __u64 now_ns, __u64 rtt_ns);
 int sn_lb_is_address(__u32 backend, struct sn_packet *packet);
 

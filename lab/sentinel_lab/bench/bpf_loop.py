@@ -70,6 +70,7 @@ class Loop:
     """One frame that runs through all flows, and a jump to whatever is timed."""
 
     def __init__(self, loaded: bpf_object.Object, frame: Frame) -> None:
+        self.loaded = loaded
         self._frame = frame
         self._step = loaded.program("sn_bench_next")
         self._state = loaded.map("sn_bench").view(writable=True)

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which backend a packet goes to.
  *
@@ -6,6 +6,9 @@
  *   new flow ────► of two candidates the one with more room for its class; remembered
  *   unknown, not opening ──► candidate 1: it may live there, or that node passes it on to candidate 2
  */
+#ifndef SENTINEL_LB_CHOOSE_H
+#define SENTINEL_LB_CHOOSE_H
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -255,8 +258,10 @@ static __always_inline int too_many(__u64 now)
 	return ++opened->flows > sn_opens_per_s;
 }
 
-static __always_inline void remember(const struct sn_packet *packet, const struct sn_flow_key *key, __u32 backend)
+static __always_inline void remember(const struct sn_packet *packet, const struct sn_flow_key *key,
+				     const struct sn_lb_route *route)
 {
+	__u32 backend = route->backend;
 	struct sn_backend_state *state = bpf_map_lookup_elem(&sn_lb_states, &backend);
 	struct sn_conn conn = {};
 
@@ -264,6 +269,7 @@ static __always_inline void remember(const struct sn_packet *packet, const struc
 		return;
 	conn.last_ns = packet->now_ns;
 	conn.generation = state->generation;
+	conn.hash = route->hash;
 	conn.backend = backend;
 	bpf_map_update_elem(&sn_lb_conns, key, &conn, BPF_ANY);
 }
@@ -285,28 +291,21 @@ static __always_inline int is_over(const struct sn_conn *conn, const struct sn_p
 	return conn->closed && !(vip->flags & SN_VIP_STICKY);
 }
 
-static __always_inline int follow(struct sn_conn *conn, struct sn_packet *packet, const struct sn_vip *vip,
-				  struct sn_lb_route *route)
+/* The flow's backend is dead or gone. */
+static __always_inline void move(struct sn_conn *conn, struct sn_packet *packet, const struct sn_vip *vip,
+				 struct sn_lb_route *route)
 {
-	struct sn_backend_state *state = living(conn->backend, packet->now_ns);
+	struct sn_backend_state *state;
 
-	conn->last_ns = packet->now_ns;
-	if (packet->flags & SN_CLOSES)
-		conn->closed = 1;
-	packet->reason = SN_LB_KNOWN;
-	route->backend = conn->backend;
-	if (state && state->generation == conn->generation)
-		return 0;
 	route->backend = place(packet, vip, route->hash);
 	if (route->backend == SN_LB_BACKENDS)
 		route->backend = first_living(packet, vip, route->hash);
 	packet->reason = SN_LB_MOVED;
 	state = living(route->backend, packet->now_ns);
 	if (!state)
-		return 0;
+		return;
 	conn->backend = route->backend;
 	conn->generation = state->generation;
-	return 0;
 }
 
 static __always_inline void begin(struct sn_packet *packet, const struct sn_vip *vip, struct sn_lb_route *route,
@@ -321,41 +320,87 @@ static __always_inline void begin(struct sn_packet *packet, const struct sn_vip 
 		packet->reason = crowded ? SN_LB_UNRECORDED : opens ? SN_LB_ONLY_ONE : SN_LB_MIDSTREAM;
 	}
 	if (!crowded && route->backend < SN_LB_BACKENDS)
-		remember(packet, key, route->backend);
+		remember(packet, key, route);
 }
 
-int sn_lb_choose(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route)
+/* Whether the packet's flow is known, and stays where it was. */
+static __always_inline int follows(struct sn_conn *conn, struct sn_packet *packet, const struct sn_vip *vip,
+				   struct sn_lb_route *route)
+{
+	struct sn_backend_state *state;
+
+	if (!conn || is_over(conn, packet, vip))
+		return 0;
+	route->known = 1;
+	conn->last_ns = packet->now_ns;
+	if (packet->flags & SN_CLOSES)
+		conn->closed = 1;
+	state = living(conn->backend, packet->now_ns);
+	if (!state || state->generation != conn->generation)
+		return 0;
+	packet->reason = SN_LB_KNOWN;
+	route->backend = conn->backend;
+	route->hash = conn->hash;
+	return 1;
+}
+
+static __always_inline struct sn_conn *conn_of(struct sn_flow_key *key, struct sn_packet *packet, struct sn_vip *vip,
+					       struct sn_lb_route *route)
+{
+	struct sn_conn *conn;
+
+	if (!(vip->flags & SN_VIP_STICKY))
+		return route->about || route->known ? bpf_map_lookup_elem(&sn_lb_conns, key) : NULL;
+	key->source_port = 0;
+	key->destination_port = 0;
+	conn = bpf_map_lookup_elem(&sn_lb_conns, key);
+	if (route->about)
+		return conn;
+	follows(conn, packet, vip, route);
+	return route->known ? conn : NULL;
+}
+
+/*
+ * All but the packets of a flow that stays where it was, which do not come this far unless client addresses stick;
+ * 0 when nobody is left to send it to.
+ */
+int sn_lb_place(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route)
 {
 	struct sn_flow_key key;
 	struct sn_conn *conn;
-	int known;
 
 	if (!packet || !vip || !route)
 		return 0;
 	key = packet->key;
-	if (vip->flags & SN_VIP_STICKY) {
-		key.source_port = 0;
-		key.destination_port = 0;
-	}
+	conn = conn_of(&key, packet, vip, route);
+	if (route->backend < SN_LB_BACKENDS)
+		return 1;
 	route->hash = hash_of(&key);
-	conn = bpf_map_lookup_elem(&sn_lb_conns, &key);
 	if (route->about) {
-		known = conn && living(conn->backend, packet->now_ns);
-		route->backend = known ? conn->backend : first_living(packet, vip, route->hash);
+		route->backend = conn && living(conn->backend, packet->now_ns) ? conn->backend
+									       : first_living(packet, vip, route->hash);
 		packet->reason = SN_LB_ICMP;
-	} else if (conn && !is_over(conn, packet, vip)) {
-		follow(conn, packet, vip, route);
+	} else if (conn) {
+		move(conn, packet, vip, route);
 	} else if (packet->flags & SN_FRAGMENT) {
 		route->backend = first_living(packet, vip, route->hash);
 		packet->reason = SN_LB_FRAGMENT;
 	} else {
 		begin(packet, vip, route, &key);
 	}
-	if (route->backend >= SN_LB_BACKENDS) {
-		packet->reason = SN_LB_NONE_ALIVE;
-		return 0;
-	}
-	return 1;
+	if (route->backend < SN_LB_BACKENDS)
+		return 1;
+	packet->reason = SN_LB_NONE_ALIVE;
+	return 0;
+}
+
+/* Fills the route and packet->reason; 0 when nobody is left to send it to. */
+static __always_inline int choose(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route)
+{
+	if (!route->about && !(vip->flags & SN_VIP_STICKY) &&
+	    follows(bpf_map_lookup_elem(&sn_lb_conns, &packet->key), packet, vip, route))
+		return 1;
+	return sn_lb_place(packet, vip, route);
 }
 
 /* One answer a node and interval: no two CPUs meet here often enough to matter. */
@@ -371,3 +416,5 @@ int sn_lb_note_answer(__u32 backend, __u32 seq, __u64 now_ns, __u64 rtt_ns)
 	seen->seq = seq;
 	return 1;
 }
+
+#endif

@@ -1,9 +1,12 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The way to a backend: one header more, or only another Ethernet destination on the same segment.
  *
  *   | Ethernet, VLANs | IP …     ──►     | Ethernet, VLANs | outer IP | (UDP) | IP …
  */
+#ifndef SENTINEL_LB_SEND_H
+#define SENTINEL_LB_SEND_H
+
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -101,8 +104,8 @@ static __always_inline int spend_hop(struct xdp_md *ctx, const struct sn_packet 
 
 static __always_inline void address_frame(struct ethhdr *ethernet, const struct sn_backend *backend)
 {
-	__builtin_memcpy(ethernet->h_source, ethernet->h_dest, ETH_ALEN);
-	__builtin_memcpy(ethernet->h_dest, backend->mac, ETH_ALEN);
+	sn_copy_pairs(ethernet->h_source, ethernet->h_dest, ETH_ALEN);
+	sn_copy_pairs(ethernet->h_dest, backend->mac, ETH_ALEN);
 }
 
 static __always_inline __u8 next_protocol(const struct outer *outer)
@@ -202,17 +205,15 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct sn_packet *pack
 	return 0;
 }
 
-int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route)
+/* enum sn_wish; the packet is on its way to the backend, or packet->reason says why not. */
+static __always_inline int send_on(struct xdp_md *ctx, struct sn_packet *packet, const struct sn_lb_route *route)
 {
 	struct sn_backend *backend;
 	struct outer outer = {};
 	struct ethhdr *ethernet;
 	struct sn_span span;
-	__u32 key;
+	__u32 key = route->backend;
 
-	if (!packet || !route)
-		return SN_DROP;
-	key = route->backend;
 	backend = bpf_map_lookup_elem(&sn_lb_backends, &key);
 	if (!backend || backend->encap == SN_ENCAP_NONE)
 		return sn_decided(packet, SN_LB_NO_WAY, SN_DROP);
@@ -238,3 +239,5 @@ int sn_lb_send(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route 
 	address_frame(ethernet, backend);
 	return SN_REFLECT;
 }
+
+#endif

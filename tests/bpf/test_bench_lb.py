@@ -1,0 +1,16 @@
+"""The balancer's benchmark: a change of members breaks no more than is promised, and it times the way it names."""
+
+from sentinel_lab.bench import lb, lb_loop
+
+
+def test_when_one_of_a_hundred_goes_few_new_flows_move_and_no_known_one(built):
+    found = lb.disruption()
+    assert 0 < found["moved_percent"] <= 2
+    assert found["broken_percent"] == 0
+
+
+def test_the_loop_times_known_flows_and_nothing_else(built):
+    kind = lb_loop.Kind("known TCP", lb_loop.bpf_frames.PLAIN4, 64)
+    figure, row = lb.timed(kind, rounds=1)
+    assert row["usual way"] == "KNOWN"
+    assert figure["p50"] > 0
