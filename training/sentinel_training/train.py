@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -77,7 +78,7 @@ class Training:
     def run(self, training: list[Lessons], validation: list[Lessons]) -> None:
         """Ctrl-C loses the epoch that runs, nothing else: a checkpoint replaces the last one whole."""
         while self._epoch < self._plan.epochs:
-            share = 0.5 * (1 + np.cos(np.pi * self._epoch / self._plan.epochs))
+            share = 0.5 * (1 + math.cos(math.pi * self._epoch / self._plan.epochs))
             for group in self._steps.param_groups:
                 group["lr"] = LEARNING_RATE * max(share, 0.1)
             began = time.monotonic()
