@@ -9,6 +9,12 @@ from typing import Any, Final
 DOCS: Final = Path(__file__).parents[3] / "docs" / "benchmarks"
 DATA: Final = DOCS / "data" / "bpf.json"
 PAGE: Final = DOCS / "bpf.md"
+# What the data plane has none of, so that there is no ratio.
+UNSHARED: Final = {
+    "context_switches_per_s": "context switches/s at 20 000 packets/s",
+    "copies_per_packet": "copies a packet",
+}
+PLANE, READER = "sn_ingress, all stages", "AF_PACKET reader"
 
 HEAD: Final = """<!-- Made from data/bpf.json by `python -m sentinel_lab.bench.bpf_page`: change those, not this. -->
 # What the data plane costs a packet
@@ -74,7 +80,7 @@ def page(run: dict[str, Any]) -> str:
     rows, metrics = run["rows"], run["metrics"]
     return HEAD.format(
         conditions=_conditions(run),
-        budgets=_table(
+        budgets=table(
             ("metric", "p50", "p99", "quiet", "budget"),
             [
                 (f"`{name}`", *(f"{metrics[name + kind]:.0f}" for kind in ("", "_p99", "_quiet")), budget)
@@ -85,7 +91,7 @@ def page(run: dict[str, Any]) -> str:
                 ("`ns_harness` (subtracted from the others)", f"{metrics['ns_harness']:.0f}", "", "", ""),
             ],
         ),
-        frames=_table(
+        frames=table(
             ("frame", "flows", "p50", "p99", "quiet"),
             [
                 (each["frame"], str(each["flows"]), *(f"{each[kind]:.0f}" for kind in ("p50", "p99", "quiet")))
@@ -94,16 +100,18 @@ def page(run: dict[str, Any]) -> str:
             ],
         ),
         stages=_stages(rows),
-        user=_table(
+        user=table(
             ("side", "flood, ns", "flood, packets/s", "20 k, % of a CPU", "switches/s", "copies", "µs until counted"),
             [_user(each) for each in rows if "side" in each],
         ),
-        ratios=_table(
+        ratios=table(
             ("reader ÷ data plane", "ratio"),
             [
                 ("CPU at 20 000 packets/s (`userspace_ratio`)", f"{metrics['userspace_ratio']:.2f}"),
                 ("CPU a packet in a flood (`userspace_flood_ratio`)", f"{metrics['userspace_flood_ratio']:.2f}"),
+                ("packets/s of one core, data plane ÷ reader", f"{metrics['userspace_flood_ratio']:.2f}"),
                 ("time until counted (`userspace_latency_ratio`)", f"{metrics['userspace_latency_ratio']:.2f}"),
+                *(_against_nothing(rows, key, said) for key, said in UNSHARED.items()),
             ],
         ),
     )
@@ -125,7 +133,7 @@ def _stages(rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(each["on"] for each in found))
     sizes = sorted({each["flows"] for each in found})
     quiet = {(each["on"], each["flows"]): each["quiet"] for each in found}
-    return _table(
+    return table(
         ("switched on", *(f"{size} flows" for size in sizes)),
         [
             (("+ " if at else "") + name, *(f"{quiet[name, size]:.0f}" for size in sizes))
@@ -149,7 +157,12 @@ def _user(each: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _against_nothing(rows: list[dict[str, Any]], key: str, said: str) -> tuple[str, str]:
+    found = {each["side"]: each[key] for each in rows if "side" in each}
+    return said, f"{found[READER]:,.0f} to {found[PLANE]:,.0f}"
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" if at == 0 else "--:" for at in range(len(head))), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
