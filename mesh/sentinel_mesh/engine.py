@@ -156,6 +156,8 @@ def _opened(place: Place, *, listening: bool) -> Any:
 
 
 def _configured(place: Place, chosen: dict[str, object]) -> Any:
+    # A handshake that fails is told nowhere but in the engine's log, which is silent unless RUST_LOG is set.
+    zenoh.try_init_log_from_env()  # type: ignore[no-untyped-call]
     if place.credentials is not None:
         place.credentials.digest()  # raises with the file's name; the engine would only say that it cannot listen
     config = zenoh.Config()

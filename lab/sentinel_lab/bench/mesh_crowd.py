@@ -36,13 +36,14 @@ def _serve(members: list[Any]) -> None:
     ended = threading.Event()
     threading.Thread(target=_until_told, args=(ended,), daemon=True).start()
     meshes = [each for each in members if isinstance(each, Mesh)]
-    due_ns = time.monotonic_ns()
+    began_s, due_ns = time.monotonic(), time.monotonic_ns()
     while not ended.wait(max(due_ns - time.monotonic_ns(), 0) / 1e9):
         for each in meshes:
             each.offer(True)
         due_ns += PERIOD_NS
     heard = [sum(one.state is not None for one in each.view().members.values()) for each in meshes]
-    print(json.dumps({"heard": heard, "sent": [each.sent for each in meshes]}), flush=True)  # noqa: T201
+    rates = [each.sent / (time.monotonic() - began_s) for each in meshes]
+    print(json.dumps({"heard": heard, "states_per_s": rates}), flush=True)  # noqa: T201
     for each in members:
         each.close()
 

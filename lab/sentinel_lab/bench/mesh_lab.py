@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HUB = "hub"
 PORT = 7447
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 T = TypeVar("T")
 

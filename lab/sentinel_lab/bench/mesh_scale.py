@@ -44,6 +44,12 @@ class Cost:
     router_cpu_percent: float
     heard_by_balancers: float
     """Of the other members; below 1 the figures are not those of a whole mesh."""
+    states_per_s: float
+    """Of each member; below ten the machine had no time for so many, and the figures are too small."""
+
+    @property
+    def whole(self) -> bool:
+        return self.heard_by_balancers > 0.99 and self.states_per_s > 9.0
 
     def row(self) -> dict[str, Any]:
         return {"what": f"{self.topology}, {self.nodes} nodes"} | {
@@ -60,7 +66,7 @@ def slopes(found: list[Cost]) -> dict[str, float]:
     """How a node's cost grows with each node more, where at least two sizes were measured whole."""
     metrics: dict[str, float] = {}
     for topology in (PEERS, ROUTED):
-        whole = [each for each in found if each.topology == topology and each.heard_by_balancers > 0.99]
+        whole = [each for each in found if each.topology == topology and each.whole]
         for each in whole:
             metrics[f"{topology}.bytes_per_s_{each.nodes}"] = each.node_bytes_per_s
             metrics[f"{topology}.cpu_percent_{each.nodes}"] = each.agent_cpu_percent
@@ -88,7 +94,7 @@ def _cost(topology: str, nodes: int, seconds: float) -> Cost:
         time.sleep(seconds)
         elapsed, carried = time.monotonic() - began, _bytes(space) - bytes_before
         used = [100 * (_cpu_s(each.pid) - before) / elapsed for each, before in zip(everybody, cpu_before, strict=True)]
-        heard = [_ended(each)["heard"][0] / (nodes - 1) for each in watchers]
+        words = [_ended(each) for each in (*watchers, *crowd)]
     parts = np.split(np.array(used), [len(router), len(router) + len(crowd)])
     return Cost(
         topology=topology,
@@ -98,7 +104,8 @@ def _cost(topology: str, nodes: int, seconds: float) -> Cost:
         agent_cpu_percent=float(parts[1].sum()) / len(agents),
         balancer_cpu_percent=float(parts[2].mean()),
         router_cpu_percent=float(parts[0].sum()),
-        heard_by_balancers=float(np.mean(heard)),
+        heard_by_balancers=float(np.mean([each["heard"][0] / (nodes - 1) for each in words[:BALANCERS]])),
+        states_per_s=float(np.mean([rate for each in words for rate in each["states_per_s"]])),
     )
 
 

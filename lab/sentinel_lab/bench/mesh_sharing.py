@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-STEP_S: Final = 0.005
+STEP_S: Final = 0.01
 NODES: Final = ("first", "second", "third")
 BURST_S: Final = 1.5
 BURST_FRAMES_PER_S: Final = 10_000
@@ -115,12 +115,15 @@ class Outcome:
         return 1.0 - sum(self.shared[node] for node in nodes) / alone if alone else 0.0
 
 
-def sharing(seconds: float, seed: int, *, correlated: bool, warm_up_s: float) -> Outcome:
+def sharing(
+    seconds: float, seed: int, *, correlated: bool, warm_up_s: float, nodes: tuple[str, ...] = NODES
+) -> Outcome:
     """The figures after the warm-up, in which the nodes learn what their neighbours are worth."""
-    traffics = [_traffic(onsets, seconds, seed) for onsets in _onsets(seconds, seed, correlated=correlated)]
+    onsets = _onsets(seconds, seed, correlated=correlated)[: len(nodes)]
+    traffics = [_traffic(each, seconds, seed) for each in onsets]
     air = Air()
-    alone = [Neighbourly(node, None) for node in NODES]
-    shared = [Neighbourly(node, air) for node in NODES]
+    alone = [Neighbourly(node, None) for node in nodes]
+    shared = [Neighbourly(node, air) for node in nodes]
     lanes = [
         Lane(SINGLE, traffic, policy)
         for each in (alone, shared)
@@ -128,9 +131,9 @@ def sharing(seconds: float, seed: int, *, correlated: bool, warm_up_s: float) ->
     ]
     dropped = [result.figures[SINGLE.bursty.name].drop_share for result in simulate(lanes, warm_up_s)]
     return Outcome(
-        alone=dict(zip(NODES, dropped[: len(NODES)], strict=True)),
-        shared=dict(zip(NODES, dropped[len(NODES) :], strict=True)),
-        usefulness=shared[-1].usefulness(NODES[0]),
+        alone=dict(zip(nodes, dropped[: len(nodes)], strict=True)),
+        shared=dict(zip(nodes, dropped[len(nodes) :], strict=True)),
+        usefulness=shared[-1].usefulness(nodes[0]),
     )
 
 
