@@ -23,7 +23,7 @@ HEAD: Final = """<!-- Made from front*.json and validation.json in data: `python
 
 ```sh
 sentinel bench front --pattern mixed --seeds 3 --json                        # front_mixed.json, and its smallest pools
-sentinel bench front --seeds 1 --json {others}
+sentinel bench front --seeds 1 --json --pattern X                            # front_X.json for each other pattern X
 sentinel bench front --sweep --json                                          # front_sweep.json
 ```
 
@@ -65,7 +65,7 @@ queue within 15 %. Bulk TCP does not, and a test does not ask it to: see the des
 
 
 def main() -> None:
-    stored = [json.loads((DATA / f"{name}.json").read_text()) for name in ("front_mixed", "front", "front_sweep")]
+    stored = [json.loads(each.read_text()) for each in sorted(DATA.glob("front*.json"), reverse=True)]
     beside = json.loads((DATA / "validation.json").read_text())
     PAGE.write_text(page(stored, beside))
     PICTURE.parent.mkdir(exist_ok=True)
@@ -78,11 +78,9 @@ def page(stored: Sequence[Mapping[str, Any]], beside: Mapping[str, Any]) -> str:
     pools = [each for each in rows if "smallest_pool_bytes" in each]
     plain = [each for each in runs if not each.get("swept")]
     patterns = list(dict.fromkeys(each["pattern"] for each in plain))
-    others = " ".join(f"--pattern {each}" for each in patterns if each != "mixed")
     return HEAD.format(
-        others=others,
-        conditions="Every number but those of the testbed is of one run of those commands, seeds from 0 on: "
-        + "; ".join(_when(each) for each in stored)
+        conditions="Every number but those of the testbed is of one run of those commands, seeds from 0 on, last "
+        + max(_when(each) for each in stored)
         + ". Times are virtual: the machine's load changes none of them.",
         verdicts=_verdicts(patterns, metrics(runs, pools)),
         pools=_pools(pools),

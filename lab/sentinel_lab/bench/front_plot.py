@@ -10,7 +10,7 @@ import matplotlib as mpl
 mpl.use("Agg")  # before pyplot: no display is needed
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from sentinel_lab.bench.front_figures import averaged
 
@@ -27,14 +27,16 @@ STYLE = {
     "reactive-100ms": ("#d9715a", "o"),
     "reactive-10ms": ("#a63a22", "o"),
     "threshold": ("#7d5ba6", "v"),
-    "predictive": ("#1b6ca8", "*"),
     "oracle": ("#2d7d46", "P"),
+    "predictive": ("#1b6ca8", "*"),
 }
 """Wrong forecasts are left out: they are there to be safe, not to be compared."""
 COLUMNS = 3
 LEAST_PERCENT = 0.01
 AREA_PER_MIB = 260.0
-LEAST_AREA, MOST_AREA = 30.0, 900.0
+LEAST_AREA, MOST_AREA = 40.0, 700.0
+LEAST_INCHES = 9.0
+DELAYS_MS = (1, 3, 10, 30, 100, 300, 1000)
 
 
 def drawn(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -44,7 +46,11 @@ def drawn(rows: Sequence[Mapping[str, Any]]) -> bytes:
     columns = min(COLUMNS, len(patterns))
     lines = -(-len(patterns) // columns)
     figure, panels = plt.subplots(
-        lines, columns, figsize=(4.4 * columns, 3.5 * lines + 1.2), squeeze=False, layout="constrained"
+        lines,
+        columns,
+        figsize=(max(LEAST_INCHES, 4.4 * columns), 3.5 * lines + 1.2),
+        squeeze=False,
+        layout="constrained",
     )
     try:
         for axes in panels.flat[len(patterns) :]:
@@ -71,14 +77,17 @@ def _panel(axes: Axes, pattern: str, rows: Sequence[Mapping[str, Any]]) -> None:
         area = min(MOST_AREA, max(LEAST_AREA, AREA_PER_MIB * point["held_bytes_mean"] / (1 << 20)))
         axes.scatter(
             max(point["sojourn_ms_p99"], 0.1), max(point["drop_percent"], LEAST_PERCENT), s=area, c=colour,
-            marker=marker, label=policy, alpha=0.75, edgecolors="white", linewidths=0.8,
+            marker=marker, label=policy, alpha=0.7, edgecolors="white", linewidths=0.8,
         )  # fmt: skip
     axes.set_title(pattern, loc="left", fontsize=11)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(LEAST_PERCENT * 0.6, 60)
     axes.yaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.set_xlim(2, 1_500)
+    axes.xaxis.set_major_locator(FixedLocator(DELAYS_MS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("time in the queue, p99 (ms)", fontsize=9)
     axes.set_ylabel("dropped", fontsize=9)
     axes.grid(visible=True, color="#e4e4e4", linewidth=0.6)
