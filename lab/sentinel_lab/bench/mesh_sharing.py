@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-STEP_S: Final = 0.01
+STEP_S: Final = 0.005
 NODES: Final = ("first", "second", "third")
 BURST_S: Final = 1.5
 BURST_FRAMES_PER_S: Final = 10_000
