@@ -26,8 +26,8 @@ from sentinel_lb.follow import ConfigMap, File, Follower, parsed
 from sentinel_lb.loop import Loop, Tick
 from sentinel_lb.observe import Observer
 from sentinel_lb.settings import Settings, settings
-from sentinel_mesh.engine import Place
 from sentinel_mesh.mesh import Mesh, incarnation
+from sentinel_mesh.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,7 +135,10 @@ class Balancer:
         chosen, born = self._settings, incarnation()
         if chosen.mesh is None:
             return None, born
-        place = Place(chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True)
+        place = Place(
+            chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True,
+            credentials=chosen.mesh.credentials, members=chosen.mesh.members,
+        )  # fmt: skip
         mesh: Mesh[Tick] = Mesh(place, lambda tick, seq: report.node_state(tick, born, seq))
         stack.callback(mesh.close)
         return mesh, born

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
+from sentinel_mesh.credentials import Credentials, credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +23,13 @@ SECRETS: Final = Path("/etc/sentinel/bgp")
 
 @dataclass(frozen=True, slots=True)
 class MeshSettings:
-    """Endpoints are written tcp/ADDRESS:PORT."""
+    """Endpoints are written tcp/ADDRESS:PORT, or tls/… with credentials; `members` are the only ones let speak."""
 
     cluster: str
     listen: tuple[str, ...]
     peers: tuple[str, ...]
+    credentials: Credentials | None = None
+    members: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,15 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
 
 def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
     """None: readiness is never known, so that every flow goes by the ring alone."""
-    listen, peers = (
+    listen, peers, members = (
         tuple(each.strip() for each in env.get(f"SENTINEL_MESH_{name}", "").split(",") if each.strip())
-        for name in ("LISTEN", "PEERS")
+        for name in ("LISTEN", "PEERS", "MEMBERS")
     )
     if peers and not listen:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this balancer listens")
-    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers) if listen else None
+    if not listen:
+        return None
+    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers, credentials(env), members or None)
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
