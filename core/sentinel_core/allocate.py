@@ -39,8 +39,8 @@ silent when the burst begins, and what was drained must not fill again while the
 FORECAST_MAX_AGE_NS: Final = 5 * PERIOD_NS
 """An older forecast is expired, as long as a lease lives; so is one from the future."""
 
-WARNED_PERIODS: Final = 10
-"""A full set of signs has a class's trend followed one second ahead, as far as a ramp can be believed."""
+WARNED_PERIODS: Final = 4
+"""By so many periods a full set of signs has a class's trend followed further ahead: twice what is seen anyway."""
 
 
 def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) -> Allocation:

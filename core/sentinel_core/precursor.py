@@ -35,8 +35,9 @@ PRESSED: Final = 0.25
 FULL: Final = 0.75
 """Shares of the limit between which a queue counts as filling."""
 
-WEIGHTS: Final = {"slope": 0.5, "syn_growth": 0.6, "pressure": 0.5, "alarm": 0.8}
-"""How far each sign at its fullest is believed alone: connections come before bytes, neighbours have seen it."""
+WEIGHTS: Final = {"slope": 0.5, "syn_growth": 0.6, "pressure": 0.4, "alarm": 0.8}
+"""How far each sign at its fullest is believed alone: connections come before bytes, neighbours have seen it. Pressure
+is there already, which the reactive rule sees too, so it only strengthens others."""
 
 SEVERE: Final = 0.5
 """From this severity on the signs are acted on."""

@@ -64,7 +64,7 @@ def killed_under_load(node, agent, step):
     """The agent dies by its own hand at this step; what was lost from then until its leases were over."""
     process = agent.start(program=(*FAULTY, f"kill:{step}"), wait=False, PYTHONPATH=TESTS)
     with Load(node, PORT) as load:
-        assert process.wait(120) == -signal.SIGKILL, agent.said()[-3:]
+        assert process.wait(600) == -signal.SIGKILL, agent.said()[-3:]
         sent = load.sent
         wait_until(lambda: load.sent > sent + 500 * 2 * LEASE_S, "packets are sent beyond the lease")
     lost = load.lost()

@@ -469,8 +469,8 @@ def test_an_announced_burst_gets_room_before_its_first_byte():
 
 
 def test_signs_follow_a_ramp_further_than_the_reactive_rule():
-    held = allocate(limits(), seen(arrivals=(0.9e8, 1e6)), None, start(NOW)).held
-    rising = seen(arrivals=(1.001e8, 1e6))
+    held = allocate(limits(), seen(arrivals=(0.99e8, 1e6)), None, start(NOW)).held
+    rising = seen(arrivals=(1.0001e8, 1e6))
     plain = allocate(limits(), rising, None, held)
     warned = allocate(limits(), replace(rising, warning=classes(1, 0, np.float64)), None, held)
     assert ordered(warned)[0] > ordered(plain)[0]

@@ -56,9 +56,10 @@ def test_a_node_that_just_started_has_no_past_to_compare_with():
     assert all(each.severity[0] == 0 for each in signs_of([0.0] * 5 + [1e9] * 20))
 
 
-def test_an_alarm_of_a_neighbour_is_severe_alone_and_a_queue_that_fills_is_too():
+def test_an_alarm_of_a_neighbour_is_severe_alone_and_a_queue_that_fills_only_with_another_sign():
     assert signs_of([1e6], alarm=1.0)[0].warning[0] > 0
-    assert signs_of([1e6], fullness=1.0)[0].warning[0] > 0
+    assert 0 < signs_of([1e6], fullness=1.0)[0].severity[0] < SEVERE
+    assert signs_of([1e6], fullness=1.0, alarm=0.3)[0].warning[0] > 0
     assert signs_of([1e6], fullness=0.25)[0].severity[0] == 0
 
 
