@@ -11,11 +11,21 @@ import click
 from sentinel_api.errors import Invalid
 from sentinel_lab.bench.crossover_plot import drawn
 from sentinel_lab.bench.output import tell
-from sentinel_lab.sim.crossover import LATENCIES_S, PRICE, Point, Subject, crossover, of_pattern, of_trace, poisson
+from sentinel_lab.sim.crossover import (
+    LATENCIES_S,
+    PRICE,
+    Point,
+    Subject,
+    crossover,
+    of_pattern,
+    of_trace,
+    poisson,
+    settled,
+)
 from sentinel_training import traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 POISSON = "poisson"
 PATTERNS = ("cron", "flash", "microburst", "periodic", "precursor", "random", POISSON)
@@ -71,7 +81,7 @@ def bench(
     rows = [{"subject": name} | asdict(point) for name, points in found.items() for point in points]
     if picture is not None:
         picture.write_bytes(drawn(rows))
-    tell("crossover", metrics(found), [*rows, *left_out], as_json=as_json)
+    tell("crossover", metrics(rows), [*rows, *left_out], as_json=as_json)
 
 
 def _names(folder: Path, quick: bool) -> list[str]:
@@ -91,21 +101,21 @@ def _made(patterns: Sequence[str], seeds: int, quick: bool) -> Iterator[Subject]
         yield poisson(seconds, numbers) if each == POISSON else of_pattern(each, seconds, numbers)
 
 
-def metrics(found: dict[str, list[Point]]) -> dict[str, float]:
-    """Of the base price; every other price is in the rows."""
+def metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of the base price; every other price is in the rows. What is not settled has no figure."""
     told: dict[str, float] = {}
-    for name, points in found.items():
-        for source, prefix in (("product", ""), ("oracle", "oracle_")):
-            mine = [each for each in points if each.source == source and each.price == PRICE]
-            for each in mine:
-                at = f"at_{spelled(each.latency_s)}"
-                told[f"{name}.{prefix}gain_{at}"] = each.gain
-                if source == "product":
-                    told[f"{name}.held_share_saved_{at}"] = each.reactive_held - each.held
-                    told[f"{name}.drop_points_saved_{at}"] = 100 * (each.reactive_lost - each.lost)
-            pays = [each.latency_s for each in mine if each.low > WORTH]
-            if pays:
-                told[f"{name}.{prefix}pays_from_s"] = min(pays)
+    for each in rows:
+        if each["price"] != PRICE or not settled(each["gain"], each["gain_in_hindsight"]):
+            continue
+        prefix = f"{each['subject']}.{'oracle_' if each['source'] == 'oracle' else ''}"
+        at = f"at_{spelled(each['latency_s'])}"
+        told[f"{prefix}gain_{at}"] = each["gain"]
+        if each["source"] == "product":
+            told[f"{prefix}held_share_saved_{at}"] = each["reactive_held"] - each["held"]
+            told[f"{prefix}drop_points_saved_{at}"] = 100 * (each["reactive_lost"] - each["lost"])
+        if each["low"] > WORTH:
+            name = f"{prefix}pays_from_s"
+            told[name] = min(told.get(name, each["latency_s"]), each["latency_s"])
     return told
 
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sentinel_lab.bench.crossover import WORTH, spelled
+from sentinel_lab.bench.crossover import WORTH, metrics, spelled
 from sentinel_lab.bench.crossover_plot import drawn
-from sentinel_lab.sim.crossover import LATENCIES_S, LOOK_S, PRICE, PRICES
+from sentinel_lab.sim.crossover import LATENCIES_S, LOOK_S, PRICE, PRICES, SETTLED, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,8 @@ a queue of 50 ms stands before it. A rule's **cost** is the capacity it holds, a
   learned from, and judged on the second. What is foretold is used only where that was cheaper on the first half in
   95 % of resamples: a 0 says that there was no proof.
 - Intervals are nine tenths of a bootstrap over minutes of the judged half.
+- **?** says that nothing can be said: the tuned rule *without* foresight cost more than {settled:g} times what the best
+  of its kind would have cost in hindsight, so the halves differ too much, and whatever beats it proves nothing.
 
 `pays from` is the smallest latency at which the whole interval lies above {worth:.0f} %.
 
@@ -70,8 +72,8 @@ CAVEATS: Final = """- Capacity is a fluid: half a node can be ordered, and order
   is what a longer reach would be worth.
 - Synthetic bursts differ in nothing but their times. On traces what is lost is decided by the few largest bursts, and a
   forecast of when a burst begins says little of how large it will be: there the oracle gains and the product does not.
-- A trace whose burst rate differs between its halves punishes every tuned rule; the hindsight column of the rows shows
-  the gain against the rule that would have been best on the judged half.
+- Even what the oracle tells can cost: the rule that obeys it is tuned on the first half too, and holds less besides.
+- Gain in hindsight is against the rule without foresight that would have been best on the judged half itself.
 - Where a period divides the latency, a reactive rule's late answer to one burst meets the next by chance.
 - At latencies below a bin's length a trace cannot say what happens inside the bin; it is taken as even.
 
@@ -89,7 +91,6 @@ def page(stored: Sequence[Mapping[str, Any]]) -> str:
     """Of one run or several: a subject's figures do not depend on which others are in its run."""
     rows = [row for each in stored for row in each["rows"] if "gain" in row]
     left_out = "; ".join(row["left_out"] for each in stored for row in each["rows"] if "left_out" in row)
-    metrics = {name: value for each in stored for name, value in each["metrics"].items()}
     machine = max((each["machine"] for each in stored), key=lambda each: each["date"])
     conditions = (
         f"Every number on this page is of that command, run in {len(stored)} parts (a subject's figures do not depend "
@@ -97,8 +98,8 @@ def page(stored: Sequence[Mapping[str, Any]]) -> str:
         f"{machine['python']}, seeds 100 and 101. Times are virtual: the machine's load changes none of them."
     )
     return HEAD.format(
-        conditions=conditions, price=PRICE, look=LOOK_S * 1000, worth=100 * WORTH,
-        table=_gains(rows, metrics),
+        conditions=conditions, price=PRICE, look=LOOK_S * 1000, worth=100 * WORTH, settled=SETTLED,
+        table=_gains(rows),
         parts=_parts(rows), prices=_prices(rows), caveats=CAVEATS.format(left_out=left_out or "nothing."),
     )  # fmt: skip
 
@@ -120,24 +121,32 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, marks, *lines))
 
 
-def _gains(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> str:
+def _gains(rows: Sequence[Mapping[str, Any]]) -> str:
     """Per cent, product / oracle, with the product's interval where it is not a bare nought."""
-    lines = []
+    lines, told = [], metrics(rows)
     for subject in _subjects(rows):
         cells = []
         for latency_s in LATENCIES_S:
             mine, best = (_point(rows, subject, source, latency_s, PRICE) for source in ("product", "oracle"))
-            span = f" ({100 * mine['low']:.0f}..{100 * mine['high']:.0f})" if mine["gain"] else ""
-            cells.append(f"{100 * mine['gain']:.0f}{span} / {100 * best['gain']:.0f}")
-        pays = metrics.get(f"{subject}.pays_from_s")
+            span = f" ({100 * mine['low']:.0f}..{100 * mine['high']:.0f})" if mine["gain"] and _settled(mine) else ""
+            cells.append(f"{_percent(mine)}{span} / {_percent(best)}")
+        pays = told.get(f"{subject}.pays_from_s")
         lines.append([subject, *cells, spelled(pays) if pays is not None else "never"])
     return _table(["gain in %, product / oracle", *map(spelled, LATENCIES_S), "pays from"], lines)
+
+
+def _settled(row: Mapping[str, Any]) -> bool:
+    return settled(row["gain"], row["gain_in_hindsight"])
+
+
+def _percent(row: Mapping[str, Any]) -> str:
+    return f"{100 * row['gain']:.0f}" if _settled(row) else "?"
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for each in rows:
-        if each["price"] == PRICE and each["source"] == "product" and abs(each["gain"]) > WORTH:
+        if each["price"] == PRICE and each["source"] == "product" and abs(each["gain"]) > WORTH and _settled(each):
             lines.append(
                 [
                     f"{each['subject']} at {spelled(each['latency_s'])}",
@@ -153,11 +162,9 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> str:
 def _prices(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for subject in _subjects(rows):
-        found = [
-            _point(rows, subject, "product", latency_s, price)["gain"] for latency_s in (1.0, 10.0) for price in PRICES
-        ]
-        if any(found):
-            lines.append([subject, *(f"{100 * each:.0f}" for each in found)])
+        found = [_point(rows, subject, "product", latency_s, price) for latency_s in (1.0, 10.0) for price in PRICES]
+        if any(each["gain"] for each in found):
+            lines.append([subject, *map(_percent, found)])
     return _table(["gain in %", *(f"{at}, price {price:g}" for at in ("1 s", "10 s") for price in PRICES)], lines)
 
 

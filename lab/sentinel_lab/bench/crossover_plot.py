@@ -13,7 +13,7 @@ mpl.use("Agg")  # before pyplot: no display is needed
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap
 
-from sentinel_lab.sim.crossover import LATENCIES_S, PRICE
+from sentinel_lab.sim.crossover import LATENCIES_S, PRICE, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,8 @@ TOLD = {"product": "told by the product's forecasts", "oracle": "told by an orac
 NOTE = (
     f"Cost: capacity held (share of peak) + {PRICE:g} times the share of traffic lost. Rules are tuned on the first"
     " half of the time and judged on the second.\nBold: nine tenths of the bootstrap lie on one side of zero."
-    " 0: on the first half there was no proof that what is told helps, so it is ignored."
+    " 0: the first half gave no proof that what is told helps, so it is ignored."
+    " ?: the halves differ too much to tell."
 )
 
 
@@ -59,6 +60,9 @@ def _panel(axes: Axes, subjects: Sequence[str], rows: Sequence[Mapping[str, Any]
     gains = np.full((len(subjects), len(LATENCIES_S)), np.nan)
     for row in rows:
         at = subjects.index(row["subject"]), LATENCIES_S.index(row["latency_s"])
+        if not settled(row["gain"], row["gain_in_hindsight"]):
+            axes.text(at[1], at[0], "?", ha="center", va="center", fontsize=9, color="#999999")
+            continue
         gains[at] = row["gain"]
         sure = row["low"] > 0 or row["high"] < 0
         dark = row["gain"] > 0.5

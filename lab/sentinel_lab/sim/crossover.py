@@ -49,6 +49,10 @@ PROVEN: Final = 0.95
 LEAST_BLOCKS: Final = 10
 LEAST_OFFERED: Final = 1e-9
 
+SETTLED: Final = 1.25
+"""Where the tuned rule without foresight cost more than so many times the best one in hindsight, the halves differ too
+much to tune on one and judge on the other, and nothing is said."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
@@ -61,6 +65,11 @@ class Subject:
     rule: Rule
     judged: int
     onsets: tuple[NDArray[np.int64], ...] | None = None
+
+
+def settled(gain: float, gain_in_hindsight: float) -> bool:
+    """Whether the rule that foresight was compared with was anywhere near the best of its kind."""
+    return 1.0 - gain_in_hindsight <= SETTLED * (1.0 - gain)
 
 
 @dataclass(frozen=True, slots=True)
