@@ -5,6 +5,8 @@ import pytest
 
 from sentinel_core.demand import AHEAD, FORECASTERS, LEVELS, DemandLearner
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 
 def run(rates, known=None, learner=None):
     """Steps of a slot each; what was said after each slot of every horizon, and by each forecaster."""

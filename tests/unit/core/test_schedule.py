@@ -6,6 +6,8 @@ import pytest
 from sentinel_core.events import WINDOWS, Rule, labels
 from sentinel_core.schedule import ScheduleLearner
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 RULE = Rule(refractory_s=2.0, rearms=True)
 
 

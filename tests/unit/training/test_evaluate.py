@@ -7,6 +7,8 @@ from sentinel_core.events import TRACE, Onsets
 from sentinel_training import baselines, evaluate, synthetic
 from sentinel_training.traces import Trace
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 
 def trace(counts, name="made"):
     return Trace(name, 1.0, counts, np.ones(len(counts), bool), len(counts) // 2)

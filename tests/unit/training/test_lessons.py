@@ -6,6 +6,8 @@ import pytest
 from sentinel_core.inputs import COLUMNS, HAZARDS
 from sentinel_training import lessons, scenes
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 QUIET = lambda _: None  # noqa: E731
 
 

@@ -15,6 +15,8 @@ from sentinel_api.records import CLASSES
 from sentinel_core import inputs
 from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 STATE = 4
 COLUMNS = len(inputs.COLUMNS)
 FOREVER_S = 30.0

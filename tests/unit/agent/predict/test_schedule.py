@@ -9,6 +9,8 @@ from sentinel_agent.predict.schedule import Schedule
 from sentinel_api.records import CLASSES
 from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample, Valid
 
+pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
+
 MTU = 1_000
 
 
