@@ -477,6 +477,15 @@ def test_signs_follow_a_ramp_further_than_the_reactive_rule():
     assert warned.burst[1]
 
 
+def test_what_is_announced_for_an_earlier_priority_takes_nothing_that_a_later_one_needs_now():
+    busy = seen(arrivals=(1e6, 1.02e8))
+    told = replace(busy, announced=classes(1.5e8, 0, np.float64))
+    made, without = (allocate(limits(), each, None, start(NOW)) for each in (told, busy))
+    assert ordered(without)[1] == 400_000
+    assert ordered(made)[1] == 400_000
+    assert ordered(made)[0] > ordered(without)[0]
+
+
 def test_a_ceiling_is_named_as_the_reason():
     bounded = limits(ceiling_bytes=np.full(16, 40_000))
     made = allocate(bounded, seen(arrivals=(1.5e8, 1e6), backlog=(30_000, 0)), None, start(NOW))
