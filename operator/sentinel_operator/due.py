@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 FIRST_RETRY_S = 1.0
-LAST_RETRY_S = 120.0
+LAST_RETRY_S = 120.0  # for what stays wrong until a person mends it
+LAST_TRANSIENT_RETRY_S = 5.0  # for a server that is away: it is to be met soon after it comes back
 
 
 class ClusterName(NamedTuple):
@@ -13,9 +14,9 @@ class ClusterName(NamedTuple):
     name: str
 
 
-def retry_after_s(failures: int) -> float:
-    """Doubles from one second to two minutes, so that a broken object never makes a hot loop."""
-    return float(min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 10)))
+def retry_after_s(failures: int, last_s: float = LAST_RETRY_S) -> float:
+    """Doubles from one second to a bound, so that a broken object never makes a hot loop."""
+    return float(min(last_s, FIRST_RETRY_S * 2 ** min(failures - 1, 10)))
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Due:
     def succeeded(self, name: ClusterName) -> None:
         self._failures.pop(name, None)
 
-    def failed(self, name: ClusterName) -> float:
+    def failed(self, name: ClusterName, *, transient: bool = False) -> float:
         """How long to wait before the next look at this cluster."""
         self._failures[name] = self._failures.get(name, 0) + 1
-        return retry_after_s(self._failures[name])
+        return retry_after_s(self._failures[name], LAST_TRANSIENT_RETRY_S if transient else LAST_RETRY_S)

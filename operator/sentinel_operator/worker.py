@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from prometheus_client import Counter
 
-from sentinel_api.errors import Invalid, SentinelError
+from sentinel_api.errors import Invalid, SentinelError, Transient
 from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator import act, metrics, services
@@ -17,7 +17,7 @@ from sentinel_operator.decide.changes import changes
 from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.status import Addresses, status
 from sentinel_operator.decide.world import World
-from sentinel_operator.due import ClusterName, Due, retry_after_s
+from sentinel_operator.due import LAST_TRANSIENT_RETRY_S, ClusterName, Due, retry_after_s
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.observe import observe, refresh
 from sentinel_operator.predict import Memory, predict, remembered
@@ -59,7 +59,7 @@ class Worker:
         try:
             again_s = await self.reconcile(name)
         except SentinelError as error:
-            again_s = self.due.failed(name)
+            again_s = self.due.failed(name, transient=isinstance(error, Transient))
             LOOKS.labels(type(error).__name__).inc()
             log.warning("look_failed", cluster=f"{name.namespace}/{name.name}", error=str(error), again_s=again_s)
             self.due.rest(name, again_s)
@@ -151,7 +151,7 @@ class Worker:
             except SentinelError as error:
                 failures += 1
                 log.warning("resync_failed", error=str(error))
-                await asyncio.sleep(retry_after_s(failures))
+                await asyncio.sleep(retry_after_s(failures, LAST_TRANSIENT_RETRY_S))
             else:
                 failures = 0
                 await asyncio.sleep(RESYNC_S)

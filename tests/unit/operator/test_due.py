@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sentinel_operator.due import LAST_RETRY_S, ClusterName, Due, retry_after_s
+from sentinel_operator.due import LAST_RETRY_S, LAST_TRANSIENT_RETRY_S, ClusterName, Due, retry_after_s
 
 ONE, TWO = ClusterName("default", "one"), ClusterName("default", "two")
 
@@ -49,6 +49,11 @@ def test_failures_wait_longer_each_time_up_to_a_bound():
     assert waits == sorted(waits)
     assert waits[0] == 1.0
     assert waits[-1] == LAST_RETRY_S
+
+
+def test_a_server_that_is_away_is_asked_again_soon_however_long_it_was():
+    due = Due()
+    assert max(due.failed(ONE, transient=True) for _ in range(50)) == LAST_TRANSIENT_RETRY_S
 
 
 def test_success_forgets_the_failures():
