@@ -127,7 +127,7 @@ def _headline(name: str, lead_s: int, found: dict[str, list[Outcome]]) -> dict[s
     if _overload(theirs):
         told[f"{name}.overload_reduction{mark}"] = 1.0 - _overload(ours) / _overload(theirs)
         told |= {f"{name}.overload_reduction{mark}_low": low, f"{name}.overload_reduction{mark}_high": high}
-    equal = _at_equal_overload(found)
+    equal = _at_equal_overload(found) if lead_s == HEADLINE_S else None  # only there the headroom was swept
     if equal is not None:
         told[f"{name}.node_hours_ratio_at_equal_overload{mark}"] = equal
     return {key: round(value, 4) for key, value in told.items() if np.isfinite(value)}

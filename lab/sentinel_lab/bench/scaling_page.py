@@ -24,8 +24,8 @@ Demand is on a grid of five seconds, in nodes' worth of traffic: a node carries 
 `predictive` is the operator's own code (forecast learner, `decide/demand`, `decide/scale`), every 10 s; the others are
 the rule of a HorizontalPodAutoscaler every 15 s (`hpa`), the same with 30 % more nodes, the same on a linear trend and
 on Holt-Winters with an hour's season, a fleet for the peak, and an oracle. All keep 20 % headroom, stay within 3 and
-100 nodes, and give nodes back after 300 s. A node costs from when it is ordered and carries traffic after the lead time.
-One learner sees all demand: nodes that share it evenly and err together.
+100 nodes, and give nodes back after 300 s. A node costs from when it is ordered and carries traffic after the lead
+time. One learner sees all demand: nodes that share it evenly and err together.
 
 Made patterns are six hours of history and six that are judged, with three seeds: `schedule` bursts every half hour to
 2.5 times for three minutes, `ramp` rises at random times over five minutes, `day` is a slow wave, `flash` jumps at
