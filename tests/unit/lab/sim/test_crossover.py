@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentinel_api.errors import Invalid
-from sentinel_lab.bench.crossover import spelled
+from sentinel_lab.bench.crossover import metrics, spelled
 from sentinel_lab.sim import crossover, foresight
 from sentinel_lab.sim.capacity import BLOCK_S, QUEUE_S, carried, rolling_max, rolling_mean
 from sentinel_lab.sim.crossover import LATENCIES_S, PRICE, Subject
@@ -97,6 +97,29 @@ def test_what_was_foretold_too_late_to_act_on_is_of_no_use():
     wrong = crossover.carried_together(base, late, subject, 0.0)
     assert right.lost.sum() < 0.02 * right.offered.sum()
     assert wrong.lost.sum() > 0.15 * wrong.offered.sum()
+
+
+def point(**changed) -> dict:
+    row = {
+        "subject": "any",
+        "source": "product",
+        "latency_s": 1.0,
+        "price": PRICE,
+        "gain": 0.4,
+        "gain_in_hindsight": 0.38,
+    }
+    row |= {"low": 0.3, "high": 0.5, "held": 0.2, "lost": 0.01, "reactive_held": 0.5, "reactive_lost": 0.02}
+    return row | changed
+
+
+def test_a_gain_over_a_rule_that_was_far_from_the_best_of_its_kind_has_no_figure():
+    assert metrics([point()])["any.gain_at_1s"] == 0.4
+    assert metrics([point(gain_in_hindsight=0.0)]) == {}
+
+
+def test_it_pays_from_the_smallest_latency_whose_whole_interval_is_worth_it():
+    rows = [point(), point(latency_s=10.0), point(latency_s=0.1, low=0.0)]
+    assert metrics(rows)["any.pays_from_s"] == 1.0
 
 
 def test_a_subject_without_enough_time_is_refused_with_a_sentence():
