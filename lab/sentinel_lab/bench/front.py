@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentinel_api.errors import Invalid
+from sentinel_lab import seasoning
 from sentinel_lab.bench.front_figures import metrics
 from sentinel_lab.bench.output import tell
 from sentinel_lab.policies import NAMES, known
 from sentinel_lab.scenario import DRAINS, FLOORS, SINGLE
 from sentinel_lab.sim.front import MIXED_PATTERN, Case, carried_out, row, scenario_of, smallest_pools
+from sentinel_lab.traffic.patterns import TRACE, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +38,9 @@ SIDE_BY_SIDE = 26
 
 
 @click.command("front")
-@click.option("--pattern", "patterns", multiple=True, help=f"One of {', '.join(PATTERNS)}; may be repeated.")
+@click.option(
+    "--pattern", "patterns", multiple=True, help=f"One of {', '.join(PATTERNS)}, or {TRACE}PATH; may be repeated."
+)
 @click.option("--policy", "policies", multiple=True, help=f"One of {', '.join(NAMES)}; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="How many runs of each, with another seed each time.")
 @click.option("--sweep", is_flag=True, help="Other drain rates and static-small limits under periodic bursts, instead.")
@@ -56,6 +60,7 @@ def bench(
     Examples:
       sentinel bench front --quick --json
       sentinel bench front --pattern mixed --seeds 3 --json
+      sentinel bench front --pattern trace:web.csv.gz@10
       sentinel bench front --sweep
     """
     if sweep and patterns:
@@ -88,8 +93,10 @@ def _rows(cases: Iterable[Case], mark: Mapping[str, Any] = MappingProxyType({}))
 def _cases(patterns: Sequence[str], policies: Sequence[str], seeds: int, seconds: float | None) -> Iterator[Case]:
     for pattern in patterns:
         length = seconds if seconds is not None else LONG_SECONDS.get(pattern, SECONDS)
-        if pattern not in PATTERNS:
-            raise Invalid(f"there is no pattern {pattern!r}; choose one of {', '.join(PATTERNS)}")
+        if pattern.startswith(TRACE):
+            schedule(pattern, length, begin_s=seasoning.PAST_S)  # refuses a file that is none, before anything is run
+        elif pattern not in PATTERNS:
+            raise Invalid(f"there is no pattern {pattern!r}; choose one of {', '.join(PATTERNS)}, {TRACE}PATH")
         for seed in range(1 if pattern in SEEDLESS else seeds):
             for policy in policies if seed == 0 else [each for each in policies if each not in CONTROLS]:
                 yield Case(scenario_of(pattern), pattern, policy, seed, length)

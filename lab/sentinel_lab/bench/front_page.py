@@ -23,7 +23,7 @@ HEAD: Final = """<!-- Made from front*.json and validation.json in data: `python
 
 ```sh
 sentinel bench front --pattern mixed --seeds 3 --json                        # front_mixed.json, and its smallest pools
-sentinel bench front --seeds 1 --json --pattern X                            # front_X.json for each other pattern X
+sentinel bench front --seeds 1 --json --pattern X   # front_X.json for each other pattern, and trace:PATH
 sentinel bench front --sweep --json                                          # front_sweep.json
 ```
 

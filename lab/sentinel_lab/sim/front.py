@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from sentinel_lab.policies import NEEDS_TRUTH, made
 from sentinel_lab.scenario import MIXED, SINGLE
 from sentinel_lab.sim.run import Lane, Result, simulate
 from sentinel_lab.sim.traffic import Traffic, of_lives
+from sentinel_lab.traffic.patterns import TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,10 +94,16 @@ def _told(case: Case) -> _Story:
     return _Story(lives, of_lives(case.scenario, case.pattern, lives, case.seconds, STEP_S))
 
 
+def named(pattern: str) -> str:
+    """A trace goes by its file's name: where it lay is nobody's business."""
+    path = pattern.removeprefix(TRACE)
+    return pattern if path == pattern else TRACE + Path(path).name.removesuffix(".csv.gz")
+
+
 def row(case: Case, result: Result) -> dict[str, Any]:
     """All figures of one run; amounts of memory in bytes, of time in milliseconds."""
     return {
-        "pattern": case.pattern,
+        "pattern": named(case.pattern),
         "policy": case.policy,
         "seed": case.seed,
         "seconds": case.seconds,

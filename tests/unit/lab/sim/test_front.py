@@ -84,6 +84,12 @@ def test_fixed_shares_need_no_larger_pool_than_is_tried_and_a_smaller_one_loses(
     assert lost > front.DROPS_ALLOWED
 
 
+def test_a_trace_goes_by_its_name_and_not_by_where_it_lay():
+    assert front.named("trace:/some/where/web.csv.gz") == "trace:web"
+    assert front.named("trace:/some/where/web.csv.gz@10") == "trace:web.csv.gz@10"
+    assert front.named("periodic") == "periodic"
+
+
 def test_an_unknown_pattern_is_refused_with_a_sentence():
     with pytest.raises(Invalid, match="there is no pattern"):
         list(command._cases(["nope"], [PRODUCT], 1, None))
