@@ -3,31 +3,31 @@
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
-from sentinel_api.names import ROLE_LABEL
 from support.cluster import control_plane as planes
 from support.cluster.processes import wait_until
-from support.operators import FRONT, GROUP, SYSTEM, Bench, rights, running, until
-
-MB = 1_000_000
-CAPACITY = 100 * MB
-NODES = ("n1", "n2", "n3")
-SPARES = ("s1", "s2", "s3")
+from support.operators import FRONT, GROUP, PATIENCE_S, Bench, rights, running, until
+from support.scaled import (
+    MB,
+    NODES,
+    agents_expect,
+    decided_again,
+    empty,
+    front,
+    make_nodes,
+    ordered,
+    scaling,
+    taken,
+)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[Bench]:  # its skip is ours too
     # Without controllers: they would find that nobody runs the spares, and call them not ready.
     with running(tmp_path_factory.mktemp("scaling"), planes.BARE) as here:
-        for name in SPARES:
-            assert here.plane.request("POST", "/api/v1/nodes", {"metadata": {"name": name}})[0] == 201
-        for name in (*NODES, *SPARES):
-            ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]}}
-            path = f"/api/v1/nodes/{name}/status"
-            assert here.plane.request("PATCH", path, ready, content_type="application/merge-patch+json")[0] == 200
+        make_nodes(here)
         yield here
 
 
@@ -39,53 +39,7 @@ def fleet(bench: Bench) -> Iterator[Bench]:
         process.send_signal(signal.SIGTERM)  # first, or it would put its finalizer back
         process.wait(20)
     bench.plane.kubectl("apply", "-f", "-", stdin=rights())
-    freed = '{"metadata":{"finalizers":null}}'
-    bench.plane.kubectl("patch", "bufferclusters", "front", "--type=merge", "-p", freed, check=False)
-    bench.plane.kubectl("delete", "bufferclusters,buffernodes,daemonsets", "--all", "--timeout=60s", check=False)
-    bench.plane.kubectl("delete", "lease", "-n", SYSTEM, "--all", check=False)
-    bench.plane.kubectl("label", "node", *SPARES, f"{ROLE_LABEL}-", "sentinel.io/cluster-", check=False)
-
-
-def front(bench: Bench, mode: str, **scaling) -> None:
-    rules = {"mode": mode, "intervalSeconds": 1, "nodeCapacityBytesPerSecond": CAPACITY, "headroomPercent": 0}
-    body = {
-        "apiVersion": "sentinel.io/v1alpha1",
-        "kind": "BufferCluster",
-        "metadata": {"name": "front"},
-        "spec": {"scaling": {**rules, **scaling}},
-    }
-    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-    until(bench, "the nodes have orders", lambda: ordered(bench) >= set(NODES))
-
-
-def ordered(bench: Bench) -> set[str]:
-    found = bench.get(f"{GROUP}/buffernodes") or {"items": []}  # a new CRD is served a moment after it is established
-    return {node["metadata"]["name"] for node in found["items"]}
-
-
-def agents_expect(bench: Bench, each: int, *nodes: str, **said) -> None:
-    """Every node's agent carries half of what it expects in two minutes."""
-    for name in nodes:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        points = [{"horizonSeconds": 120, "p50": each, "p95": each}]
-        forecast = {"seq": 1, "observedAt": now, "demandBytesPerSecond": each // 2, "points": points}
-        bench.agent_says(name, forecast=forecast, **said)
-
-
-def taken(bench: Bench) -> list[str]:
-    found = bench.get("/api/v1/nodes")["items"]
-    return sorted(n["metadata"]["name"] for n in found if n["metadata"].get("labels", {}).get(ROLE_LABEL) == "buffer")
-
-
-def scaling(bench: Bench):
-    return (bench.get(FRONT) or {}).get("status", {}).get("scaling", {})
-
-
-def decided_again(bench: Bench) -> None:
-    """Two whole decisions after now have been written down."""
-    for _ in range(2):
-        before = scaling(bench).get("observedAt")
-        until(bench, "the next decision", lambda before=before: scaling(bench).get("observedAt") != before)
+    empty(bench)
 
 
 def test_auto_takes_a_spare_when_the_forecast_rises_and_gives_it_back_drained(fleet):
@@ -180,6 +134,6 @@ def test_the_scale_of_another_object_is_written_only_where_the_chart_allows_it(f
         "apply", "-f", "-", stdin=rights(scaleTargets=[{"apiGroup": "apps", "resource": "deployments"}])
     )
     deployment = "/apis/apps/v1/namespaces/default/deployments/pool"
-    wait_until("the pool has grown", lambda: fleet.get(deployment)["spec"]["replicas"] == 4, timeout_s=60)
+    wait_until("the pool has grown", lambda: fleet.get(deployment)["spec"]["replicas"] == 4, PATIENCE_S)
     assert taken(fleet) == list(NODES)
     fleet.plane.kubectl("delete", "deployment", "pool")
