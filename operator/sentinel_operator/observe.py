@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import structlog
 
-from sentinel_api.errors import Invalid
+from sentinel_api.errors import Invalid, Transient
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator.cluster import Cluster
@@ -34,8 +34,11 @@ async def refresh(api: Cluster, mirror: Mirror) -> None:
     """Whole lists, so that nothing rests on a watch that may stall."""
     mirror.nodes.settle(*await api.listing("v1", "Node"))
     mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
-    mirror.buffers_capacity = await api.knows(capacity.API_VERSION, capacity.KIND)
-    mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
+    try:
+        mirror.buffers_capacity = await api.knows(capacity.API_VERSION, capacity.KIND)
+        mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
+    except Transient as error:  # no work waits for it: what was known before still holds
+        log.warning("kinds_unknown", error=str(error))
 
 
 async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Release) -> World | None:
