@@ -11,6 +11,7 @@ from sentinel_core.allocate import allocate
 from sentinel_core.forecast import checked
 from sentinel_core.room import Limits, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS
+from sentinel_core.stages import YIELDING_DROP_COST
 
 KIB = 1024
 DATABASE, LLM, BULK = 1, 2, 3
@@ -109,7 +110,7 @@ def inverted(traffic, tick):
 
 
 WORSE_BY = 1.05
-"""The stated bound: who gave way for nothing was refused a few bytes more while its queue shrank."""
+"""The stated bound. A class that gives way for nothing adds, once, what its queue held: never more than the pool."""
 
 
 @pytest.mark.parametrize("seed", PATTERNS)
@@ -128,7 +129,8 @@ def check_inverted(seed, ticks):
     bursts = traffic(seed, ticks)
     reactive, reactive_served = run(bursts, nobody_foresees)
     wrong, wrong_served = run(bursts, inverted)
-    assert (wrong <= reactive * WORSE_BY + ONE_PACKET).all()
+    once = np.where(LIMITS.drop_cost <= YIELDING_DROP_COST, LIMITS.pool_bytes, ONE_PACKET)
+    assert (wrong <= reactive * WORSE_BY + once).all()
     assert wrong_served[BULK] >= 0.999 * reactive_served[BULK]
 
 
