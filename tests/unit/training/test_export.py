@@ -1,16 +1,19 @@
 """Exports against the networks they came from; needs the extra `training`."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
+from sentinel_core import inputs
+from sentinel_core.inputs import COLUMNS, DEMANDS, FLOORS, HAZARDS, IMPOSSIBLE
+from sentinel_training.lessons import Lessons
+from sentinel_training.session import Session
 
-torch = pytest.importorskip("torch", reason="PyTorch is only in the extra `training`")
-pytest.importorskip("onnxruntime")
+if TORCH := find_spec("torch") is not None:
+    import torch
+    from sentinel_training import export, network, train
 
-from sentinel_core import inputs  # noqa: E402
-from sentinel_core.inputs import COLUMNS, DEMANDS, FLOORS, HAZARDS, IMPOSSIBLE  # noqa: E402
-from sentinel_training import export, network, train  # noqa: E402
-from sentinel_training.lessons import Lessons  # noqa: E402
-from sentinel_training.session import Session  # noqa: E402
+pytestmark = pytest.mark.skipif(not TORCH, reason="PyTorch is only in the extra `training`")
 
 STEPS, SERIES = 90, 3
 
