@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+
 from sentinel_core import inputs
 from sentinel_core.inputs import COLUMNS, DEMANDS, FLOORS, HAZARDS, IMPOSSIBLE
 from sentinel_training.lessons import Lessons
@@ -11,6 +12,7 @@ from sentinel_training.session import Session
 
 if TORCH := find_spec("torch") is not None:
     import torch
+
     from sentinel_training import export, network, train
 
 pytestmark = pytest.mark.skipif(not TORCH, reason="PyTorch is only in the extra `training`")
