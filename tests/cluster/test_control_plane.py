@@ -121,8 +121,9 @@ def test_nothing_outlives_a_test_run_that_ends_early(
     tmp_path: Path, control_plane: planes.ControlPlane, end: signal.Signals
 ) -> None:
     script = (
-        "import pathlib, sys, time\n"
+        "import pathlib, signal, sys, time\n"
         "from support.cluster.control_plane import running\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the run is in the background\n"
         "with running(pathlib.Path(sys.argv[1])):\n"
         "    print('up', flush=True)\n"
         "    time.sleep(600)\n"

@@ -19,11 +19,12 @@ from support.cluster.slots import Slot
 TESTS = Path(__file__).parents[1]
 # A cluster with a running pod, whose containers and cgroups must go too.
 START = """
-import json, time
+import json, signal, time
 from support.cluster.native import NativeCluster
 from support.cluster.node import PAUSE_IMAGE
 from support.cluster.processes import wait_until
 from support.cluster.provider import node_specs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the run is in the background
 cluster = NativeCluster(node_specs(1))
 try:
     container = {"name": "pause", "image": PAUSE_IMAGE, "imagePullPolicy": "Never"}
