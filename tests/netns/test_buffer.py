@@ -85,6 +85,20 @@ def test_arrivals_beyond_the_limit_are_dropped_and_counted(wires, plane):
     assert wires.received(PORT) == found.sent_packets
 
 
+@pytest.mark.parametrize("how", ["removed", "handed back"])
+def test_a_class_that_comes_back_goes_on_counting_its_drops(wires, plane, how):
+    queue(plane, limit=FRAME, rate=SLOW)
+    wires.send(PORT, 20)
+    before = plane.buffer.read()[BURSTY].drops
+    assert before > 0
+    if how == "removed":
+        plane.buffer.configure([QueueClass(0, SLOW, RATE, ROOM)])
+    else:
+        plane.buffer.detach()
+    queue(plane)
+    assert plane.buffer.read()[BURSTY].drops == before
+
+
 def test_growing_and_shrinking_under_load_lose_nothing_that_stands_in_the_queue(wires, plane):
     queue(plane, rate=SLOW)
     for limit in (200_000, 400_000, 100_000, 1):

@@ -17,7 +17,7 @@ from sentinel_bpf.buffer.port import UNMATCHED, Interface, QueueClass, Reading, 
 from sentinel_bpf.buffer.standing import Stand, wait_while
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sentinel_bpf.buffer.programs import QueuePrograms
 
@@ -68,6 +68,7 @@ class HtbBuffer:
                 plumbing.add_leaf(queue, self._minor(each.id), self._leaf(each.id), each.limit_bytes)
         for minor in sorted(gone):
             plumbing.remove_class(queue, minor)
+        self._count_anew(each for each in self._drops if self._minor(each) in gone)
         found = plumbing.leaf_limits(queue)
         self._limits = {each.id: found.get(self._minor(each.id), -1) for each in classes}
         self.resize({each.id: each.limit_bytes for each in classes})
@@ -117,6 +118,10 @@ class HtbBuffer:
         self._drops[each] = (raw, total)
         return total
 
+    def _count_anew(self, classes: Iterable[int]) -> None:
+        """The kernel begins at zero when one of these is made again; the running totals stay."""
+        self._drops |= {each: (0, self._drops[each][1]) for each in classes}
+
     def detach(self) -> None:
         with Plumbing(self._programs.major) as plumbing:
             found = self._stand.found(plumbing, self._programs.major)
@@ -129,6 +134,7 @@ class HtbBuffer:
             self._drain(plumbing, queue)
             self._stand.remove(plumbing, queue)
         self._limits = {}
+        self._count_anew(self._drops)
 
     def _drain(self, plumbing: Plumbing, queue: int) -> None:
         plumbing.ensure_trunk(queue, DRAIN_BYTES_PER_S)
