@@ -134,10 +134,10 @@ class Comparison:
 
         if side.name != USER:
             sent()
-            return 100 * spent.cpu_ns / wall_ns, 0.0
+            return 100 * spent.cpu_ns / wall_ns, 1e9 * spent.waits / wall_ns
         with self._living_reader() as (_, reading):
             sent()
-        return 100 * (spent.cpu_ns + reading.cpu_ns) / wall_ns, 1e9 * reading.waits / wall_ns
+        return 100 * (spent.cpu_ns + reading.cpu_ns) / wall_ns, 1e9 * (spent.waits + reading.waits) / wall_ns
 
     def _trips(self, side: Side, counter: int) -> tuple[float, float]:
         trips, data = np.zeros(TRIPS, np.uint64), self._frame.data
