@@ -66,10 +66,14 @@ class Hands:
     def missing_way(self, seat: Seat, ways: Ways) -> str:
         """Why packets for it would have no way, or an empty string. One that was known once is kept, by a predecessor
         too: when it ends, probes and mesh say so together."""
-        address = str(ipaddress.ip_address(seat.spec.address))
-        if seat.number in self._ways or self._inherited.get(seat.number) == address:
+        if self._reached(seat):
             return ""
-        return ways.refused.get(address, "its next hop was not found yet")
+        return ways.refused.get(str(ipaddress.ip_address(seat.spec.address)), "its next hop was not found yet")
+
+    def _reached(self, seat: Seat) -> bool:
+        """Packets go there: whoever is sent any must be probed too, or he would be found dead unasked."""
+        address = str(ipaddress.ip_address(seat.spec.address))
+        return seat.number in self._ways or self._inherited.get(seat.number) == address
 
     def state_of(self, seat: Seat) -> State | None:
         """As the last tick had it."""
@@ -129,7 +133,7 @@ class Hands:
         targets = tuple(
             Target(each.seat.number, each.seat.spec.address, uplink.source(each.seat.spec.address), encap)
             for each in standings
-            if each.seat.number in self._ways and uplink.source(each.seat.spec.address)
+            if self._reached(each.seat) and uplink.source(each.seat.spec.address)
         )
         wanted = Round(period_ns(config.probe_interval_millis, len(targets)), targets)
         if wanted != self._prober.aimed:

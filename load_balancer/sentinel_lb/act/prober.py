@@ -115,7 +115,7 @@ class Prober:
         self._wire = wire
         self._heartbeat = heartbeat
         self._seen = seen
-        self._round = Round(25_000_000)
+        self._round = self._laid_out = Round(25_000_000)
         self._stopped = threading.Event()
         self._sockets: dict[tuple[int, str], socket.socket] = {}
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
@@ -135,7 +135,7 @@ class Prober:
         """Whether its rounds and the answers to them prove anything at this instant."""
         aimed = self._round
         numbers = [each.number for each in aimed.targets]
-        if not numbers:
+        if not numbers or aimed is not self._laid_out:
             return False
         newest_ns = int(self._seen["last_seen_ns"][numbers].max())
         return self.rhythm.believed(now_ns, aimed.period_ns, newest_ns)
@@ -151,16 +151,22 @@ class Prober:
 
     def _run(self) -> None:
         deadline_ns, seq = time.monotonic_ns(), 0
-        laid_out, volley = self._round, Volley(self._round, self._wire)
+        volley = Volley(self._laid_out, self._wire)
         while not self._stopped.is_set():
-            if self._round is not laid_out:
-                laid_out = self._round
-                volley = Volley(laid_out, self._wire)
+            if self._round is not self._laid_out:
+                volley = self._lay_out(self._round)
             seq += 1
             if volley:
                 self._fire(volley, seq)
             deadline_ns = max(deadline_ns + volley.period_ns, time.monotonic_ns())
             self._stopped.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+
+    def _lay_out(self, aimed: Round) -> Volley:
+        """Newcomers must have had their time before anyone is judged: else they would be found dead unasked."""
+        if not set(aimed.targets) <= set(self._laid_out.targets):
+            self.rhythm = Rhythm()
+        self._laid_out = aimed
+        return Volley(aimed, self._wire)
 
     def _fire(self, volley: Volley, seq: int) -> None:
         sent, failed = volley.send(self._socket, seq)

@@ -1,0 +1,48 @@
+"""The heartbeat by which the kernel judges: told only when everybody who may be judged was asked for long enough."""
+
+import time
+
+import numpy as np
+import pytest
+
+from sentinel_lb.act.prober import Prober, Round, Target, Wire
+from sentinel_lb.decide.prober import MISSED
+
+UNHURRIED_NS = 100_000_000_000  # no round of this test comes late
+WIRE = Wire(magic=1, version=1, ask=1, probe_port=18471, tunnel_port=18472)
+OLD, NEW = (Target(number, "127.0.0.1", "127.0.0.1", "UDP") for number in (0, 1))
+
+
+@pytest.fixture
+def prober():
+    heartbeat = np.zeros(1, [("beat_ns", "u8"), ("period_ns", "u8")])
+    seen = np.zeros(2, [("last_seen_ns", "u8")])
+    made = Prober(WIRE, heartbeat, seen)
+    yield made
+    for each in made._sockets.values():
+        each.close()
+
+
+def beats(prober, targets, rounds):
+    """Whether the heartbeat was told in each of so many rounds; the old node answers all the while."""
+    aimed = Round(UNHURRIED_NS, targets)
+    prober.aim(aimed)
+    assert not prober.believed(time.monotonic_ns()), "before the first round to these"
+    volley, told = prober._lay_out(aimed), []
+    for seq in range(rounds):
+        prober._seen["last_seen_ns"][OLD.number] = time.monotonic_ns()
+        prober._heartbeat["beat_ns"] = 0
+        prober._fire(volley, seq)
+        told.append(bool(prober._heartbeat["beat_ns"][0]))
+    return told
+
+
+def test_nobody_is_judged_before_he_had_his_time_to_answer(prober):
+    waited = [False] * (MISSED + 1)
+    assert beats(prober, (OLD,), MISSED + 3) == [*waited, True, True]
+    assert beats(prober, (OLD, NEW), MISSED + 3) == [*waited, True, True]
+
+
+def test_who_is_no_longer_asked_delays_no_judgement(prober):
+    beats(prober, (OLD, NEW), MISSED + 2)
+    assert beats(prober, (OLD,), 2) == [True, True]
