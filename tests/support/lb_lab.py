@@ -155,6 +155,7 @@ class Lab:
     spaces: dict[str, Namespace]
     agents: dict[str, Process]
     balancers: dict[str, Process]
+    _ports: Iterator[int] = field(default_factory=lambda: iter(range(10_000, 30_000)))
 
     def configure(self, **changes: Any) -> None:
         """For all balancers alike; obeyed within a second or two."""
@@ -165,18 +166,19 @@ class Lab:
             fresh.rename(balancer.config)
 
     def connected(self, version: int = 4) -> socket.socket:
-        """A TCP connection to the VIP, from a port of its own."""
-        with self.spaces["client"].entered():
-            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-            made.settimeout(PATIENCE_S)
-            made.connect((VIP4 if version == 4 else VIP6, TCP_PORT))
-            return made
+        """A TCP connection to the VIP, from a port that no flow had before."""
+        return self._to_the_vip(socket.SOCK_STREAM, version, TCP_PORT)
 
     def datagrams(self, version: int = 4) -> socket.socket:
+        """Flows are known for longer than they last: the kernel's choice of a port may begin no new one."""
+        return self._to_the_vip(socket.SOCK_DGRAM, version, UDP_PORT)
+
+    def _to_the_vip(self, kind: socket.SocketKind, version: int, port: int) -> socket.socket:
         with self.spaces["client"].entered():
-            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, kind)
             made.settimeout(PATIENCE_S)
-            made.connect((VIP4 if version == 4 else VIP6, UDP_PORT))
+            made.bind(("", next(self._ports)))
+            made.connect((VIP4 if version == 4 else VIP6, port))
             return made
 
     def states(self, balancer: str = "lb1") -> dict[str, str]:
