@@ -48,17 +48,21 @@ class Pid:
 def step(pid: Pid, gains: Gains, delay_us: float, target_us: float, now_ns: int) -> Pid:
     """One step of the controller; unchanged when less than `STEP_NS` has passed since the last.
 
-    The derivative is that of the delay, not of the error, so that a new target does not kick. After a gap longer
-    than `GAIN_PERIOD_NS` the step counts as one period: nobody knows what happened in between.
+    The derivative is that of the delay, not of the error, so that a new target does not kick. A gap longer than
+    `GAIN_PERIOD_NS` counts as one period, for nobody knows how long of it the queue stood so high; but where it ends
+    below the target the integral wears off over all of it, or the first packets after a silence would meet an empty
+    queue and yet be signalled. An order without `ki` keeps no integral that an earlier one left.
     """
-    if now_ns - pid.stepped_ns < STEP_NS:
+    elapsed_ns = now_ns - pid.stepped_ns
+    if elapsed_ns < STEP_NS:
         return pid
     if target_us <= 0:
         return Pid(stepped_ns=now_ns, delay_us=delay_us)
-    periods = min(now_ns - pid.stepped_ns, GAIN_PERIOD_NS) / GAIN_PERIOD_NS
+    periods = min(elapsed_ns, GAIN_PERIOD_NS) / GAIN_PERIOD_NS
     error = _clamp((delay_us - target_us) / target_us, -1.0, ERROR_MAX)
     change = _clamp((delay_us - pid.delay_us) / target_us, -ERROR_MAX, ERROR_MAX)
-    integral = _clamp(pid.integral + gains.ki * error * periods, 0.0, 1.0)
+    counted = elapsed_ns / GAIN_PERIOD_NS if error < 0.0 else periods
+    integral = _clamp(pid.integral + gains.ki * error * counted, 0.0, 1.0) if gains.ki else 0.0
     wanted = gains.kp * error + integral + gains.kd * change / periods
     if wanted > 1.0 and error > 0.0:
         # Anti-windup: at full output more integral could only delay the way back.

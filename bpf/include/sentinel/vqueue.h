@@ -21,6 +21,7 @@
 #define SN_ONE_Q16 (1 << 16)
 #define SN_ONE_Q32 (1ll << 32)
 #define SN_ERROR_MAX (15 << 16)
+#define SN_PERIODS_MAX (1 << 22) /* five days: enough for the least gain to wear off the whole integral */
 #define SN_GAIN_MAX (256u << 16) /* keeps every product within 64 bits */
 #define SN_DELAY_MAX_NS (64ull * SN_NS_PER_S) /* longer is over every limit */
 #define SN_BACKLOG_MAX (1ull << 27) /* kept over a change of rate; in ticks it fits 64 bits */
@@ -45,6 +46,11 @@ static __always_inline __s64 sn_clamp(__s64 value, __s64 low, __s64 high)
 	return value > high ? high : value;
 }
 
+static __always_inline __u64 sn_least(__u64 one, __u64 other)
+{
+	return one < other ? one : other;
+}
+
 /* BPF divides unsigned only. */
 static __always_inline __s64 sn_divide(__s64 value, __u64 by)
 {
@@ -64,6 +70,22 @@ static __always_inline __s64 sn_gain(__u32 gain)
 	return gain > SN_GAIN_MAX ? SN_GAIN_MAX : gain;
 }
 
+/*
+ * What an error of this size adds to the integral, in Q32. A gap counts as one period at most where the queue stands
+ * above its target, and whole where it stands below.
+ */
+static __always_inline __s64 sn_gathered(__u32 ki, __s64 error, __u64 elapsed_ns)
+{
+	__u64 whole = elapsed_ns / SN_GAIN_PERIOD_NS, rest_ns = elapsed_ns % SN_GAIN_PERIOD_NS;
+	__s64 each = sn_gain(ki) * error;
+
+	if (whole && error > 0)
+		return each;
+	if (whole > SN_PERIODS_MAX)
+		whole = SN_PERIODS_MAX;
+	return each * (__s64)whole + (((each >> 8) * (__s64)((rest_ns << 24) / SN_GAIN_PERIOD_NS)) >> 16);
+}
+
 /* One step of the controller. The caller has seen to it that SN_STEP_NS have passed and that it alone steps. */
 static __always_inline void sn_pid_step(struct sn_vqueue *queue, const struct sn_order *order, __u64 delay_ns,
 					__u64 elapsed_ns)
@@ -77,15 +99,13 @@ static __always_inline void sn_pid_step(struct sn_vqueue *queue, const struct sn
 		queue->delay_ns = delay_ns;
 		return;
 	}
-	if (elapsed_ns > SN_GAIN_PERIOD_NS)
-		elapsed_ns = SN_GAIN_PERIOD_NS;
-	periods = (elapsed_ns << 24) / SN_GAIN_PERIOD_NS;
-	if (periods <= 0)
-		periods = 1;
 	error = sn_relative(delay_ns, target_ns, target_ns);
 	change = sn_relative(delay_ns, queue->delay_ns, target_ns);
 	before = queue->integral;
-	integral = sn_clamp(before + ((((sn_gain(order->ki) * error) >> 8) * periods) >> 16), 0, SN_ONE_Q32);
+	integral = order->ki ? sn_clamp(before + sn_gathered(order->ki, error, elapsed_ns), 0, SN_ONE_Q32) : 0;
+	periods = (sn_least(elapsed_ns, SN_GAIN_PERIOD_NS) << 24) / SN_GAIN_PERIOD_NS;
+	if (periods <= 0)
+		periods = 1;
 	wanted = ((sn_gain(order->kp) * error) >> 16) + (integral >> 16) +
 		 sn_divide((sn_gain(order->kd) * change) << 8, periods);
 	/* Anti-windup: at full output more integral could only delay the way back. */

@@ -69,10 +69,29 @@ def test_a_saturated_controller_lets_go_as_fast_as_a_fresh_one():
     assert long_overload.integral == short_overload.integral
 
 
-def test_a_long_gap_counts_as_one_period():
+def test_a_long_gap_above_the_target_counts_as_one_period():
     start = pid.Pid(stepped_ns=0, delay_us=2000.0)
     year = pid.step(start, pid.CALM, 2000.0, 1000.0, 365 * 86_400 * 1000 * MS)
     assert year.integral == pytest.approx(pid.CALM.ki)
+
+
+def test_below_the_target_the_integral_wears_off_over_the_whole_gap():
+    start = pid.Pid(stepped_ns=0, integral=0.9, delay_us=2000.0)
+    assert pid.step(start, pid.CALM, 500.0, 1000.0, 1000 * MS).integral == pytest.approx(0.9 - 10 * 0.5 * 0.05)
+
+
+@given(st.builds(pid.Gains, st.floats(0, 4), st.floats(1e-3, 4), st.floats(0, 4)), st.floats(0, 1e7), st.floats(1, 1e6))
+def test_an_empty_queue_after_a_long_silence_signals_nobody(gains, delay, target_us):
+    before = pid.Pid(stepped_ns=0, integral=1.0, delay_us=delay, probability=1.0)
+    # One period more than the integral takes to wear off, for its quotient rounds.
+    silent_ns = int(1 / gains.ki + 1) * pid.GAIN_PERIOD_NS
+    after = pid.step(before, gains, 0.0, target_us, silent_ns)
+    assert (after.probability, after.integral) == (0, 0)
+
+
+def test_without_ki_no_integral_is_left():
+    before = pid.Pid(stepped_ns=0, integral=1.0)
+    assert pid.step(before, pid.Gains(0.5, 0, 0), 0.0, 1000.0, MS).probability == 0
 
 
 def test_without_a_target_nothing_is_marked():
