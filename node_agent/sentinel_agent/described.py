@@ -44,6 +44,8 @@ _ALL: Final = (
     Described("sentinel_class_drops", "counter", "Packets dropped by the policer or the queue.", IC),
     # Classes, from their queues.
     Described("sentinel_class_limit_bytes", "gauge", "Bytes that may wait.", IC),
+    Described("sentinel_class_lent_bytes", "gauge", "Of what may wait, how much is lent.", IC),
+    Described("sentinel_class_recalled_bytes", "counter", "Bytes of the class's loans that were taken back.", IC),
     Described("sentinel_class_backlog_bytes", "gauge", "Bytes that wait.", IC),
     Described("sentinel_class_flow_floor_bytes", "gauge", "Room that the flows' round trips ask for.", IC),
     Described("sentinel_class_sent_packets", "counter", "Packets that the queue sent.", IC),

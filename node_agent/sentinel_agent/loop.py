@@ -12,6 +12,7 @@ import structlog
 
 from sentinel_agent.decide.policy import Chosen, Moment, Standing, class_names, decide, standing
 from sentinel_agent.hints import Hints, no_hints
+from sentinel_agent.loans import Loans
 from sentinel_agent.tick import Pool, Tick
 from sentinel_agent.timing import Timings
 from sentinel_api.errors import Invalid, Transient, Unsupported
@@ -50,8 +51,6 @@ class Totals:
     missed: int = 0
     failed: int = 0
     resized: int = 0
-    lent_bytes: int = 0
-    recalled_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,15 +82,15 @@ class Loop:
     """Why the newest configuration is not in force; the one before is."""
     _digest: str = field(init=False)
     _rules: Standing = field(init=False)
+    loans: Loans = field(init=False)
     _held: Held = field(init=False)
-    _lent: NDArray[np.int64] = field(init=False)
     _hints: Hints = field(default_factory=no_hints)
     _failing: str = ""
 
     def __post_init__(self) -> None:
         rows = len(self.lanes) * CLASSES
         self._held = start(time.monotonic_ns(), rows)
-        self._lent = np.zeros(rows, np.int64)
+        self.loans = Loans(rows)
         self._settle(self.config)
 
     @property
@@ -234,16 +233,13 @@ class Loop:
 
     def _pool(self, looks: Sequence[Look], chosen: Chosen) -> Pool:
         lent = chosen.allocation.lent_bytes
-        change = lent - self._lent
-        self._lent = lent
-        recalled = -int(np.minimum(change, 0).sum())
-        self.totals.lent_bytes += int(np.maximum(change, 0).sum())
-        self.totals.recalled_bytes += recalled
+        recalled = self.loans.step(lent)
         return Pool(
             total=self.config.pool.max_bytes,
             granted=int(chosen.allocation.limit_bytes.sum()),
             lent=int(lent.sum()),
-            recalled=recalled,
+            recalled=int(recalled.sum()),
+            taken_back=self.loans.lately,
             held=sum(int(look.observed.sample.backlog_bytes.sum()) for look in looks),
         )
 

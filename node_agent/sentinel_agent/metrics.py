@@ -74,8 +74,8 @@ def _totals(loop: Loop) -> Iterator[Metric]:
     yield single("sentinel_ticks_failed", totals.failed)
     yield single("sentinel_forecast_fallbacks", loop.fallbacks)
     yield single("sentinel_buffer_resizes", totals.resized)
-    yield single("sentinel_pool_lent_bytes", totals.lent_bytes)
-    yield single("sentinel_pool_recalled_bytes", totals.recalled_bytes)
+    yield single("sentinel_pool_lent_bytes", loop.loans.lent_total)
+    yield single("sentinel_pool_recalled_bytes", int(loop.loans.taken_back.sum()))
     name = "sentinel_tick_duration_seconds"
     bounds = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
     taken = HistogramMetricFamily(name, FAMILIES[name].text)
@@ -91,7 +91,7 @@ def _totals(loop: Loop) -> Iterator[Metric]:
 def _lanes(loop: Loop) -> Iterator[Metric]:
     tier, steered = gauge("sentinel_data_plane_tier"), gauge("sentinel_interface_steered")
     flows, floor = gauge("sentinel_interface_flows"), gauge("sentinel_class_flow_floor_bytes")
-    evicted = counter("sentinel_interface_flows_evicted")
+    evicted, recalled = counter("sentinel_interface_flows_evicted"), counter("sentinel_class_recalled_bytes")
     for lane in loop.lanes:
         for each in "ABC":
             tier.add_metric([lane.name, each], float(each == lane.plane.verdict.tier.value))
@@ -100,7 +100,8 @@ def _lanes(loop: Loop) -> Iterator[Metric]:
         evicted.add_metric([lane.name], float(lane.flows.evicted))
         for class_id, name in lane.names.items():
             floor.add_metric([lane.name, name], int(lane.flows.floor_bytes[class_id]))
-    yield from (tier, steered, flows, evicted, floor)
+            recalled.add_metric([lane.name, name], int(loop.loans.taken_back[lane.first_row + class_id]))
+    yield from (tier, steered, flows, evicted, floor, recalled)
 
 
 def _pool(tick: Tick) -> Iterator[Metric]:
@@ -130,16 +131,18 @@ def _kernel(tick: Tick) -> Iterator[Metric]:
 
 def _queues(tick: Tick) -> Iterator[Metric]:
     limit, backlog = gauge("sentinel_class_limit_bytes"), gauge("sentinel_class_backlog_bytes")
+    lent = gauge("sentinel_class_lent_bytes")
     sent, timed = counter("sentinel_class_sent_packets"), counter("sentinel_class_timed_packets")
     for lane, each, name in _classes(tick):
         labels = [lane.interface.name, name]
         limit.add_metric(labels, tick.chosen.limit_bytes[lane.row(each)])
+        lent.add_metric(labels, int(tick.chosen.allocation.lent_bytes[lane.row(each)]))
         backlog.add_metric(labels, float(lane.observed.sample.backlog_bytes[each]))
         reading = lane.observed.readings.get(each)
         if reading is not None and reading.sojourn:
             sent.add_metric(labels, reading.sent_packets)
             timed.add_metric(labels, sum(reading.sojourn))
-    yield from (limit, backlog, sent, timed)
+    yield from (limit, lent, backlog, sent, timed)
 
 
 def _sojourn(tick: Tick) -> Iterator[Metric]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
 from sentinel_api.records import HORIZONS_S
 from sentinel_api.v1alpha1.buffernode import (
     MAX_AMOUNT,
@@ -14,6 +16,7 @@ from sentinel_api.v1alpha1.buffernode import (
     DataPlaneStatus,
     ForecastPoint,
     NodeForecast,
+    PoolShares,
     Scores,
     Versions,
 )
@@ -24,6 +27,8 @@ from sentinel_core.sample import Valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
     from sentinel_agent.tick import LaneTick, Tick
     from sentinel_core.sample import Sample
@@ -60,6 +65,7 @@ def status(tick: Tick, versions: Versions, state: State = "Active", *more: NodeC
             granted_bytes=_amount(tick.pool.granted),
             held_bytes=_amount(tick.pool.held),
             dropped_packets=min(sum(int(lane.counters.drops.sum()) for lane in tick.lanes), MAX_AMOUNT),
+            pool_permille=_shares(tick),
         ),
         scores=_scores([lane.marks for lane in tick.lanes]),
         conditions=(ready(verdict, tick.wall_ns), *more),
@@ -90,6 +96,20 @@ def _scores(marks: list[Marks]) -> Scores:
         lead_time_millis=round(1000 * (most.lead_s or 0.0)),
         brier_permille=round(1000 * (most.brier or 0.0)),
         trusted=any(each.trusted for each in marks),
+    )
+
+
+def _shares(tick: Tick) -> PoolShares:
+    """Who has the pool. Rounded up, so that what is there shows."""
+    found = tick.chosen.allocation
+    last = max(each for lane in tick.lanes for each in lane.names)
+
+    def permille(rows: NDArray[np.int64]) -> tuple[int, ...]:
+        by_class = tick.by_class(rows)[: last + 1] * 1000
+        return tuple(np.minimum(-(-by_class // tick.pool.total), 1000).tolist())
+
+    return PoolShares(
+        granted=permille(found.limit_bytes), lent=permille(found.lent_bytes), recalled=permille(tick.pool.taken_back)
     )
 
 
@@ -175,6 +195,7 @@ def _class(tick: Tick, lane: LaneTick, each: int) -> dict[str, Any]:
         "reactiveBytes": int(found.reactive_bytes[row]),
         "forecastBytes": int(found.forecast_bytes[row]),
         "lentBytes": int(found.lent_bytes[row]),
+        "recalledBytes": int(tick.pool.taken_back[row]),
         "burstChance": round(float(lane.forecast.burst_within(LEAD_SECONDS)[each]), 3),
         "secondsToBurst": float(lane.forecast.seconds_to_burst()[each]),
         "severity": round(float(lane.signs.severity[each]), 3),

@@ -49,7 +49,7 @@ class LaneTick:
         return self.first_row + class_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """The node's memory for queues, in bytes."""
 
@@ -61,6 +61,8 @@ class Pool:
     """Of what was lent a tick ago: taken back in this one."""
     held: int
     """Bytes that wait in the queues now."""
+    taken_back: NDArray[np.int64]
+    """Of each row's loans in the last ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +101,11 @@ class Tick:
                 demand=first.demand + other.demand,
             )
         return first
+
+    def by_class(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sums of all interfaces, by class id."""
+        found: NDArray[np.int64] = rows.reshape(-1, CLASSES).sum(axis=0)
+        return found
 
     def demand(self) -> NodeDemand:
         return self.forecast().node_demand()

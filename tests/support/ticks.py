@@ -24,6 +24,7 @@ CONFIG = NodeConfig.parse(
 
 ENFORCED = Verdict(Tier.HTB, "HTB and bfifo on eth0")
 RATE = 10**9
+KIB = 1024
 
 
 def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_row=0):
@@ -67,7 +68,14 @@ def tick(config=CONFIG, demand=1e12, verdict=ENFORCED, names=("eth0",)):
         took_ns=10**6,
         missed=0,
         config_digest=config.digest,
-        pool=Pool(config.pool.max_bytes, int(chosen.allocation.limit_bytes.sum()), lent=0, recalled=0, held=0),
+        pool=Pool(
+            total=config.pool.max_bytes,
+            granted=int(chosen.allocation.limit_bytes.sum()),
+            lent=int(chosen.allocation.lent_bytes.sum()),
+            recalled=0,
+            held=0,
+            taken_back=np.arange(rows) * KIB,
+        ),
         lanes=lanes,
         chosen=chosen,
         blind={},

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.conditions import NodeCondition, Reason
 from sentinel_api.v1alpha1.kinds import Column, Kind, Resource
 from sentinel_api.v1alpha1.model import Digest, Flag, Int, Label, Model, Percent, Time, cel
@@ -86,6 +87,19 @@ class NodeForecast(Model):
     points: tuple[ForecastPoint, ...] = Field((), max_length=4, description="Traffic later, nearest first.")
 
 
+Permille = Annotated[Int, Field(ge=0, le=1_000)]
+
+
+class PoolShares(Model):
+    """Who has the pool: an entry a class by its number, 0 for traffic that matches none; thousandths of the pool."""
+
+    granted: tuple[Permille, ...] = Field((), max_length=CLASSES, description="What each class may take.")
+    lent: tuple[Permille, ...] = Field((), max_length=CLASSES, description="Of that, what it has on loan.")
+    recalled: tuple[Permille, ...] = Field(
+        (), max_length=CLASSES, description="Of its loans, what was taken back in the last ten seconds."
+    )
+
+
 class BufferState(Model):
     """Memory of the node's buffers."""
 
@@ -93,6 +107,7 @@ class BufferState(Model):
     granted_bytes: Amount = Field(description="Sum of all classes' limits.")
     held_bytes: Amount = Field(description="Bytes waiting in the queues.")
     dropped_packets: Amount = Field(0, description="Packets dropped since the agent's programs were loaded.")
+    pool_permille: PoolShares | None = Field(None, description="Who has the pool, in thousandths of it.")
 
 
 class Scores(Model):

@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from sentinel_agent import reference
 from sentinel_agent.described import FAMILIES
+from sentinel_agent.loans import Loans
 from sentinel_agent.logs import LogCollector, Lossy
 from sentinel_agent.loop import Totals
 from sentinel_agent.metrics import TickCollector
 from sentinel_agent.sinks.sink import SinkCollector
 from sentinel_agent.timing import STAGES, Timings
+from sentinel_api.records import CLASSES
 from support.ticks import tick
 
 NAMES = ("eth0", "eth1")
@@ -31,12 +33,14 @@ def loop_of(made):
             name=lane.interface.name,
             names=lane.names,
             trouble="",
+            first_row=lane.first_row,
             plane=SimpleNamespace(verdict=lane.verdict, enforcing=True),
             flows=SimpleNamespace(flows=7, evicted=2, floor_bytes=np.arange(16)),
         )
         for lane in made.lanes
     ]
-    return SimpleNamespace(totals=Totals(ticks=3), timings=timings, lanes=lanes, fallbacks=1)
+    loans = Loans(len(lanes) * CLASSES)
+    return SimpleNamespace(totals=Totals(ticks=3), timings=timings, lanes=lanes, fallbacks=1, loans=loans)
 
 
 @pytest.fixture

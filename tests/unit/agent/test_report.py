@@ -37,6 +37,23 @@ def test_demand_now_and_at_four_horizons():
     assert all(point.p50 == 16_000 for point in told.points)
 
 
+def test_who_has_the_pool_is_told_for_each_class_over_all_interfaces():
+    made = tick(names=("eth0", "eth1"))
+    found, told = made.chosen.allocation, status(made, Versions()).buffer
+    for name, rows in (
+        ("granted", found.limit_bytes),
+        ("lent", found.lent_bytes),
+        ("recalled", made.pool.taken_back),
+    ):
+        shares = getattr(told.pool_permille, name)
+        by_class = (rows[:16] + rows[16:]) * 1000 / made.pool.total
+        assert [share - part for share, part in zip(shares, by_class, strict=True)] == pytest.approx([0] * 16, abs=1)
+        assert [share > 0 for share in shares] == (by_class > 0).tolist()
+    shown = state(made)["classes"]["unmatched on eth1"]
+    assert shown["lentBytes"] == found.lent_bytes[16]
+    assert shown["recalledBytes"] == made.pool.taken_back[16] > 0
+
+
 def test_the_last_tick_names_a_reason_for_every_class():
     shown = state(tick())
     assert shown["classes"].keys() == {"unmatched", *(each.name for each in CONFIG.traffic_classes)}
