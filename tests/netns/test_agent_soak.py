@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sentinel_agent.clock import Beat
@@ -32,6 +33,7 @@ A_DAY = 864_000
 TICKS = int(os.environ.get("SENTINEL_SOAK_TICKS", "6000"))
 WARM_SHARE = 0.3  # until then caches fill and histories of ten minutes are laid out
 BURST_EVERY = 600
+LOOKS = 40  # at memory and descriptors, after the warm-up
 GROWTH_BYTES = 8 << 20
 CONFIG = NodeConfig.parse({"trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": PORT}]}]})
 
@@ -45,6 +47,11 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def slope_a_day(steps, amounts):
+    """By least squares: what a day of ticks would add at this pace."""
+    return round(float(np.polyfit(steps, amounts, 1)[0]) * A_DAY)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_neither_memory_nor_descriptors_grow(monkeypatch):
@@ -55,23 +62,32 @@ def test_neither_memory_nor_descriptors_grow(monkeypatch):
         lane = Lane(open_plane(place, CONFIG), Brains(Cortex(), Smoothing()), first_row=0)
         last = []
         loop = Loop([lane], lambda tick: last.__setitem__(slice(None), [tick]), CONFIG)
-        began_ns = time.monotonic_ns()
+        began_ns, started_ns = time.monotonic_ns(), time.perf_counter_ns()
         monkeypatch.setattr(time, "monotonic_ns", lambda: began_ns + steps * PERIOD_NS)
-        before = (0, 0)
+        warm, looks = int(TICKS * WARM_SHARE), []
         for steps in range(1, TICKS + 1):
             if steps % BURST_EVERY < 10:
                 node.send(PORT, 20)
             node.received(PORT)
             loop.tick(Beat(0, 0))
             state(last[0])
-            if steps == int(TICKS * WARM_SHARE):
+            if steps >= warm and (steps - warm) % max(1, (TICKS - warm) // LOOKS) == 0:
                 gc.collect()
-                before = anonymous_bytes(), descriptors()
-        gc.collect()
-        grown, opened = anonymous_bytes() - before[0], descriptors() - before[1]
+                looks.append((steps, anonymous_bytes(), descriptors()))
+        taken_s = (time.perf_counter_ns() - started_ns) / 1e9
         monkeypatch.undo()
         lane.plane.detach()
         lane.close()
     assert loop.totals.failed == 0
-    figure(f"{TICKS} ticks ({TICKS / A_DAY:.1%} of a day)", grown_bytes=grown, descriptors=opened, failed=0)
+    at, held, files = zip(*looks, strict=True)
+    grown, opened = held[-1] - held[0], files[-1] - files[0]
+    figure(
+        f"{TICKS} ticks ({TICKS / A_DAY:.1%} of a day)",
+        grown_bytes=grown,
+        bytes_a_day=slope_a_day(at, held),
+        descriptors=opened,
+        descriptors_a_day=slope_a_day(at, files),
+        taken_s=round(taken_s),
+        failed=0,
+    )
     assert (grown < GROWTH_BYTES, opened) == (True, 0), f"{grown} bytes and {opened} descriptors more"
