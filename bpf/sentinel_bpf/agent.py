@@ -10,6 +10,8 @@ from .object import Object, Options, load
 SHARDED: Final = frozenset(
     {"sn_cells", "sn_flow_sums", "sn_out_cells", "sn_reasons", "sn_shapes", "sn_sojourn", "sn_top"}
 )
+# Evictions are what entered less what is there, so that a table of another size needs a count of its own.
+FOLLOWS: Final = {"sn_flow_sums": "sn_flows"}
 
 
 def load_agent(
@@ -30,5 +32,6 @@ def load_agent(
             programs=programs,
             pins=pins,
             replace_pins=True,
+            follows=FOLLOWS,
         ),
     )

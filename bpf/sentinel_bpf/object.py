@@ -13,7 +13,7 @@ import numpy as np
 
 from sentinel_api.errors import Invalid, Transient, Unsupported
 
-from . import layout, libbpf, pins, probe
+from . import layout, libbpf, pins, probe, said
 from .maps import Map, Shape, cpus, record
 
 ABI_VERSION: Final = 1  # of the layouts that this Python was written for: SN_ABI_VERSION in abi.h
@@ -31,6 +31,9 @@ class Options:
     programs: frozenset[str] | None = None  # None: all
     pins: Path | None = None  # a bpffs folder: maps found there are taken over, the others are pinned there
     replace_pins: bool = False  # a pinned map of another shape is replaced (and its content lost) instead of refused
+    follows: Mapping[str, str] = field(
+        default_factory=dict
+    )  # a count of another map begins anew with it
     shared: Mapping[str, Map] = field(default_factory=dict)  # maps of another object to use instead of own ones
 
 
@@ -103,14 +106,14 @@ class Object:
 def load(path: Path, options: Options | None = None) -> Object:
     """The object, verified by the kernel; nothing is attached yet."""
     options = options or Options()
-    with libbpf.words() as said:
+    with libbpf.words() as words:
         opened = _Opened(path)
         try:
             opened.configure(options)
             try:
                 libbpf.lib().bpf_object__load(opened.handle)
             except OSError as failed:
-                opened.refused(failed, "".join(said))
+                opened.refused(failed, "".join(words))
             return opened.finish(options)
         except BaseException:
             libbpf.lib().bpf_object__close(opened.handle)
@@ -139,12 +142,12 @@ class _Opened:
         except OSError as failed:
             raise Invalid(f"{path.name} is no BPF object that links; rebuild it with `make -C bpf`.") from failed
         self.types = layout.types(path)
-        self.maps = {_map_name(each): each for each in _walk(self.handle, "bpf_object__next_map")}
+        self.maps = {said.map_name(each): each for each in said.walk(self.handle, "bpf_object__next_map")}
         # Before any map is taken over: from then on libbpf answers with type ids of another object's BTF.
         self.kinds = {name: self._record_types(each) for name, each in self.maps.items()}
         self.programs = {
             libbpf.lib().bpf_program__name(each).decode(): each
-            for each in _walk(self.handle, "bpf_object__next_program")
+            for each in said.walk(self.handle, "bpf_object__next_program")
         }
 
     def configure(self, options: Options) -> None:
@@ -165,12 +168,12 @@ class _Opened:
         for name, other in options.shared.items():
             self._use(name, other.descriptor)
         if options.pins is not None:
-            self._take_over(options.pins, replace=options.replace_pins, but=options.shared.keys())
+            self._take_over(options.pins, options)
 
     def finish(self, options: Options) -> Object:
         maps = {name: self._loaded(name, each) for name, each in self.maps.items()}
         programs = {
-            name: Program(name, libbpf.lib().bpf_program__fd(each), _takes_fragments(each))
+            name: Program(name, libbpf.lib().bpf_program__fd(each), said.takes_fragments(each))
             for name, each in self.programs.items()
             if options.programs is None or name in options.programs
         }
@@ -179,20 +182,20 @@ class _Opened:
                 pins.put(maps[name].descriptor, options.pins / name)
         return Object(self.path, self.handle, maps, programs)
 
-    def refused(self, failed: OSError, said: str) -> NoReturn:
+    def refused(self, failed: OSError, words: str) -> NoReturn:
         # Without PERFMON the verifier refuses with words of its own, which name no right.
-        if probe.lacking_rights() or (failed.errno == errno.EPERM and "BEGIN PROG LOAD LOG" not in said):
+        if probe.lacking_rights() or (failed.errno == errno.EPERM and "BEGIN PROG LOAD LOG" not in words):
             raise Unsupported(
                 f"{self.path.name} may not be loaded; CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed."
             ) from failed
         if failed.errno in (errno.EAGAIN, errno.EINTR):
             raise Transient(f"{self.path.name} could not be loaded just now; try again.") from failed
-        cause = next((line for line in reversed(said.splitlines()) if "libbpf: map '" in line), "")
-        if cause and "PROG LOAD LOG" not in said:
+        cause = next((line for line in reversed(words.splitlines()) if "libbpf: map '" in line), "")
+        if cause and "PROG LOAD LOG" not in words:
             raise Invalid(f"{self.path.name}: {cause.removeprefix('libbpf: ')}; choose another size.") from failed
-        reason = _verdict(said) or failed.strerror
+        reason = said.verdict(words) or failed.strerror
         raise LoadRefused(
-            f"The kernel {os.uname().release} refuses {self.path.name}: {reason}", said[-_LOG_TAIL:]
+            f"The kernel {os.uname().release} refuses {self.path.name}: {reason}", words[-_LOG_TAIL:]
         ) from failed
 
     def check_abi(self) -> None:
@@ -233,23 +236,32 @@ class _Opened:
                 yield name
 
     def _use(self, name: str, descriptor: int) -> None:
-        wanted, found = _wanted(self._map(name)), Shape.of(descriptor)
+        wanted, found = said.shape(self._map(name)), Shape.of(descriptor)
         if wanted != found:
             raise Invalid(f"The map given for {name} is of {found}; {self.path.name} needs {wanted}.")
         libbpf.lib().bpf_map__reuse_fd(self._map(name), descriptor)
 
-    def _take_over(self, where: Path, *, replace: bool, but: Any) -> None:
-        for name in self.own(but):
-            descriptor = pins.find(where / name)
-            if descriptor is None:
-                continue
-            try:
-                self._use(name, descriptor)
-            except Invalid as unlike:
-                if not replace:
-                    raise Invalid(f"{unlike} Detach what runs, or let the pinned map be replaced.") from unlike
-            finally:
-                os.close(descriptor)  # libbpf holds a duplicate
+    def _take_over(self, where: Path, options: Options) -> None:
+        taken: set[str] = set()
+        for name in sorted(self.own(options.shared.keys()), key=options.follows.__contains__):  # followers last
+            leader = options.follows.get(name)
+            if (leader is None or leader in taken) and self._found(name, where, options):
+                taken.add(name)
+
+    def _found(self, name: str, where: Path, options: Options) -> bool:
+        """Whether the pinned map of this name is used from now on."""
+        descriptor = pins.find(where / name)
+        if descriptor is None:
+            return False
+        try:
+            self._use(name, descriptor)
+        except Invalid as unlike:
+            if not options.replace_pins:
+                raise Invalid(f"{unlike} Detach what runs, or let the pinned map be replaced.") from unlike
+            return False
+        finally:
+            os.close(descriptor)  # libbpf holds a duplicate
+        return True
 
     def _loaded(self, name: str, each: int) -> Map:
         return Map(name, libbpf.lib().bpf_map__fd(each), *self.kinds[name])
@@ -260,48 +272,7 @@ class _Opened:
         ids = library.bpf_map__btf_key_type_id(each), library.bpf_map__btf_value_type_id(each)
         internal = library.bpf_map__is_internal(each)
         key, value = (
-            self.types.dtype(type_id) if type_id and not internal else _untyped(size)
+            self.types.dtype(type_id) if type_id and not internal else said.untyped(size)
             for type_id, size in zip(ids, sizes, strict=True)
         )
         return key, value
-
-
-def _wanted(each: int) -> Shape:
-    library = libbpf.lib()
-    return Shape(
-        library.bpf_map__type(each),
-        library.bpf_map__key_size(each),
-        library.bpf_map__value_size(each),
-        library.bpf_map__max_entries(each),
-        library.bpf_map__map_flags(each),
-    )
-
-
-def _untyped(size: int) -> np.dtype[Any]:
-    """Of maps that hold descriptors, and of sections of global variables."""
-    return np.dtype(f"u{size}") if size in (4, 8) else np.dtype(f"V{size}")
-
-
-def _walk(handle: int, step: str) -> Iterator[int]:
-    each = getattr(libbpf.lib(), step)(handle, None)
-    while each:
-        yield each
-        each = getattr(libbpf.lib(), step)(handle, each)
-
-
-def _takes_fragments(program: int) -> bool:
-    section: bytes = libbpf.lib().bpf_program__section_name(program)
-    return section.startswith(b"xdp.frags")
-
-
-def _map_name(each: int) -> str:
-    """libbpf puts the object's name before that of a section: `agent_bp.rodata` is called `.rodata` here."""
-    name: str = libbpf.lib().bpf_map__name(each).decode()
-    return name[name.index(".") :] if "." in name else name
-
-
-def _verdict(said: str) -> str:
-    """The verifier's own last line before its statistics."""
-    log, found, _ = said.partition("-- END PROG LOAD LOG --")
-    lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "--", "libbpf:"))]
-    return lines[-1].strip() if found and lines else ""

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from sentinel_bpf import testrun
 from sentinel_bpf.agent import load_agent
 from sentinel_bpf.flows import FlowSums
 from sentinel_lab.bench import bpf_frames, bpf_loop
@@ -169,6 +170,19 @@ def test_a_count_of_evictions_never_shrinks(plane):
 def test_a_flow_that_came_twice_was_entered_once(plane):
     plane.run(udp4(), repeat=5)
     assert FlowSums(plane.object).entered() == 1
+
+
+def test_a_table_of_another_size_evicted_none_of_the_old_ones_flows(built, bpffs):
+    found = []
+    for size in (1024, 1024, 2048):
+        with load_agent(
+            OBJECT, max_entries={"sn_flows": size}, programs=frozenset({"sn_ingress"}), pins=bpffs / "maps"
+        ) as agent:
+            testrun.run(agent.program("sn_ingress"), udp4(source_port=size))
+            testrun.run(agent.program("sn_ingress"), udp4(source_port=len(found) + 1))
+            sums, entries = FlowSums(agent), len(agent.map("sn_flows").dump()[1])
+            found.append((entries, sums.entered(), sums.evicted(sums.entered(), entries)))
+    assert found == [(2, 2, 0), (3, 3, 0), (2, 2, 0)]
 
 
 @pytest.mark.slow

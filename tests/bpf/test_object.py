@@ -125,6 +125,16 @@ def test_a_pinned_map_of_another_shape_is_replaced_when_that_was_asked_for(load,
     assert len(again.object.map("table").dump()[0]) == 0
 
 
+def test_a_map_that_follows_another_begins_anew_where_that_one_does(load, bpffs):
+    """Also by name before it: `cells` stands in front of `table`."""
+    follows = {"cells": "table"}
+    load("test/bank", pins=bpffs / "v1").run("count", FRAME)
+    same = load("test/bank", pins=bpffs / "v1", replace_pins=True, follows=follows)
+    assert same.view("cells")["packets"].sum() == 1
+    larger = load("test/bank", pins=bpffs / "v1", replace_pins=True, follows=follows, max_entries={"table": 2048})
+    assert larger.view("cells")["packets"].sum() == 0
+
+
 def test_a_failed_load_leaves_the_pins_as_they_were(load, bpffs):
     load("test/bank", pins=bpffs / "v1").put("table", (1, 1), packets=1)
     with pytest.raises(Invalid, match="choose another size"):
