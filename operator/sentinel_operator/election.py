@@ -1,11 +1,12 @@
 """One leader among the replicas: the client library's Lease election, and an exit when the Lease is lost.
 
 A replica that lost its Lease must not go on deciding beside its successor; leaving the process is the one way to be
-sure that nothing of it does.
+sure that nothing of it does. The library asks for the time only between two requests, and gives none of them an end:
+what it must not outlive is watched here.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,8 @@ from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRec
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
+ANSWER_S = RENEW_S - RETRY_S  # a request that takes longer is as good as lost
+MARGIN_S = 1.0  # to stop in, before another one may lead
 LEASE_NAME = "sentinel-operator"
 LEASE_LOST_CODE = 3
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
@@ -26,57 +29,82 @@ log = structlog.get_logger()
 
 
 class PatientLock(LeaseLock):  # type: ignore[misc]  # the library has no types
-    """The library's lock, mended where version 37.0.2 breaks, and unmoved by a network that is away for a while."""
+    """The library's lock, mended where version 37.0.2 breaks, and unmoved by a network that is slow or away.
+
+    While the Lease is ours it is not read before each renewal: a write is refused anyway when somebody else wrote, and
+    with five seconds a request a reading holder would be late for himself.
+    """
+
+    ours: LeaderElectionRecord | None = None
+    valid_until_s: float = 0.0  # on the clock of the event loop; nobody else can lead before
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
         """Without `pretty=True`, which the library's own generated client refuses."""
         body = V1Lease(metadata=V1ObjectMeta(name=name), spec=self.update_lease(election_record))
-        try:
-            await self.api_instance.create_namespaced_lease(namespace, body)
-        except (ApiException, *UNREACHABLE) as error:
-            log.warning("lease_not_created", error=str(error))
-            return False
-        return True
+        return await self._written(self.api_instance.create_namespaced_lease(namespace, body))
 
     async def get(self, name: str, namespace: str) -> Any:
         """Only ApiException is understood by the caller; any other would end the process."""
+        if self.ours is not None:
+            return True, self.ours
         try:
-            return await super().get(name, namespace)
+            async with asyncio.timeout(ANSWER_S):
+                return await super().get(name, namespace)
         except UNREACHABLE as error:
-            return False, ApiException(status=0, reason=str(error))
+            return False, ApiException(status=0, reason=str(error) or "no answer")
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
+        lease = self.lease_reference
+        assert lease is not None, "the library reads before it writes"
+        lease.spec = self.update_lease(updated_record, lease.spec)
+        return await self._written(self.api_instance.replace_namespaced_lease(name, namespace, lease))
+
+    async def _written(self, request: Awaitable[V1Lease]) -> bool:
+        """Others count from when they see it, which is after it was sent."""
+        asked_s, self.ours = asyncio.get_running_loop().time(), None
         try:
-            return bool(await super().update(name, namespace, updated_record))
-        except UNREACHABLE as error:
-            log.warning("lease_not_renewed", error=str(error))
+            async with asyncio.timeout(ANSWER_S):
+                self.lease_reference = await request
+        except (ApiException, *UNREACHABLE) as error:
+            log.warning("lease_not_written", error=str(error) or "no answer")
             return False
+        self.ours = self.election_record(self.lease_reference)
+        self.valid_until_s = asked_s + LEASE_S
+        return True
+
+    async def lapsed(self) -> None:
+        """Returns when the Lease was not renewed in time, whatever the renewal is waiting for."""
+        while (left_s := self.valid_until_s - MARGIN_S - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left_s)
 
 
 async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Waits to become leader, then runs `work` until it ends or the Lease is lost; answers the process's exit code."""
-    worked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    lock = PatientLock(LEASE_NAME, namespace, identity, api)
 
     async def leading() -> None:
         log.info("lease_won", identity=identity)
+        working, lapsed = asyncio.create_task(work()), asyncio.create_task(lock.lapsed())
         try:
-            await work()
-        except BaseException as error:
-            if not worked.done():
-                worked.set_exception(error)
-            raise
-        worked.set_result(None)
+            await asyncio.wait({working, lapsed}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                log.error("lease_lost", identity=identity)
+                ended.set_result(LEASE_LOST_CODE)
+            elif (error := working.exception()) is not None:
+                ended.set_exception(error)
+            else:
+                ended.set_result(0)
+        finally:
+            working.cancel()
+            lapsed.cancel()
 
-    async def stopped() -> None:
-        log.error("lease_lost", identity=identity)
-
-    lock = PatientLock(LEASE_NAME, namespace, identity, api)
     log.info("lease_wanted", identity=identity, namespace=namespace)
-    election = asyncio.create_task(LeaderElection(Config(lock, LEASE_S, RENEW_S, RETRY_S, leading, stopped)).run())
-    done, _ = await asyncio.wait({election, worked}, return_when=asyncio.FIRST_COMPLETED)
-    if worked in done:
+    election = asyncio.create_task(LeaderElection(Config(lock, LEASE_S, RENEW_S, RETRY_S, leading, None)).run())
+    done, _ = await asyncio.wait({election, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if ended in done:
         election.cancel()
-        await worked
-        return 0
+        return await ended
     await election
+    log.error("lease_lost", identity=identity)
     return LEASE_LOST_CODE

@@ -1,17 +1,30 @@
 """kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
-from sentinel_api.names import CLUSTER_LABEL, GROUP, LOAD_BALANCER_CLASS, VERSION
+from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Manifest
 
 GONE = "DELETED"
 STREAM_S = 300  # the API server closes watches anyway; an end of our own choosing is no error in the log
+LIST_S = 60.0  # thousands of nodes from a server that is slow
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 15.0
+
+
+class Endless:
+    """Pauses before a watch is tried again, in seconds: kopf ends the process after the last one of a finite list."""
+
+    def __iter__(self) -> Iterator[float]:
+        pause_s = FIRST_RETRY_S
+        while True:
+            yield pause_s
+            pause_s = min(2 * pause_s, LAST_RETRY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +48,9 @@ class Told:
             ref = manifest.get("spec", {}).get("clusterRef", {})
             self.due.mark(ClusterName(ref.get("namespace", ""), ref.get("name", "")))
 
-    def service(self, manifest: Manifest) -> None:
+    def service(self, kind: str | None, manifest: Manifest) -> None:
         """Which cluster serves it is for the look to find out."""
-        if manifest.get("spec", {}).get("loadBalancerClass") == LOAD_BALANCER_CLASS:
+        if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
             for name in self.mirror.clusters:
                 self.due.mark(name)
 
@@ -58,6 +71,8 @@ def registry(told: Told) -> kopf.OperatorRegistry:
         settings.persistence.finalizer = f"{GROUP}/unused"
         settings.watching.server_timeout = STREAM_S
         settings.watching.client_timeout = STREAM_S + 30
+        settings.networking.error_backoffs = Endless()
+        settings.networking.request_timeout = LIST_S
         settings.scanning.disabled = True
 
     @kopf.on.login(registry=handlers)
@@ -79,7 +94,7 @@ def registry(told: Told) -> kopf.OperatorRegistry:
 
     @kopf.on.event("v1", "services", registry=handlers)
     async def service_moved(event: kopf.RawEvent, **_: Any) -> None:
-        told.service(dict(event["object"]))
+        told.service(event["type"], dict(event["object"]))
 
     @kopf.on.event("apps", "v1", "daemonsets", labels={CLUSTER_LABEL: kopf.PRESENT}, registry=handlers)
     async def agents_moved(labels: kopf.Labels, **_: Any) -> None:

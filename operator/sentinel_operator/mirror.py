@@ -1,4 +1,4 @@
-"""What the watches told of nodes and orders, kept as values, so that a look at a cluster lists none of them.
+"""What the watches told of nodes, orders and Services, kept as values, so that a look at a cluster lists none of them.
 
 A watch may be late, stall or tell things twice: the newest version of an object wins, what the operator wrote itself
 is kept from the server's own answer, and a whole list, taken now and then, settles the rest.
@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from sentinel_api.errors import Invalid
+from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.world import Node
 from sentinel_operator.due import ClusterName
@@ -30,11 +31,11 @@ class _Entry(Generic[Value]):
 
 @dataclass(slots=True)
 class Shelf(Generic[Value]):
-    """The objects of one kind, by name (both kinds are cluster-scoped)."""
+    """The objects of one kind. `parse` answers None for an object that is nobody's concern here."""
 
-    parse: Callable[[Manifest], Value]
+    parse: Callable[[Manifest], Value | None]
     essence: Callable[[Value], object]
-    _entries: dict[str, _Entry[Value]] = field(default_factory=dict)
+    _entries: dict[tuple[str, str], _Entry[Value]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Value]:
         return (entry.value for entry in self._entries.values() if entry.value is not None)
@@ -44,28 +45,28 @@ class Shelf(Generic[Value]):
 
     def keep(self, manifest: Manifest) -> bool:
         """Whether something changed that a plan may depend on; numbers that only scaling reads do not count."""
-        name, version = manifest["metadata"]["name"], version_of(manifest)
+        name, version = _name(manifest), version_of(manifest)
         before = self._entries.get(name)
         if before is not None and version <= before.version:
             return False
         value = self._parsed(manifest)
         essence = None if value is None else self.essence(value)
         self._entries[name] = _Entry(version, value, essence)
-        return before is None or before.essence != essence
+        return essence != (None if before is None else before.essence)
 
     def drop(self, manifest: Manifest) -> bool:
         """An older life of an object that was made anew since is not dropped."""
-        before = self._entries.get(manifest["metadata"]["name"])
+        before = self._entries.get(_name(manifest))
         if before is None or version_of(manifest) < before.version:
             return False
-        del self._entries[manifest["metadata"]["name"]]
-        return True
+        del self._entries[_name(manifest)]
+        return before.value is not None
 
     def settle(self, manifests: Iterable[Manifest], version: int) -> None:
         """A whole list, as of `version`: what it lacks is gone, unless it came later."""
         listed = set()
         for manifest in manifests:
-            listed.add(manifest["metadata"]["name"])
+            listed.add(_name(manifest))
             self.keep(manifest)
         for name in [n for n, e in self._entries.items() if n not in listed and e.version <= version]:
             del self._entries[name]
@@ -77,6 +78,10 @@ class Shelf(Generic[Value]):
         except Invalid as error:
             log.warning("object_unreadable", object=str(key(manifest)), error=str(error))
             return None
+
+
+def _name(manifest: Manifest) -> tuple[str, str]:
+    return manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
 
 
 def version_of(listed: Manifest) -> int:
@@ -118,6 +123,7 @@ class Mirror:
 
     nodes: Shelf[Node] = field(default_factory=lambda: Shelf(node_of, _node_essence))
     buffer_nodes: Shelf[BufferNode] = field(default_factory=lambda: Shelf(BufferNode.parse, _order_essence))
+    services: Shelf[Manifest] = field(default_factory=lambda: Shelf(_of_our_class, _service_essence))
     clusters: dict[ClusterName, object] = field(default_factory=dict)
     buffers_capacity: bool = False  # whether the cluster knows CapacityBuffers
     monitored: bool = False  # whether the cluster knows PodMonitors
@@ -141,14 +147,28 @@ class Mirror:
         self.clusters[name] = asked
         return changed
 
-    def _shelf(self, manifest: Manifest) -> Shelf[Node] | Shelf[BufferNode] | None:
+    def _shelf(self, manifest: Manifest) -> Shelf[Node] | Shelf[BufferNode] | Shelf[Manifest] | None:
         match manifest.get("kind"):
             case "Node":
                 return self.nodes
             case "BufferNode":
                 return self.buffer_nodes
+            case "Service":
+                return self.services
             case _:
                 return None
+
+
+def _of_our_class(manifest: Manifest) -> Manifest | None:
+    spec = manifest["spec"]
+    ours = spec.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") == LOAD_BALANCER_CLASS
+    return manifest if ours else None
+
+
+def _service_essence(manifest: Manifest) -> object:
+    """What others wrote into the status counts too: an address that went away is given anew."""
+    meta = manifest["metadata"]
+    return manifest["spec"], manifest.get("status"), meta.get("annotations"), meta.get("deletionTimestamp")
 
 
 def _node_essence(node: Node) -> object:

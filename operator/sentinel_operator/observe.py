@@ -1,5 +1,6 @@
 """The API server to World: everything the planner may know. Nodes and orders come from the mirror of the watches."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -34,6 +35,7 @@ async def refresh(api: Cluster, mirror: Mirror) -> None:
     """Whole lists, so that nothing rests on a watch that may stall."""
     mirror.nodes.settle(*await api.listing("v1", "Node"))
     mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
+    mirror.services.settle(*await api.listing("v1", "Service"))
     try:
         mirror.buffers_capacity = await api.knows(capacity.API_VERSION, capacity.KIND)
         mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
@@ -48,18 +50,21 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         return None
     cluster = BufferCluster.parse(stored)
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
-    owned = await _owned(api, owner, mirror)
+    # Side by side: where each answer takes seconds, a look must not take minutes.
+    owned, clusters, scale = await asyncio.gather(
+        _owned(api, owner, mirror), api.list(API_VERSION, "BufferCluster"), _scale(api, cluster)
+    )
     agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
     return World(
         cluster=cluster,
-        clusters=_readable(await api.list(API_VERSION, "BufferCluster"), BufferCluster.parse),
+        clusters=_readable(clusters, BufferCluster.parse),
         nodes=tuple(mirror.nodes),
         buffer_nodes=tuple(mirror.buffer_nodes),
         owned={at: signature(live) for at, live in owned.items()},
         agents=_agents(agents),
         release=release,
         now=datetime.now(UTC),
-        scale=await _scale(api, cluster),
+        scale=scale,
         balancers=_balancers(owned.get(Key("apps/v1", "Deployment", owner.namespace, balancers.name(owner)))),
         buffers_capacity=mirror.buffers_capacity,
         monitored=mirror.monitored,
@@ -118,20 +123,16 @@ async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
 
 
 async def _owned(api: Cluster, owner: Owner, mirror: Mirror) -> dict[Key, Manifest]:
-    found: dict[Key, Manifest] = {}
     kinds = [*OWNED]
     if mirror.monitored:
         kinds.append((monitors.API_VERSION, monitors.KIND))
     if mirror.buffers_capacity:
         kinds += [(capacity.API_VERSION, capacity.KIND), ("v1", "PodTemplate")]
-    for api_version, kind in kinds:
-        for live in await api.list(api_version, kind, owner.namespace, f"{CLUSTER_LABEL}={owner.label}"):
-            found[key(live)] = live
-    for wanted in access.render(owner):
-        shared = await api.get(key(wanted))
-        if shared is not None:
-            found[key(wanted)] = shared
-    return found
+    chosen = f"{CLUSTER_LABEL}={owner.label}"
+    lists = [api.list(api_version, kind, owner.namespace, chosen) for api_version, kind in kinds]
+    shared = [api.get(key(wanted)) for wanted in access.render(owner)]
+    listed, single = await asyncio.gather(asyncio.gather(*lists), asyncio.gather(*shared))
+    return {key(live): live for live in (*(each for found in listed for each in found), *single) if live is not None}
 
 
 def _readable(stored: tuple[Manifest, ...], parse: Callable[[Manifest], Parsed]) -> tuple[Parsed, ...]:

@@ -1,17 +1,17 @@
-"""Services of class sentinel.io/buffer, served: one look at the API server, one plan, and what it changes is written.
+"""Services of class sentinel.io/buffer, served: one look at what is known, one plan, and what it changes is written.
 
-Called with each look at a BufferCluster; it writes the Services' status, an Event where something is wrong that a
-person must mend, and the balancers' ConfigMap.
+Called with each look at a BufferCluster, whose Services and nodes the watches mirror. It writes the Services' status,
+an Event where something is wrong that a person must mend, and the balancers' ConfigMap.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sentinel_api.names import API_VERSION, LOAD_BALANCER_CLASS
-from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide.services import (
     ADDRESS_ANNOTATION,
@@ -23,24 +23,13 @@ from sentinel_operator.decide.services import (
     assigned,
     claimed_by,
 )
+from sentinel_operator.decide.world import World
 from sentinel_operator.objects import Key, Manifest, signature, signed
 from sentinel_operator.render import balancerconfig, balancers
 from sentinel_operator.render.balancerconfig import AFFINITY_SECONDS, BufferNodeAddress, Served
-from sentinel_operator.render.base import Owner
 
 FAMILIES: Final[Mapping[str, Family]] = {"IPv4": 4, "IPv6": 6}
 SLICE_LABEL: Final = "kubernetes.io/service-name"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is there of Services and nodes; `pools` are the clusters that have one, as NAMESPACE/NAME."""
-
-    services: tuple[Manifest, ...]
-    slices: tuple[Manifest, ...]
-    nodes: tuple[Manifest, ...]
-    buffer_nodes: tuple[Manifest, ...]
-    pools: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +40,23 @@ class Summary:
     refused: Mapping[ServiceKey, Answer] = field(default_factory=dict)
 
 
-async def serve(api: Cluster, cluster: BufferCluster, owner: Owner, now: datetime) -> Summary:
-    """Idempotent: without a change nothing is written."""
-    look = await _look(api)
-    mine = [each for each in look.services if _is_ours(each)]
-    answers = _answers(cluster, mine, look)
-    for manifest in mine:
+async def serve(api: Cluster, world: World, services: Sequence[Manifest]) -> Summary:
+    """`services`: all of our class. Idempotent: without a change nothing is written."""
+    answers = _answers(world, services)
+    for manifest in services:
         answer = answers.get(_key(manifest))
         if answer is not None:
-            await _tell(api, manifest, answer, now)
-    wanted = signed(balancerconfig.render(owner, _config(cluster, look, answers)))
+            await _tell(api, manifest, answer, world.now)
+    local = [_key(each) for each in services if _key(each) in answers and _is_local(each)]
+    found = await asyncio.gather(*(_ready_nodes(api, each) for each in local))
+    ready = dict(zip(local, found, strict=True))
+    served = [
+        _served(manifest, answers[_key(manifest)].addresses, ready.get(_key(manifest)))
+        for manifest in services
+        if _key(manifest) in answers and answers[_key(manifest)].assigned
+    ]
+    owner = world.owner
+    wanted = signed(balancerconfig.render(owner, _config(world, served)))
     stored = await api.get(Key("v1", "ConfigMap", owner.namespace, balancers.name(owner)))
     if stored is None or signature(stored) != signature(wanted):
         await api.apply(wanted)
@@ -68,32 +64,22 @@ async def serve(api: Cluster, cluster: BufferCluster, owner: Owner, now: datetim
     return Summary(len(answers) - len(refused), refused)
 
 
-async def _look(api: Cluster) -> Look:
-    clusters = await api.list(API_VERSION, "BufferCluster")
-    return Look(
-        services=await api.list("v1", "Service"),
-        slices=await api.list("discovery.k8s.io/v1", "EndpointSlice"),
-        nodes=await api.list("v1", "Node"),
-        buffer_nodes=await api.list(API_VERSION, "BufferNode"),
-        pools=tuple(
-            f"{each['metadata']['namespace']}/{each['metadata']['name']}"
-            for each in clusters
-            if each["spec"].get("loadBalancer", {}).get("addressPool")
-        ),
-    )
-
-
-def _answers(cluster: BufferCluster, mine: Sequence[Manifest], look: Look) -> dict[ServiceKey, Answer]:
+def _answers(world: World, services: Sequence[Manifest]) -> dict[ServiceKey, Answer]:
     """Of the Services that this cluster serves; one that nobody may serve is told so by the first cluster alone."""
-    own = f"{cluster.metadata.namespace}/{cluster.metadata.name}"
+    own = f"{world.owner.namespace}/{world.owner.name}"
+    pools = tuple(
+        f"{each.metadata.namespace}/{each.metadata.name}"
+        for each in world.clusters
+        if each.spec.load_balancer.address_pool
+    )
     wanted, unclaimed = [], {}
-    for manifest in mine:
-        claim = claimed_by(manifest["metadata"].get("annotations", {}), look.pools)
+    for manifest in services:
+        claim = claimed_by(manifest["metadata"].get("annotations", {}), pools)
         if claim.cluster == own:
             wanted.append(wanted_of(manifest))
-        elif not claim.cluster and look.pools[:1] == (own,):
+        elif not claim.cluster and pools[:1] == (own,):
             unclaimed[_key(manifest)] = Answer((), "AddressRefused", claim.message)
-    return assigned(cluster.spec.load_balancer.address_pool, wanted) | unclaimed
+    return assigned(world.cluster.spec.load_balancer.address_pool, wanted) | unclaimed
 
 
 def wanted_of(manifest: Manifest) -> Wanted:
@@ -120,56 +106,39 @@ def _addresses(texts: Iterable[str]) -> Iterable[str]:
             continue
 
 
-def _config(cluster: BufferCluster, look: Look, answers: Mapping[ServiceKey, Answer]) -> Any:
-    ids = dict(cluster.status.class_ids) if cluster.status else {}
-    addresses = {each["metadata"]["name"]: _internal(each) for each in look.nodes}
+def _config(world: World, served: Sequence[Served]) -> BalancerConfig:
+    status = world.cluster.status
+    addresses = {node.name: node.addresses[0] for node in world.nodes if node.addresses}
     nodes = [
-        BufferNodeAddress(name, addresses[name], each["spec"].get("desiredState") == "Draining")
-        for each in look.buffer_nodes
-        if (name := each["metadata"]["name"]) in addresses and addresses[name] and _belongs(each, cluster)
+        BufferNodeAddress(name, addresses[name], each.spec.desired_state == "Draining")
+        for each in world.own_nodes
+        if (name := each.metadata.name) in addresses and each.spec.desired_state != "Detached"
     ]
-    served = [
-        _served(manifest, answers[_key(manifest)].addresses, look.slices)
-        for manifest in look.services
-        if _key(manifest) in answers and answers[_key(manifest)].assigned
-    ]
-    return balancerconfig.config(cluster, ids, nodes, served)
+    return balancerconfig.config(world.cluster, dict(status.class_ids) if status else {}, nodes, served)
 
 
-def _belongs(buffer_node: Manifest, cluster: BufferCluster) -> bool:
-    ref = buffer_node["spec"].get("clusterRef", {})
-    detached = buffer_node["spec"].get("desiredState") == "Detached"
-    return not detached and (ref.get("namespace"), ref.get("name")) == (
-        cluster.metadata.namespace,
-        cluster.metadata.name,
-    )
+def _is_local(manifest: Manifest) -> bool:
+    return bool(manifest["spec"].get("externalTrafficPolicy") == "Local")
 
 
-def _internal(node: Manifest) -> str:
-    found = node.get("status", {}).get("addresses", ())
-    return next((each["address"] for each in found if each["type"] == "InternalIP"), "")
-
-
-def _served(manifest: Manifest, addresses: tuple[str, ...], slices: Iterable[Manifest]) -> Served:
+def _served(manifest: Manifest, addresses: tuple[str, ...], nodes: frozenset[str] | None) -> Served:
     spec = manifest["spec"]
-    local = spec.get("externalTrafficPolicy") == "Local"
     sticky = spec.get("sessionAffinity") == "ClientIP"
     timeout = spec.get("sessionAffinityConfig", {}).get("clientIP", {}).get("timeoutSeconds", AFFINITY_SECONDS)
     return Served(
         addresses=addresses,
         ports=tuple((port["port"], port.get("protocol", "TCP")) for port in spec["ports"]),
-        nodes=_local_nodes(_key(manifest), slices) if local else None,
+        nodes=nodes,
         sticky_seconds=timeout if sticky else 0,
     )
 
 
-def _local_nodes(service: ServiceKey, slices: Iterable[Manifest]) -> frozenset[str]:
-    """Nodes with a ready pod of the Service."""
+async def _ready_nodes(api: Cluster, service: ServiceKey) -> frozenset[str]:
+    """Nodes with a ready pod of the Service; asked for where traffic must stay local, and nowhere else."""
+    slices = await api.list("discovery.k8s.io/v1", "EndpointSlice", service.namespace, f"{SLICE_LABEL}={service.name}")
     return frozenset(
         endpoint["nodeName"]
         for each in slices
-        if each["metadata"].get("namespace") == service.namespace
-        and each["metadata"].get("labels", {}).get(SLICE_LABEL) == service.name
         for endpoint in each.get("endpoints") or ()
         if endpoint.get("nodeName") and endpoint.get("conditions", {}).get("ready", True)
     )
@@ -228,11 +197,6 @@ def _event(manifest: Manifest, answer: Answer, now: datetime) -> Manifest:
         "lastTimestamp": at,
         "count": 1,
     }
-
-
-def _is_ours(manifest: Manifest) -> bool:
-    spec = manifest["spec"]
-    return bool(spec.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") == LOAD_BALANCER_CLASS)
 
 
 def _key(manifest: Manifest) -> ServiceKey:

@@ -100,7 +100,7 @@ class Worker:
         """Services of our class; None where there is nothing to give away."""
         if world.cluster.metadata.deletion_timestamp is not None or not balancers.wanted(world.cluster.spec):
             return None
-        found = await services.serve(self.api, world.cluster, world.owner, world.now)
+        found = await services.serve(self.api, world, tuple(self.mirror.services))
         refusals = sorted(f"{key.namespace}/{key.name}: {answer.message}" for key, answer in found.refused.items())
         return Addresses(found.served, refusals[0] if refusals else "")
 

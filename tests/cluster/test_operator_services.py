@@ -3,18 +3,21 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
-from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator import services
 from sentinel_operator.cluster import connected
 from sentinel_operator.decide.services import ADDRESS_ANNOTATION, CONDITION, ServiceKey
-from sentinel_operator.render.base import Owner
-from support.operators import FRONT, GROUP, prepared
+from sentinel_operator.due import ClusterName
+from sentinel_operator.mirror import Mirror
+from sentinel_operator.observe import observe, refresh
+from sentinel_operator.render.base import Release
+from support.operators import GROUP, prepared
 
 SHOP = "/api/v1/namespaces/default/services"
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -49,10 +52,12 @@ class Shop:
 
     def served(self) -> services.Summary:
         async def once() -> services.Summary:
-            async with connected() as api:
-                cluster = BufferCluster.parse(self.plane.request("GET", FRONT)[1])
-                owner = Owner("default", "front", cluster.metadata.uid or "")
-                return await services.serve(api, cluster, owner, NOW)
+            mirror = Mirror()
+            async with connected(mirror.keep) as api:
+                await refresh(api, mirror)
+                world = await observe(api, mirror, ClusterName("default", "front"), Release(agent_image="none"))
+                assert world is not None
+                return await services.serve(api, replace(world, now=NOW), tuple(mirror.services))
 
         return asyncio.run(once())
 

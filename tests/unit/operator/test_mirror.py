@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.handlers import GONE, Told
 from sentinel_operator.mirror import Mirror
@@ -94,3 +95,24 @@ def test_a_node_that_gains_a_label_calls_every_cluster_and_its_heartbeat_calls_n
     told.due._marked.clear()
     told.node(GONE, node(version=4))
     assert told.due._marked
+
+
+def service(version=1, ours=True, **spec):
+    chosen = {"type": "LoadBalancer", "loadBalancerClass": LOAD_BALANCER_CLASS} if ours else {"type": "ClusterIP"}
+    meta = {"name": "shop", "namespace": "default", "resourceVersion": str(version)}
+    return {"kind": "Service", "metadata": meta, "spec": chosen | spec}
+
+
+def test_services_of_our_class_are_kept_and_others_call_nobody():
+    told = Told(Mirror(), Due())
+    told.mirror.asks_anew(worlds.cluster().wire())
+    told.service("ADDED", service(version=1, ours=False))
+    assert not told.due._marked
+    assert not list(told.mirror.services)
+    told.service("MODIFIED", service(version=2))
+    assert told.due._marked
+    assert [each["metadata"]["name"] for each in told.mirror.services] == ["shop"]
+    told.due._marked.clear()
+    told.service("MODIFIED", service(version=3, ours=False))
+    assert told.due._marked, "one that leaves our class gives its address back"
+    assert not list(told.mirror.services)
