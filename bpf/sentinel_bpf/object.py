@@ -31,9 +31,7 @@ class Options:
     programs: frozenset[str] | None = None  # None: all
     pins: Path | None = None  # a bpffs folder: maps found there are taken over, the others are pinned there
     replace_pins: bool = False  # a pinned map of another shape is replaced (and its content lost) instead of refused
-    follows: Mapping[str, str] = field(
-        default_factory=dict
-    )  # a count of another map begins anew with it
+    follows: Mapping[str, str] = field(default_factory=dict)  # a count of another map begins anew with it
     shared: Mapping[str, Map] = field(default_factory=dict)  # maps of another object to use instead of own ones
 
 
