@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds bpf tools images e2e vm setup doctor clean
+.PHONY: help demo test test-all check fmt crds monitoring bpf tools images e2e vm setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -27,6 +27,9 @@ fmt: ready-check ## lay out Python and C as `make check` wants them
 
 crds: ready-check ## write crds/, the chart's copy and docs/reference from the models in api/
 	@.venv/bin/python -m sentinel_api.crdgen
+
+monitoring: ready-check ## write alerts, runbooks and Grafana's dashboards from tools/monitoring
+	@PYTHONPATH=tools/monitoring .venv/bin/python -m monitoring
 
 bpf: ready-check ## compile every BPF object to bpf/build/
 	@$(MAKE) -s -C bpf all tests

@@ -27,6 +27,7 @@ VALUES = {
         "mesh": {"port": 7447},
         "networkPolicy": False,
         "externalScaler": {"port": 6000},
+        "monitoring": {"dashboards": True, "ruleLabels": {"release": "prometheus"}},
     },
     "one replica": {"operator": {"replicas": 1}},
 }
@@ -94,3 +95,21 @@ def test_the_operator_can_hand_on_nothing_but_the_agents_two_roles():
     assert not any("escalate" in rule["verbs"] for rule in role["rules"])
     (bind,) = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
     assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config"]
+
+
+def test_dashboards_arrive_as_they_were_made():
+    found = {name: text for each in of_kind({"monitoring": {"dashboards": True}}, "ConfigMap")
+             for name, text in each.get("data", {}).items()}  # fmt: skip
+    made = {path.name: json.loads(path.read_text()) for path in (ROOT / "deploy/grafana").glob("*.json")}
+    assert {name: json.loads(text) for name, text in found.items()} == made
+
+
+def test_rules_go_to_the_prometheus_operator_where_there_is_one():
+    values = json.dumps({"monitoring": {"ruleLabels": {"release": "p"}}})
+    known = "--api-versions=monitoring.coreos.com/v1/PrometheusRule"
+    done = helm("template", "sentinel", str(CHART), "-f", "-", known, stdin=values)
+    (rule,) = (each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] == "PrometheusRule")
+    assert rule["metadata"]["labels"]["release"] == "p"
+    plain = yaml.safe_load((ROOT / "deploy/prometheus/sentinel.rules.yaml").read_text())
+    assert rule["spec"] == plain
+    assert not of_kind({}, "PrometheusRule")

@@ -6,6 +6,7 @@ client ── fabric ── lb1 (lb2) ── nodes ── back ── service �
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -177,8 +178,12 @@ class Lab:
         with self.spaces["client"].entered():
             made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, kind)
             made.settimeout(PATIENCE_S)
-            made.bind(("", next(self._ports)))
-            made.connect((VIP4 if version == 4 else VIP6, port))
+            try:
+                made.bind(("", next(self._ports)))
+                made.connect((VIP4 if version == 4 else VIP6, port))
+            except OSError:
+                made.close()
+                raise
             return made
 
     def states(self, balancer: str = "lb1") -> dict[str, str]:
@@ -224,6 +229,19 @@ def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str,
     """Wired and addressed; agents run, balancers do not yet."""
     need_data_plane()
     pins.mount()
+    with _alone():
+        yield from _laid_out(folder, balancers, rates)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Pins have fixed names: another run's lab on this machine must have ended."""
+    with (BPFFS.parent / "lb-lab.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _laid_out(folder: Path, balancers: tuple[str, ...], rates: dict[str, int] | None) -> Iterator[Lab]:
     _remove_pins()
     remove_leftovers()
     rates = QUIET | (rates or {})

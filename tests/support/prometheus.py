@@ -1,0 +1,83 @@
+"""A real Prometheus for a test: scrapes once a second, evaluates the product's rules, answers queries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from monitoring.render import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from sentinel_lab.namespaces import Namespace
+
+PORT = 19_190
+PATIENCE_S = 240.0
+
+
+@dataclass
+class Prometheus:
+    space: Namespace | None
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def answers(self, expr: str) -> list[dict[str, Any]]:
+        """The series of an instant query; an error of the query is one of the test."""
+        query = urllib.parse.urlencode({"query": expr})
+        with (
+            self._entered(),
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v1/query?{query}", timeout=60) as said,
+        ):
+            found = json.loads(said.read())
+        return found["data"]["result"]
+
+    def wait_for(self, expr: str) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := self._tried(expr)):
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            assert time.monotonic() < deadline, f"no data in {PATIENCE_S:g} s: {expr}"
+            time.sleep(0.2)
+        return found
+
+    def _tried(self, expr: str) -> list[dict[str, Any]]:
+        try:
+            return self.answers(expr)
+        except OSError:  # not up yet
+            return []
+
+    def _entered(self):
+        return self.space.entered() if self.space else nullcontext()
+
+
+@contextmanager
+def prometheus(folder: Path, jobs: Mapping[str, Sequence[str]], space: Namespace | None = None) -> Iterator[Prometheus]:
+    """`jobs`: name → addresses. Rules are evaluated each second, too, or a test would wait for minutes."""
+    rules = groups()
+    for group in rules["groups"]:
+        group["interval"] = "1s"
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
+    scraped = [
+        {"job_name": name, "scrape_interval": "1s", "static_configs": [{"targets": list(targets)}]}
+        for name, targets in jobs.items()
+    ]
+    config = folder / "prometheus.yaml"
+    config.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "scrape_configs": scraped}))
+    log = folder / "prometheus.log"
+    argv = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+    argv += [f"--web.listen-address=127.0.0.1:{PORT}"]
+    with log.open("wb") as out, space.entered() if space else nullcontext():
+        process = subprocess.Popen(argv, stdout=out, stderr=out)
+    try:
+        yield Prometheus(space, process, log)
+    finally:
+        process.kill()
+        process.wait()

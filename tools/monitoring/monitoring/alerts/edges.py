@@ -1,0 +1,142 @@
+"""What balancers and the operator tell that somebody should hear."""
+
+from monitoring.rules import Alert, both
+
+LB = 'instance="e1:9467",job="balancer"'
+CLUSTER = 'namespace="shop",cluster="front"'
+FRONT = ({"namespace": "shop", "cluster": "front"},)
+
+BALANCERS = (
+    Alert(
+        "SentinelNoBackendReady",
+        'sum by (instance) (sentinel_lb_backend_state{state=~"ready|busy"}) == 0',
+        1,
+        "critical",
+        "{{ $labels.instance }} knows no node that takes new flows.",
+        "Known flows go on where they live; new ones are spread over what answers probes, and refused when none does.",
+        (
+            "`/debug/state` of the balancer (127.0.0.1:9468) has a reason for each node.",
+            "All headless: is the mesh cut? All draining: who asked (`kubectl sentinel drain NODE --undo`)?",
+        ),
+        both(
+            {
+                f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "0x9",
+                f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "1x9",
+            },
+            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "1x9"},
+            5,
+            ({"instance": "e1:9467"},),
+        ),
+    ),
+    Alert(
+        "SentinelBackendDead",
+        'max by (backend) (sentinel_lb_backend_state{state="dead"}) == 1',
+        2,
+        "warning",
+        "No balancer's probes reach {{ $labels.backend }}.",
+        "Its flows were moved; where the way behind the node has state, their connections were reset.",
+        (
+            "Is the node there? `kubectl describe node`.",
+            "Is it there: do tunnel packets reach it? The balancer's address must be among its `balancers`.",
+        ),
+        both(
+            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "1x9"},
+            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "0x9"},
+            6,
+            ({"backend": "n1"},),
+        ),
+    ),
+    Alert(
+        "SentinelBalancerStuck",
+        "rate(sentinel_lb_ticks_total[2m]) == 0",
+        1,
+        "critical",
+        "The loop of the balancer at {{ $labels.instance }} stands still.",
+        "Packets go on with the last table; the room of nodes ages out, so that flows spread as by plain Maglev.",
+        ("`kubectl logs` of the balancer's pod.", "Delete the pod: its successor takes over without losing a packet."),
+        both(
+            {f"sentinel_lb_ticks_total{{{LB}}}": "5x9"},
+            {f"sentinel_lb_ticks_total{{{LB}}}": "0+600x9"},
+            6,
+            ({"instance": "e1:9467", "job": "balancer"},),
+        ),
+    ),
+    Alert(
+        "SentinelVipRefuses",
+        "sum by (vip) (rate(sentinel_lb_vip_refused_total[2m])) > 0",
+        2,
+        "critical",
+        "Packets to {{ $labels.vip }} reach no backend.",
+        "The balancer found nobody to send them to, or could not send them.",
+        (
+            "See SentinelNoBackendReady.",
+            "Dashboard *Balancer*, reasons: `too_big` means that the path's MTU is too small.",
+        ),
+        both(
+            {f'sentinel_lb_vip_refused_total{{{LB},vip="v1"}}': "0+60x9"},
+            {f'sentinel_lb_vip_refused_total{{{LB},vip="v1"}}': "4x9"},
+            6,
+            ({"vip": "v1"},),
+        ),
+    ),
+)
+
+OPERATOR = (
+    Alert(
+        "SentinelScalingLimited",
+        "sentinel_scaling_required_nodes > sentinel_scaling_target_nodes",
+        10,
+        "warning",
+        "{{ $labels.namespace }}/{{ $labels.cluster }} needs more nodes than it may have.",
+        "The forecast calls for more nodes than `scaling.max`, the step limit or the spare nodes allow.",
+        (
+            "`kubectl sentinel status` says which bound holds it back.",
+            "Raise `scaling.max`, or label more spare nodes.",
+        ),
+        both(
+            {
+                f"sentinel_scaling_required_nodes{{{CLUSTER}}}": "9x20",
+                f"sentinel_scaling_target_nodes{{{CLUSTER}}}": "5x20",
+            },
+            {
+                f"sentinel_scaling_required_nodes{{{CLUSTER}}}": "5x20",
+                f"sentinel_scaling_target_nodes{{{CLUSTER}}}": "5x20",
+            },
+            15,
+            FRONT,
+        ),
+    ),
+    Alert(
+        "SentinelScalingBlind",
+        "sentinel_scaling_coverage_percent < 80",
+        5,
+        "warning",
+        "Only {{ $value }} percent of the nodes of {{ $labels.namespace }}/{{ $labels.cluster }} report.",
+        "Below the coverage that the forecast needs, nothing is scaled in, and out only by what is known.",
+        ("`kubectl sentinel status`: which nodes are silent?", "See SentinelAgentStuck, and the agents' pods."),
+        both(
+            {f"sentinel_scaling_coverage_percent{{{CLUSTER}}}": "50x20"},
+            {f"sentinel_scaling_coverage_percent{{{CLUSTER}}}": "100x20"},
+            15,
+            FRONT,
+        ),
+    ),
+    Alert(
+        "SentinelOperatorRetries",
+        'sum by (outcome) (rate(sentinel_operator_looks_total{outcome!="ok"}[10m])) > 0.02',
+        10,
+        "warning",
+        "Looks of the operator end as {{ $labels.outcome }}.",
+        "What it saw or wanted could not be carried out; it tries again with growing pauses. Traffic is not affected.",
+        (
+            "`kubectl logs` of the operator names the object and the cause.",
+            "`kubectl describe bufc NAME`: the conditions say what a person can do.",
+        ),
+        both(
+            {'sentinel_operator_looks_total{outcome="Transient"}': "0+6x40"},
+            {'sentinel_operator_looks_total{outcome="ok"}': "0+6x40"},
+            25,
+            ({"outcome": "Transient"},),
+        ),
+    ),
+)

@@ -1,0 +1,99 @@
+"""Balancer: where new flows go and why, what is drained, what reaches nobody."""
+
+from monitoring.dashboards.shown import Dashboard, Row, Shown
+
+AT = 'instance=~"$balancer"'
+
+BALANCER = Dashboard(
+    "Balancer",
+    "sentinel-balancer",
+    choices={"balancer": "label_values(sentinel_lb_ticks_total, instance)"},
+    rows=(
+        Row(
+            "Flows",
+            (
+                Shown(
+                    "New flows by node",
+                    "A second.",
+                    "short",
+                    (("backend:sentinel_lb_backend_new_flows:rate1m", "{{backend}}"),),
+                    "areas",
+                ),
+                Shown(
+                    "Bytes by node",
+                    "A second, towards the nodes; answers do not pass the balancer.",
+                    "Bps",
+                    (
+                        (
+                            f"sum by (backend) (rate(sentinel_lb_backend_bytes_total{{{AT}}}[$__rate_interval]))",
+                            "{{backend}}",
+                        ),
+                    ),
+                    "areas",
+                ),
+                Shown(
+                    "Packets by what became of them",
+                    "`known` stays where it was; `by_room` went to the candidate with more "
+                    "room, `by_ring` to the first.",
+                    "pps",
+                    (("reason:sentinel_lb_packets:rate1m", "{{reason}}"),),
+                    width=24,
+                ),
+            ),
+        ),
+        Row(
+            "Nodes",
+            (
+                Shown(
+                    "State of nodes",
+                    "How many balancers hold a node for what.",
+                    "short",
+                    ((f"sum by (backend, state) (sentinel_lb_backend_state{{{AT}}}) > 0", "{{backend}} {{state}}"),),
+                ),
+                Shown(
+                    "Refused",
+                    "Packets a second that reached no backend.",
+                    "pps",
+                    ((f"sum by (vip) (rate(sentinel_lb_vip_refused_total{{{AT}}}[$__rate_interval]))", "{{vip}}"),),
+                ),
+            ),
+        ),
+        Row(
+            "Services",
+            (
+                Shown(
+                    "Bytes by address",
+                    "A second.",
+                    "Bps",
+                    ((f"sum by (vip) (rate(sentinel_lb_vip_bytes_total{{{AT}}}[$__rate_interval]))", "{{vip}}"),),
+                ),
+                Shown(
+                    "Addresses announced",
+                    "Each address has one speaker, or as many as BGP shares it between.",
+                    "short",
+                    ((f"sentinel_lb_announced_addresses{{{AT}}}", "{{instance}}"),),
+                ),
+            ),
+        ),
+        Row(
+            "Loop",
+            (
+                Shown(
+                    "Duration of a tick",
+                    "The last one.",
+                    "s",
+                    ((f"sentinel_lb_tick_duration_seconds{{{AT}}}", "{{instance}}"),),
+                ),
+                Shown(
+                    "Probes",
+                    "Sent, and rounds that came late, a second.",
+                    "short",
+                    (
+                        (f"rate(sentinel_lb_probes_sent_total{{{AT}}}[$__rate_interval])", "{{instance}} sent"),
+                        (f"rate(sentinel_lb_probes_late_total{{{AT}}}[$__rate_interval])", "{{instance}} late"),
+                    ),
+                ),
+            ),
+        ),
+    ),
+)

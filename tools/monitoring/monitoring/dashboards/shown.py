@@ -1,0 +1,145 @@
+"""What a panel, a row and a dashboard are here, and how they become Grafana's JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common as shapes
+from grafana_foundation_sdk.models import dashboard as model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SOURCE = model.DataSourceRef(type_val="prometheus", uid="${source}")
+WIDE, HIGH = 24, 8
+Query = tuple[str, str]  # PromQL, and what a line of its answer is called
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """`unit` is Grafana's name of it; `idle` names why a healthy system may have nothing to show here."""
+
+    title: str
+    text: str
+    unit: str
+    queries: tuple[Query, ...]
+    kind: Literal["lines", "areas", "number"] = "lines"
+    width: int = 12
+    idle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    title: str
+    panels: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """`choices`: variable → the label values it offers, as `label_values(metric, label)`."""
+
+    title: str
+    uid: str
+    rows: tuple[Row, ...]
+    choices: Mapping[str, str]
+    marks: tuple[Query, ...] = ()
+
+
+def built(shown: Dashboard) -> str:
+    made = (
+        dashboard.Dashboard(f"Sentinel / {shown.title}")
+        .uid(shown.uid)
+        .tags(["sentinel"])
+        .time("now-30m", "now")
+        .refresh("10s")
+        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .timezone("browser")
+        .link(
+            dashboard.DashboardLink("Sentinel")
+            .type(model.DashboardLinkType.DASHBOARDS)
+            .tags(["sentinel"])
+            .as_dropdown(True)
+        )
+        .with_variable(dashboard.DatasourceVariable("source").label("Prometheus").type("prometheus"))
+    )
+    for name, query in shown.choices.items():
+        made = made.with_variable(_choice(name, query))
+    for expr, name in shown.marks:
+        made = made.annotation(
+            dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).expr(expr).icon_color(_colour(name))
+        )
+    for row in shown.rows:
+        made = made.with_row(dashboard.Row(row.title))
+        for panel in row.panels:
+            made = made.with_panel(_number(panel) if panel.kind == "number" else _lines(panel))
+    return JSONEncoder(sort_keys=True, indent=1).encode(made.build()) + "\n"
+
+
+def _choice(name: str, query: str) -> dashboard.QueryVariable:
+    return (
+        dashboard.QueryVariable(name)
+        .label(name.capitalize())
+        .datasource(SOURCE)
+        .query(query)
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .include_all(True)
+        .multi(True)
+        .all_value(".*")
+    )
+
+
+def _colour(name: str) -> str:
+    return {"foreseen": "green", "unforeseen": "orange"}.get(name.rsplit(" ", 1)[-1], "red")
+
+
+def _targets(panel: Shown) -> list[prometheus.Dataquery]:
+    return [
+        prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + number)).datasource(SOURCE)
+        for number, (expr, legend) in enumerate(panel.queries)
+    ]
+
+
+def _text(panel: Shown) -> str:
+    return f"{panel.text} {panel.idle}".strip()
+
+
+def _lines(panel: Shown) -> timeseries.Panel:
+    made = (
+        timeseries.Panel()
+        .title(panel.title)
+        .description(_text(panel))
+        .unit(panel.unit)
+        .min(0)
+        .datasource(SOURCE)
+        .span(panel.width)
+        .height(HIGH)
+        .line_width(1)
+        .fill_opacity(20 if panel.kind == "areas" else 6)
+        .show_points(shapes.VisibilityMode.NEVER)
+        .legend(common.VizLegendOptions().show_legend(True).placement(shapes.LegendPlacement.BOTTOM))
+        .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
+    )
+    if panel.kind == "areas":
+        made = made.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL))
+    for target in _targets(panel):
+        made = made.with_target(target)
+    return made
+
+
+def _number(panel: Shown) -> stat.Panel:
+    made = (
+        stat.Panel()
+        .title(panel.title)
+        .description(_text(panel))
+        .unit(panel.unit)
+        .datasource(SOURCE)
+        .span(panel.width)
+        .height(4)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    )
+    for target in _targets(panel):
+        made = made.with_target(target)
+    return made
