@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sentinel_lb.observe import Observer, World
 
 PERIOD_NS: Final = 100_000_000
+DOUBT_NS: Final = 10_000_000
+"""Suspicions do not wait for the tick: until they are told, a dead node's flows stay where they are."""
 
 log = structlog.get_logger()
 
@@ -89,7 +91,7 @@ class Loop:
             missed = max(0, time.monotonic_ns() - deadline_ns) // PERIOD_NS
             self.totals.missed += missed
             deadline_ns += (missed + 1) * PERIOD_NS
-            self._stopped.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9)
+            self._doubt_until(deadline_ns)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -119,6 +121,11 @@ class Loop:
             intended=intent.intended((each.seat.spec.name for each in standings), shares, foreseen),
             announced=mine,
         )
+
+    def _doubt_until(self, deadline_ns: int) -> None:
+        while (left_ns := max(0, deadline_ns - time.monotonic_ns())) and not self._stopped.is_set():
+            self._stopped.wait(min(left_ns, DOUBT_NS) / 1e9)
+            self.hands.doubt(self.observer.doubted(self._seats.values()))
 
     def _try(self) -> None:
         """An error is told once for each kind of it, counted always, and ends this tick only."""

@@ -84,6 +84,11 @@ class Observer:
         self._packets, self._bytes, self._looked_ns = packets, sent, now_ns
         return world
 
+    def doubted(self, seats: Iterable[Seat]) -> list[int]:
+        """Numbers of those whom the mesh does not believe at this instant; asked far more often than `look`."""
+        names = self.mesh.doubted() if self.mesh is not None else frozenset()
+        return [seat.number for seat in seats if seat.spec.name in names] if names else []
+
     def _probed(self, seats: list[Seat], now_ns: int) -> dict[int, Probe]:
         """By what the kernel noted; while the prober itself is held up nothing is known."""
         aimed = self.prober.aimed

@@ -94,6 +94,10 @@ class Mesh(Generic[T]):
     def view(self, probes: Mapping[str, Probe] | None = None) -> View:
         return self._ears.states.view(time.monotonic_ns(), probes)
 
+    def doubted(self) -> frozenset[str]:
+        """Who is suspected, or dead; cheaper than a view, for whoever must know at once."""
+        return self._ears.states.doubted(time.monotonic_ns())
+
     def share(self, intended: Share) -> None:
         """A balancer's own; raises Transient where the engine does not take it."""
         self._connection.send("share", pack_share(intended))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sentinel_api.errors import Invalid
 from sentinel_api.wire import BEAT_MAX_BYTES, STATE_MAX_BYTES, UnknownVersion, unpack_beat, unpack_state
 from sentinel_mesh.keys import Token, node_of, token_of
-from sentinel_mesh.membership import SILENT_NS, Level, Probe, Standing, Witnesses, judge
+from sentinel_mesh.membership import LATE_NS, SILENT_NS, Level, Probe, Standing, Witnesses, judge
 from sentinel_mesh.pulse import Rhythm, beaten
 from sentinel_mesh.refusal import Refusal
 
@@ -67,6 +67,12 @@ class _Entry:
         seen = Witnesses(self.heard_ns, self.gone_ns, self.probe, self.overdue(awake_ns))
         self.standing = judge(self.standing, seen, now_ns)
         return self.standing
+
+    def clearly_alive(self, now_ns: int, awake_ns: int) -> bool:
+        """Then a judgement would change nothing: the usual case, and a thousand of them are asked for in a row."""
+        alive = self.standing is not None and self.standing.level is Level.ALIVE and self.gone_ns is None
+        fresh = self.heard_ns is not None and now_ns - self.heard_ns <= LATE_NS
+        return alive and fresh and not self.overdue(awake_ns)
 
     def overdue(self, awake_ns: int) -> bool:
         """States that go on long after the last beat outweigh its silence: then it is the beats that ended."""
@@ -166,6 +172,16 @@ class Roster:
                 standing = entry.judged(now_ns, self._awake_ns)
                 members[name] = Member(name, standing.level, standing.since_ns, entry.state, entry.heard_ns)
             return View(now_ns, MappingProxyType(members), MappingProxyType(dict(self._refused)))
+
+    def doubted(self, now_ns: int) -> frozenset[str]:
+        """Who is suspected, or dead, by what the probes said when the roster was last viewed."""
+        with self._lock:
+            return frozenset(
+                name
+                for name, entry in self._entries.items()
+                if not entry.clearly_alive(now_ns, self._awake_ns)
+                and entry.judged(now_ns, self._awake_ns).level in (Level.SUSPECTED, Level.DEAD)
+            )
 
     def _believe(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> Refusal | None:
         try:

@@ -100,6 +100,11 @@ class Hands:
         if self._announcer is not None:
             self._announcer.announce(addresses)
 
+    def doubt(self, numbers: Sequence[int]) -> None:
+        """Until the next tick tells their whole state; by the tick's thread too."""
+        if numbers:
+            self._plane.tables.doubt(numbers)
+
     def forget(self, seat: Seat) -> None:
         self._plane.tables.forget_backend(seat.number)
         self._ways.pop(seat.number, None)

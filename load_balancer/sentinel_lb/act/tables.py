@@ -170,6 +170,10 @@ class Tables:
         self._room["headroom_bytes"][numbers] = [each.room for each in standings]
         self._room["seen_ns"][numbers] = np.array([each.room_ns for each in standings], np.uint64)[:, None]
 
+    def doubt(self, numbers: Sequence[int]) -> None:
+        """From now on unanswered probes suffice to take these for dead."""
+        self._states["flags"][list(numbers)] |= self._flags["SN_BACKEND_SUSPECTED"]
+
     def put_source(self, source: Source) -> None:
         """The outer source of tunnels; the bits of `vary` follow the flow."""
         self._source["address4"][0] = int.from_bytes(source.address4.packed, "big")

@@ -152,6 +152,18 @@ def test_nobody_is_suspected_while_the_watcher_itself_stands_still(roster):
     assert roster.view(last_ns + OVERDUE_NS).level("n1") is Level.ALIVE
 
 
+@pytest.mark.parametrize("silence_ns", [0, BEAT_NS, OVERDUE_NS, LATE_NS + 1, 2 * SILENT_NS])
+@pytest.mark.parametrize("probe", Probe)
+def test_whoever_asks_only_for_the_doubted_hears_what_a_view_says(silence_ns, probe):
+    asked, viewed = Roster("me"), Roster("me")
+    for roster in (asked, viewed):
+        now_ns = beating(roster, 4) + silence_ns
+        roster.view(T0, {"n1": probe})
+        beat(roster, 0, now_ns)
+    said = viewed.view(now_ns, {"n1": probe}).level("n1")
+    assert asked.doubted(now_ns) == ({"n1"} if said in (Level.SUSPECTED, Level.DEAD) else frozenset())
+
+
 def test_a_gap_between_beats_counts_as_a_fall_even_when_nobody_looked(roster):
     last_ns = beating(roster, 4)
     beat(roster, 99, last_ns + OVERDUE_NS, "n1")
