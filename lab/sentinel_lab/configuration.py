@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
-    from sentinel_lab.scenario import Scenario
+    from sentinel_lab.scenario import Scenario, TrafficClass
 
 LONGEST_MS = 10_000  # the most the product lets a class wait
 SMALLEST_POOL = 65_536  # the smallest calm size the product takes
+
+
+def _protocols(each: TrafficClass) -> tuple[str, ...]:
+    if each.kind == "bulk":
+        return ("TCP",)
+    return ("UDP", "TCP") if each.flood else ("UDP",)
 
 
 def configuration(scenario: Scenario) -> dict[str, Any]:
@@ -23,7 +29,7 @@ def configuration(scenario: Scenario) -> dict[str, Any]:
         "trafficClasses": [
             {
                 "name": each.name,
-                "match": [{"protocol": "TCP" if each.kind == "bulk" else "UDP", "port": each.port}],
+                "match": [{"protocol": protocol, "port": each.port} for protocol in _protocols(each)],
                 "maxDelayMillis": longest_ms,
                 "floorBytes": each.floor_bytes,
                 "weight": round(100 * each.guaranteed_share),

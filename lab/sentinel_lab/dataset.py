@@ -28,7 +28,7 @@ RUN_S: Final = 600.0
 NEVER: Final = -1.0
 SLACK: Final = 1e-9  # instants on the grid must not fall to either side of it by rounding
 WRITERS: Final = {".parquet": parquet.write_table, ".csv": arrow_csv.write_csv}
-SYNTHETIC: Final = tuple(sorted(set(PATTERNS) - {"steady"}))
+SYNTHETIC: Final = tuple(sorted(set(PATTERNS) - {"steady", "syns"}))
 
 
 @click.group()

@@ -17,10 +17,11 @@ from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SING
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
 from sentinel_lab.traffic.run import Outcome, ready
+from sentinel_lab.traffic.syns import SYN_BYTES
 from sentinel_lab.traffic.tcp_orders import TcpOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sentinel_lab.history import History
     from sentinel_lab.namespaces import Namespace
@@ -75,12 +76,14 @@ class Run:
             "seconds": self.plan.seconds,
             "seed": self.plan.seed,
             "scenario": self.plan.scenario.name,
+            "about": self.plan.scenario.about,
+            "beside": self.plan.scenario.beside,
             "drain_bytes_per_s": self.plan.scenario.drain_bytes_per_s,
             "pool_bytes": self.plan.scenario.pool_bytes,
             "floor_bytes": self.plan.scenario.floor_bytes,
             "past_seconds": self.plan.past_s,
             "node": asdict(self.node),
-            "classes": [asdict(each) for each in self.classes],
+            "classes": [asdict(each) | {"rightful_drop_percent": each.rightful_drop_percent} for each in self.classes],
             "late_ticks": self.history.late_ticks,
             "dirt": list(self.dirt),
         }
@@ -141,7 +144,17 @@ def _drained(history: History, scenario: Scenario) -> bool:
 
 
 def streams(plan: Plan, flows: int = 1) -> tuple[Stream, ...]:
-    return tuple(
+    """Floods come last, so that a datagram's number is that of its class."""
+    floods = (
+        Stream(port=each.port, pattern=each.flood, packet_bytes=SYN_BYTES, kind="syn", seed=plan.seed)
+        for each in plan.scenario.classes
+        if each.flood
+    )
+    return (*_datagrams(plan, flows), *floods)
+
+
+def _datagrams(plan: Plan, flows: int) -> Iterator[Stream]:
+    yield from (
         Stream(
             port=each.port,
             pattern=each.pattern or plan.pattern,
@@ -175,5 +188,6 @@ def judged(plan: Plan, start_ns: int, history: History, outcome: Outcome) -> Run
         past = np.ptp(history.series(traffic.id, "past_queue"))
         if past:
             dirt.append(f"{past:.0f} packets of {traffic.name} went past the queue, its order having lapsed")
-    bursts = outcome.sent_to(scenario.bursty.port).bursts
+    flood = outcome.flood_to(scenario.bursty.port)
+    bursts = (flood or outcome.sent_to(scenario.bursty.port)).bursts
     return Run(plan, start_ns, history, bursts, found, results.of_node(scenario, history), tuple(dirt))

@@ -73,9 +73,7 @@ def _class(plan: Plan, each: TrafficClass, result: Result, history: History) -> 
     figures: Figures = result.figures[each.name]
     size = frame_bytes(each)
     sent, dropped = round(figures.sent_bytes / size), round(figures.dropped_bytes / size)
-    waits = {
-        f"{kind}_ms_p{q:.0f}": float(figures.sojourn_ms(q / 100)) for kind in ("delay", "sojourn") for q in (50, 95, 99)
-    }
+    p50, p95, p99 = (figures.sojourn_ms(quantile) for quantile in (0.5, 0.95, 0.99))
     return ClassResult(
         name=each.name,
         sent=sent,
@@ -87,5 +85,10 @@ def _class(plan: Plan, each: TrafficClass, result: Result, history: History) -> 
         granted_bytes_peak=figures.granted_peak,
         held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
         held_bytes_peak=figures.held_peak,
-        **waits,
+        delay_ms_p50=p50,
+        delay_ms_p95=p95,
+        delay_ms_p99=p99,
+        sojourn_ms_p50=p50,
+        sojourn_ms_p95=p95,
+        sojourn_ms_p99=p99,
     )

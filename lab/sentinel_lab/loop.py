@@ -62,9 +62,8 @@ class ThinLoop:
 
     def _run(self) -> None:
         scenario = self._scenario
-        udp, tcp = (
-            {each.port: each.id for each in scenario.classes if (each.kind == "bulk") is b} for b in (False, True)
-        )
+        udp = {each.port: each.id for each in scenario.classes if each.kind == "udp"}
+        tcp = {each.port: each.id for each in scenario.classes if each.kind == "bulk" or each.flood}
         try:
             with self._node.entered(), attached(NODE_DEVICE, scenario.drain_bytes_per_s, udp, tcp) as plane:
                 self._prepare(plane)

@@ -45,6 +45,15 @@ class ClassResult:
     held_bytes_mean: float
     held_bytes_peak: float
     fairness: float | None = None
+    flood_sent: int = 0
+    flood_received: int = 0
+    """SYNs from nowhere; they are in `sent`, `received` and `dropped` as well."""
+
+    @property
+    def rightful_drop_percent(self) -> float:
+        """Of what was no flood."""
+        sent = self.sent - self.flood_sent
+        return 100 * (sent - (self.received - self.flood_received)) / sent if sent else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,12 @@ def of(each: TrafficClass, seconds: float, history: History, outcome: Outcome) -
     ticks = history.of(each.id)
     dropped = ticks[-1].drops if ticks else 0
     bulk = each.kind == "bulk"
-    sent = (ticks[-1].arrived_packets if ticks else 0) if bulk else outcome.sent_to(each.port).sent
-    received = sent - dropped if bulk else int(outcome.to(each.port).size)
-    octets = sum(outcome.tcp_served[each.port].bytes_by_connection) if bulk else received * each.packet_bytes
+    flood = outcome.flood_to(each.port)
+    flood_sent, flood_received = (flood.sent, outcome.received.syns[each.port]) if flood else (0, 0)
+    sent = (ticks[-1].arrived_packets if ticks else 0) if bulk else outcome.sent_to(each.port).sent + flood_sent
+    rightful = 0 if bulk else int(outcome.to(each.port).size)
+    received = sent - dropped if bulk else rightful + flood_received
+    octets = sum(outcome.tcp_served[each.port].bytes_by_connection) if bulk else rightful * each.packet_bytes
     delays = {q: 0.0 if bulk else outcome.delay_ms(each.port, q) for q in (0.5, 0.95, 0.99)}
     limits, backlogs = history.series(each.id, "limit_bytes"), history.series(each.id, "backlog_bytes")
     return ClassResult(
@@ -84,6 +96,8 @@ def of(each: TrafficClass, seconds: float, history: History, outcome: Outcome) -
         held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
         held_bytes_peak=float(max(backlogs, default=0)),
         fairness=jain(outcome.tcp_served[each.port].bytes_by_connection) if bulk else None,
+        flood_sent=flood_sent,
+        flood_received=flood_received,
     )
 
 

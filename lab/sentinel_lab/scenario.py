@@ -14,6 +14,8 @@ Kind = Literal["udp", "bulk"]
 """How a class is sent: datagrams on a schedule, or as many bytes as TCP gets through."""
 
 HEADER_BYTES: dict[Kind, int] = {"udp": 14 + 20 + 8, "bulk": 14 + 20 + 32}
+SYN_WIRE_BYTES = 14 + 20 + 40
+"""A SYN with the twenty bytes of options that every client of today sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class TrafficClass:
     drop_cost: int = 20
     """Both as of the product's `network` profile where a class says nothing else; rivals obey the priority too."""
     kind: Kind = "udp"
+    flood: str = ""
+    """A pattern of SYNs from forged addresses to the same port, beside the datagrams and in the same class."""
 
     @property
     def wire_bytes(self) -> int:
@@ -45,10 +49,19 @@ class Scenario:
     drain_bytes_per_s: int
     pool_bytes: int
     classes: tuple[TrafficClass, ...]
+    about: str = "bursty"
+    """Whose drops and delay are the headline."""
+    beside: str = "bystander"
+    """Who should not notice."""
 
     @property
     def bursty(self) -> TrafficClass:
-        return self.named("bursty")
+        return self.named(self.about)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether anybody could be told of bursts: five shapes are no bursts, and nobody announces a flood."""
+        return self not in (FLOWS, FLOOD)
 
     @property
     def floor_bytes(self) -> int:
@@ -126,7 +139,57 @@ MIXED = Scenario(
     ),
 )  # fmt: skip
 
-SCENARIOS = {each.name: each for each in (SINGLE, MIXED)}
+FLOWS = Scenario(
+    name="flows",
+    # The five together bring 2.3 MB/s on average; while a copy runs, a sixth more than this.
+    drain_bytes_per_s=3_200_000,
+    # As in the mixed scenario half a second of the drain rate and more, which two copies at once can fill.
+    pool_bytes=2 * MIB,
+    # One class a flow type of the product, with its own shape (traffic/flows.py) and its profile's priority and cost of
+    # a drop. Sizes: a token with its envelope, a row, a cached value, a full segment, a few readings. Floors are ten
+    # milliseconds of the link, which hold most of a pipeline, but neither a long one nor two that meet.
+    classes=(
+        TrafficClass(1, "llm", 9001, "llm", 200, 1.0, 0.1, resizable=True, floor_bytes=32 * KIB, priority=0),
+        TrafficClass(
+            2, "database", 9002, "database", 600, 1.0, 0.2, resizable=True, floor_bytes=32 * KIB, priority=0,
+            drop_cost=100,
+        ),
+        TrafficClass(
+            3, "cache", 9003, "cache", 500, 1.0, 0.2, resizable=True, floor_bytes=32 * KIB, priority=1, drop_cost=50,
+        ),
+        TrafficClass(4, "network", 9004, "network", 1_400, 1.0, 0.3, resizable=True, floor_bytes=32 * KIB, priority=3),
+        TrafficClass(
+            5, "telemetry", 9005, "telemetry", 150, 1.0, 0.1, resizable=True, floor_bytes=32 * KIB, priority=3,
+            drop_cost=5,
+        ),
+    ),
+    about="cache",
+    beside="llm",
+)  # fmt: skip
+
+FLOOD = Scenario(
+    name="flood",
+    # The service's own load is 1.04 MB/s and fits; a flood of 12 000 SYNs a second brings 0.89 MB/s more, which do not.
+    # More would show no more, and two shared cores could not send it on time beside the node under test.
+    drain_bytes_per_s=1_500_000,
+    pool_bytes=4 * MIB,
+    classes=(
+        # Whoever floods a service floods its class: no port tells the SYNs apart.
+        TrafficClass(
+            1, "bursty", 9001, "steady", 1_000, 1.0, 0.8, resizable=True, floor_bytes=64 * KIB, flood="syns",
+        ),
+        BYSTANDER,
+    ),
+)  # fmt: skip
+
+SCENARIOS = {each.name: each for each in (SINGLE, MIXED, FLOWS, FLOOD)}
+OF_PATTERN = {"mixed": MIXED, "flows": FLOWS, "synflood": FLOOD}
+"""Patterns that are scenarios of their own; all others go through SINGLE."""
+
+
+def of_pattern(pattern: str) -> Scenario:
+    return OF_PATTERN.get(pattern, SINGLE)
+
 
 DRAINS = (6_000_000, 8_000_000, 9_500_000)
 """The sweep: a burst exceeds the drain by two thirds, by a quarter, and by a twentieth of itself."""

@@ -41,6 +41,8 @@ class Life:
     past_s: float
     past: Schedule
     run: Schedule
+    flood: Schedule = EMPTY
+    """SYNs beside the run's own packets; the past knows none."""
 
     def bursts(self, drain_bytes_per_s: float) -> Iterator[Burst]:
         for schedule_, shift_s in ((self.past, self.past_s), (self.run, 0.0)):
@@ -55,7 +57,8 @@ def life(each: TrafficClass, pattern: str, seconds: float, seed: int, past_s: fl
     before the part that is sent."""
     named = each.pattern or pattern
     past = schedule(named, past_s, seed + PAST_SEED, each.scale) if past_s else EMPTY
-    return Life(each, past_s, past, schedule(named, seconds, seed, each.scale, past_s))
+    flood = schedule(each.flood, seconds, seed) if each.flood else EMPTY
+    return Life(each, past_s, past, schedule(named, seconds, seed, each.scale, past_s), flood)
 
 
 def truth(scenario: Scenario, lives: Sequence[Life], start_ns: int) -> Truth:

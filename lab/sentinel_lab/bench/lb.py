@@ -76,6 +76,7 @@ def lb(quick: bool, as_json: bool) -> None:
 def timed(kind: Kind, rounds: int) -> tuple[Mapping[str, float], Row]:
     """The loop itself is subtracted, and so is taking off the header again before each next packet."""
     with lb_loop.loop_over(kind.frame) as loop, lb_loop.balancer(kind) as balancer:
+        lb_loop.open_flows(balancer, kind)
         against = [
             bpf_loop.Target(bpf_loop.HARNESS, None, bpf_loop.XDP_PASS),
             bpf_loop.Target(GROW, loop.loaded.program("sn_bench_grow").descriptor, XDP_TX),
@@ -134,6 +135,7 @@ def _broken() -> float:
     kind = KINDS["ns_known_tcp_4k"]
     with lb_loop.loop_over(kind.frame) as loop, lb_loop.balancer(kind) as balancer:
         target = bpf_loop.Target(kind.name, balancer.program("sn_balance").descriptor, XDP_TX)
+        lb_loop.open_flows(balancer, kind)
         loop.batches(target, kind.flows)
         tables, states_view = Tables(balancer), balancer.map("sn_lb_states").view(writable=True)
         states_view["flags"][0] |= 2

@@ -41,6 +41,7 @@ def against_the_kernel(rounds: int) -> dict[str, float]:
         if _dnat():
             ways["ns_live_nft_dnat"] = loop.program("sn_bench_pass")
         mine = _for_us(frame.data)
+        testrun.run(ways["ns_live_lb"], lb_loop.OPENING.data)
         found: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, program in ways.items():

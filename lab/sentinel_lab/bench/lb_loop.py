@@ -81,6 +81,15 @@ def balancer(kind: Kind) -> Iterator[bpf_object.Object]:
         yield loaded
 
 
+def open_flows(loaded: bpf_object.Object, kind: Kind) -> None:
+    """One SYN of each: a flow that is met in the middle would be sent as one in doubt for ever."""
+    if kind.frame is not bpf_frames.PLAIN4:
+        return
+    with loop_over(OPENING) as loop:
+        target = bpf_loop.Target("opening", loaded.program("sn_balance").descriptor, XDP_TX)
+        loop.once(target, kind.flows)
+
+
 def _set_alive(loaded: bpf_object.Object, *, readiness: bool) -> None:
     now_ns = time.monotonic_ns()
     states = loaded.map("sn_lb_states").view(writable=True)

@@ -1,4 +1,4 @@
-"""How fast time passes here: simulated frames a CPU second, by how many runs stand side by side.
+"""How fast time passes here: simulated frames a CPU second of one run alone, by policy and packet rate.
 
     python -m sentinel_lab.sim.speed > docs/benchmarks/data/sim_speed.json
 
@@ -10,39 +10,67 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from sentinel_lab.policies import made
+from sentinel_lab.policies import PRODUCT, made
 from sentinel_lab.report import machine
-from sentinel_lab.scenario import SINGLE
+from sentinel_lab.scenario import MIXED, SINGLE
 from sentinel_lab.sim.run import Lane, simulate
 from sentinel_lab.sim.traffic import of_pattern
 
-SECONDS = 10.0
+if TYPE_CHECKING:
+    from sentinel_lab.scenario import Scenario
+
+SECONDS = 60.0
 STEP_S = 0.001
-POLICY = "reactive-100ms"
-SIDE_BY_SIDE = (1, 16, 64, 256)
+TIMES = 10
+"""What a policy costs, it costs a tick, and what the queues cost, a step: with more packets neither grows."""
+
+RUNS = (
+    (SINGLE, "static-large", 1),
+    (SINGLE, "reactive-100ms", 1),
+    (SINGLE, "reactive-10ms", 1),
+    (SINGLE, PRODUCT, 1),
+    (SINGLE, PRODUCT, TIMES),
+    (MIXED, "reactive-10ms", 1),
+    (MIXED, "reactive-10ms", TIMES),
+)
 
 
-def measured(lanes: int) -> dict[str, Any]:
-    traffic = [of_pattern(SINGLE, "periodic", SECONDS, seed, STEP_S) for seed in range(min(lanes, 4))]
-    runs = [Lane(SINGLE, traffic[index % len(traffic)], made(POLICY, SINGLE)) for index in range(lanes)]
+def measured(scenario: Scenario, policy: str, times: int) -> dict[str, Any]:
+    whole = faster(scenario, times)
+    traffic = of_pattern(whole, "periodic", SECONDS, 0, STEP_S)
+    lane = Lane(whole, traffic, made(policy, whole))
     began_s = time.process_time()
-    results = simulate(runs)
+    (result,) = simulate([lane])
     spent_s = time.process_time() - began_s
-    frames = sum(each.simulated_frames for each in results)
     return {
-        "side_by_side": lanes,
-        "policy": POLICY,
-        "frames": round(frames),
+        "scenario": scenario.name,
+        "policy": policy,
+        "times_the_packets": times,
+        "frames": round(result.simulated_frames),
         "cpu_s": round(spent_s, 3),
-        "frames_per_cpu_s": round(frames / spent_s),
-        "microseconds_per_step": round(1e6 * spent_s / (SECONDS / STEP_S), 1),
+        "frames_per_cpu_s": round(result.simulated_frames / spent_s),
+        "microseconds_per_step": round(1e6 * spent_s / (SECONDS / STEP_S), 2),
     }
 
 
+def faster(scenario: Scenario, times: int) -> Scenario:
+    """So many times the packets, the link, the pool and the floors."""
+    classes = tuple(
+        replace(each, scale=each.scale * times, floor_bytes=each.floor_bytes * times) for each in scenario.classes
+    )
+    return replace(
+        scenario,
+        drain_bytes_per_s=scenario.drain_bytes_per_s * times,
+        pool_bytes=scenario.pool_bytes * times,
+        classes=classes,
+    )
+
+
 def main() -> None:
-    rows = [measured(lanes) for lanes in SIDE_BY_SIDE]
+    rows = [measured(*each) for each in RUNS]
     sys.stdout.write(json.dumps({"bench": "sim_speed", "machine": machine(), "rows": rows}, indent=2) + "\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -93,20 +92,17 @@ class _Waiting:
 
 
 class Tally:
-    """Fed a stretch of steps at a time: [steps, classes, lanes]. Byte counts turn into waits through the two curves of
-    what entered and what left, since each class is first in, first out."""
+    """Fed a stretch of steps at a time: [steps, classes]. Byte counts turn into waits through the two curves of what
+    entered and what left, since each class is first in, first out."""
 
-    def __init__(self, classes: int, lanes: int, step_s: float, from_s: float) -> None:
+    def __init__(self, classes: int, step_s: float, from_s: float) -> None:
         self._step_s, self._from_s = step_s, from_s
-        shape = (classes, lanes)
-        self._entered, self._left = np.zeros(shape), np.zeros(shape)
-        self._waiting: dict[tuple[int, int], _Waiting] = {}
-        self._histogram = np.zeros((*shape, BUCKETS))
-        self._sums = {name: np.zeros(shape) for name in ("sent", "served", "dropped", "held", "granted")}
-        self._peaks = {name: np.zeros(shape) for name in ("held", "granted")}
-        self._pool_held = np.zeros(lanes)
-        self._pool_granted = np.zeros(lanes)
-        self._pool_peak = np.zeros(lanes)
+        self._entered, self._left = np.zeros(classes), np.zeros(classes)
+        self._waiting: dict[int, _Waiting] = {}
+        self._histogram = np.zeros((classes, BUCKETS))
+        self._sums = {name: np.zeros(classes) for name in ("sent", "served", "dropped", "held", "granted")}
+        self._peaks = {name: np.zeros(classes) for name in ("held", "granted")}
+        self._pool_peak = 0.0
         self._steps = 0
 
     def add(self, start_s: float, accepted: Floats, served: Floats, dropped: Floats, granted: Floats) -> None:
@@ -127,52 +123,49 @@ class Tally:
         for name, series in (("held", held), ("granted", granted)):
             self._sums[name] += series.sum(axis=0)
             self._peaks[name] = np.maximum(self._peaks[name], series.max(axis=0))
-        self._pool_held += held.sum(axis=(0, 1))
-        self._pool_granted += granted.sum(axis=(0, 1))
-        self._pool_peak = np.maximum(self._pool_peak, held.sum(axis=1).max(axis=0))
+        self._pool_peak = max(self._pool_peak, float(held.sum(axis=1).max()))
 
     def _times(self, start_s: float, accepted: Floats, entered: Floats, left: Floats) -> None:
-        steps, classes, lanes = accepted.shape
+        steps, classes = accepted.shape
         middle: Floats = start_s + (np.arange(steps, dtype=np.float64) + 0.5) * self._step_s
         edges = start_s + np.arange(steps + 1) * self._step_s
-        for column, lane in product(range(classes), range(lanes)):
-            mass = accepted[:, column, lane]
+        for column in range(classes):
+            mass = accepted[:, column]
             some = mass > 0
-            queue = _Waiting(middle[some], entered[some, column, lane] - mass[some] / 2, mass[some])
-            before = self._waiting.pop((column, lane), None)
+            queue = _Waiting(middle[some], entered[some, column] - mass[some] / 2, mass[some])
+            before = self._waiting.pop(column, None)
             if before is not None:
                 queue = before.then(queue)
-            curve = np.concatenate([self._left[column, lane : lane + 1], left[:, column, lane]])
+            curve = np.concatenate([self._left[column : column + 1], left[:, column]])
             gone = int(np.searchsorted(queue.level, curve[-1], side="right"))
             if gone < len(queue.level):
-                self._waiting[column, lane] = queue.part(slice(gone, None))
-            self._note(column, lane, queue.part(slice(0, gone)), curve, edges)
+                self._waiting[column] = queue.part(slice(gone, None))
+            self._note(column, queue.part(slice(0, gone)), curve, edges)
 
-    def _note(self, column: int, lane: int, gone: _Waiting, curve: Floats, edges: Floats) -> None:
+    def _note(self, column: int, gone: _Waiting, curve: Floats, edges: Floats) -> None:
         judged = gone.at_s >= self._from_s
         waits_s = np.interp(gone.level[judged], curve, edges) - gone.at_s[judged]
         bucket = buckets(np.maximum(waits_s, 0.0) * 1e6)
-        self._histogram[column, lane] += np.bincount(bucket, gone.weight[judged], BUCKETS)
+        self._histogram[column] += np.bincount(bucket, gone.weight[judged], BUCKETS)
 
-    def pool(self, lane: int) -> tuple[float, float, float]:
+    def pool(self) -> tuple[float, float, float]:
         """Mean and peak of what all classes held together, and the mean of what all were granted."""
         steps = max(1, self._steps)
         return (
-            float(self._pool_held[lane] / steps),
-            float(self._pool_peak[lane]),
-            float(self._pool_granted[lane] / steps),
+            float(self._sums["held"].sum() / steps),
+            self._pool_peak,
+            float(self._sums["granted"].sum() / steps),
         )
 
-    def figures(self, lane: int, column: int, frame_bytes: float) -> Figures:
+    def figures(self, column: int, frame_bytes: float) -> Figures:
         steps = max(1, self._steps)
-        at = (column, lane)
         return Figures(
-            sent_bytes=float(self._sums["sent"][at]),
-            served_bytes=float(self._sums["served"][at]),
-            dropped_bytes=float(self._sums["dropped"][at]),
-            histogram=self._histogram[column, lane] / frame_bytes,
-            held_mean=float(self._sums["held"][at] / steps),
-            held_peak=float(self._peaks["held"][at]),
-            granted_mean=float(self._sums["granted"][at] / steps),
-            granted_peak=float(self._peaks["granted"][at]),
+            sent_bytes=float(self._sums["sent"][column]),
+            served_bytes=float(self._sums["served"][column]),
+            dropped_bytes=float(self._sums["dropped"][column]),
+            histogram=self._histogram[column] / frame_bytes,
+            held_mean=float(self._sums["held"][column] / steps),
+            held_peak=float(self._peaks["held"][column]),
+            granted_mean=float(self._sums["granted"][column] / steps),
+            granted_peak=float(self._peaks["granted"][column]),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sentinel_lab import seasoning
+from sentinel_lab.scenario import SYN_WIRE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +61,12 @@ def of_lives(scenario: Scenario, name: str, lives: Sequence[Life], seconds: floa
     frames = np.zeros((steps, len(scenario.classes)), np.float32)
     bursts: tuple[tuple[float, float], ...] = ()
     for each in lives:
-        frames[:, scenario.classes.index(each.of)] = counted(each.run.times_s, steps, step_s)
+        column = frames[:, scenario.classes.index(each.of)]
+        column += counted(each.run.times_s, steps, step_s)
+        if each.flood.times_s.size:  # as parts of a frame: what a queue counts is bytes
+            column += counted(each.flood.times_s, steps, step_s) * np.float32(SYN_WIRE_BYTES / frame_bytes(each.of))
         if each.of == scenario.bursty:
-            bursts = each.run.bursts
+            bursts = each.run.bursts or each.flood.bursts
     return Traffic(name, step_s, frames, bursts)
 
 

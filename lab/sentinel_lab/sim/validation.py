@@ -133,7 +133,7 @@ def late_packets(run: Run) -> float:
     life = next(each for each in run.plan.lives() if each.of == bursty)
     at_s = run.history.seconds(bursty.id, run.start_ns)
     arrived = run.history.series(bursty.id, "arrived_packets")
-    due = np.searchsorted(life.run.times_s, at_s)
+    due = np.searchsorted(np.sort(np.concatenate([life.run.times_s, life.flood.times_s])), at_s)
     return float(np.quantile(due - (arrived - arrived[0]), 0.99)) if arrived.size else float("inf")
 
 

@@ -7,58 +7,66 @@ test walks everything it can reach, and another shows that two futures with one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from sentinel_lab.policies import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+ROUNDING: Final = 1e-6
+"""Of a frame: sums of bytes fall short of whole frames by this little."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counters:
-    """One lane's row of what the queues count and hold, by column, at one instant."""
+    """What one node's queues count and hold, by column, at one instant."""
 
-    arrived_bytes: Floats
-    served_bytes: Floats
-    dropped_bytes: Floats
-    backlog_bytes: Floats
-    limit_bytes: Floats
+    arrived_bytes: Sequence[float]
+    dropped_bytes: Sequence[float]
+    backlog_bytes: Sequence[float]
+    limit_bytes: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    packets: int
+    drained_bytes: int
+    lost: int
 
 
 class Eye:
     """Remembers the last reading, since everything that is counted only grows."""
 
-    def __init__(self, ids: Sequence[int], frame_bytes: Floats) -> None:
+    def __init__(self, ids: Sequence[int], frame_bytes: Sequence[float]) -> None:
         self._ids = ids
-        self._frame = frame_bytes
-        self._before = np.zeros((4, len(ids)), np.int64)
+        self._frame = [int(each) for each in frame_bytes]
+        self._before = [_Reading(0, 0, 0)] * len(ids)
         self._before_ns = 0
 
     def look(self, now_ns: int, counters: Counters) -> dict[int, Seen]:
         """Whole frames of what arrived and was lost, as a kernel counts them."""
-        packets = np.floor(counters.arrived_bytes / self._frame + 1e-6)
-        lost = np.floor(counters.dropped_bytes / self._frame + 1e-6)
-        totals = np.stack([packets * self._frame, packets, np.floor(counters.served_bytes), lost]).astype(np.int64)
-        added = (totals - self._before).tolist()
         elapsed_s = (now_ns - self._before_ns) / 1e9
-        self._before, self._before_ns = totals, now_ns
-        return {
-            class_id: Seen(
+        self._before_ns = now_ns
+        found = {}
+        for column, class_id in enumerate(self._ids):
+            arrived, dropped = counters.arrived_bytes[column], counters.dropped_bytes[column]
+            backlog, frame = counters.backlog_bytes[column], self._frame[column]
+            before = self._before[column]
+            now = _Reading(
+                packets=int(arrived / frame + ROUNDING),
+                drained_bytes=int(arrived - dropped - backlog + ROUNDING),
+                lost=int(dropped / frame + ROUNDING),
+            )
+            self._before[column] = now
+            found[class_id] = Seen(
                 now_ns=now_ns,
                 elapsed_s=elapsed_s,
-                backlog_bytes=int(counters.backlog_bytes[column]),
+                backlog_bytes=int(backlog),
                 limit_bytes=int(counters.limit_bytes[column]),
-                arrived_bytes=added[0][column],
-                drained_bytes=added[2][column],
-                dropped_packets=added[3][column],
-                arrived_packets=added[1][column],
+                arrived_bytes=(now.packets - before.packets) * frame,
+                drained_bytes=now.drained_bytes - before.drained_bytes,
+                dropped_packets=now.lost - before.lost,
+                arrived_packets=now.packets - before.packets,
             )
-            for column, class_id in enumerate(self._ids)
-        }
+        return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,12 +46,12 @@ class Batch:
     """`count` packets of up to `size` bytes in one block; `stamps` is a view of their first bytes."""
 
     def __init__(self, count: int, size: int) -> None:
-        self._block = np.zeros((count, size), dtype=np.uint8)
-        self.stamps: npt.NDArray[Any] = self._block[:, : STAMP.itemsize].view(STAMP)[:, 0]
+        self.block: npt.NDArray[np.uint8] = np.zeros((count, size), dtype=np.uint8)
+        self.stamps: npt.NDArray[Any] = self.block[:, : STAMP.itemsize].view(STAMP)[:, 0]
         self._iovecs = (_Iovec * count)()
         self._messages = (_Mmsghdr * count)()
         self._count = count
-        start = self._block.ctypes.data
+        start = self.block.ctypes.data
         for each in range(count):
             self._iovecs[each] = _Iovec(start + each * size, size)
             self._messages[each].header.iov = ctypes.pointer(self._iovecs[each])
@@ -63,6 +64,23 @@ class Batch:
     def receive(self, through: socket.socket) -> int:
         """How many came; zero when none is waiting."""
         return _checked(_libc.recvmmsg(through.fileno(), self._messages, self._count, MSG_DONTWAIT, None))
+
+
+class Datagrams:
+    """What a stream of the lab's own sends: each packet says which it is, when it was due and when it left."""
+
+    def __init__(self, count: int, size: int, stream: int) -> None:
+        self.batch = Batch(count, size)
+        self.batch.stamps["stream"] = stream
+
+    def fill(self, first: int, due_ns: npt.NDArray[np.uint64]) -> int:
+        """The next packets, from this one on; the instant they are stamped with."""
+        stamps = self.batch.stamps[: due_ns.size]
+        stamps["sequence"] = np.arange(first, first + due_ns.size)
+        stamps["due_ns"] = due_ns
+        stamped = time.monotonic_ns()
+        stamps["sent_ns"] = stamped
+        return stamped
 
 
 def _checked(result: int) -> int:

@@ -5,7 +5,12 @@ order → · ← "ready" · → when to start (sender) or "stop" (receiver) · �
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Packets = Literal["udp", "syn"]
+"""Stamped datagrams, or SYNs from forged addresses, which are only counted."""
 
 
 class Stream(BaseModel):
@@ -16,6 +21,7 @@ class Stream(BaseModel):
     port: int
     pattern: str
     packet_bytes: int
+    kind: Packets = "udp"
     seed: int = 0
     scale: float = 1.0
     flows: int = 1
@@ -37,6 +43,7 @@ class StreamSent(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     port: int
+    kind: Packets = "udp"
     sent: int
     due: int
     took_s: float
@@ -50,6 +57,7 @@ class ReceiveOrder(BaseModel):
 
     namespace: str
     ports: tuple[int, ...]
+    syn_ports: tuple[int, ...] = ()
     output: str  # .npy with one record a packet
 
 
@@ -57,4 +65,6 @@ class Received(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     packets: int
+    syns: dict[int, int] = {}
+    """By port, as they reached the host, whatever its TCP made of them."""
     overflowed: int  # lost in the receiver's own socket: makes the sample dirty

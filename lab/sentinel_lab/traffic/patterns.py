@@ -37,6 +37,7 @@ CALM_PPS = 1_000.0
 BURST_PPS = 10_000.0
 CRON_SIGMA_S = 0.5
 """Jobs that a timetable starts are late by about this much."""
+FLOOD_PPS = 12_000.0
 SCHEDULED_PERIOD_S = 5.0
 """Many bursts in a minute, yet far enough apart for a standing queue to build up again in between."""
 
@@ -79,6 +80,14 @@ def synflood(seconds: float, random: np.random.Generator) -> Iterator[Span]:
     yield from _calm_with_bursts(seconds, [(start, 5.0) for start in starts.tolist()])
 
 
+def syns(seconds: float, random: np.random.Generator) -> Iterator[Span]:
+    """SYNs and nothing else: five seconds of them, first soon, then at memoryless times."""
+    start = float(random.uniform(2.0, 5.0))
+    while start < seconds:
+        yield Span(start, start + 5.0, FLOOD_PPS, burst=True)
+        start += 5.0 + float(random.exponential(15.0))
+
+
 def precursor(seconds: float, _random: np.random.Generator) -> Iterator[Span]:
     """A ramp of five seconds up to double the calm rate, then two seconds of burst, every twelve seconds."""
     start = 0.0
@@ -115,6 +124,7 @@ PATTERNS: dict[str, Callable[[float, np.random.Generator], Iterator[Span]]] = {
     "random": random_bursts,
     "scheduled": scheduled,
     "steady": steady,
+    "syns": syns,
     "synflood": synflood,
 }
 TRACE = "trace:"
@@ -139,7 +149,7 @@ def schedule(pattern: str, seconds: float, seed: int = 0, scale: float = 1.0, be
     else:
         raise Invalid(f"there is no pattern {pattern!r}; choose one of {', '.join(SPELLINGS)}")
     cut = [each for each in (_cut(span, seconds) for span in spans) if each.end_s > each.start_s]
-    times = np.concatenate([_evenly(span, scale) for span in cut])
+    times = np.concatenate([_evenly(span, scale) for span in cut] or [np.zeros(0)])
     return Schedule(times, tuple(_merged([(s.start_s, s.end_s) for s in cut if s.burst])))
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sentinel_lab.namespaces import enter_for_good, go_first
 from sentinel_lab.traffic.frames import STAMP, Batch
 from sentinel_lab.traffic.orders import Received, ReceiveOrder
+from sentinel_lab.traffic.syns import counted
 
 BATCH = 256
 LARGEST_BYTES = 9_000
@@ -28,16 +29,21 @@ def main() -> None:
     order = ReceiveOrder.model_validate_json(sys.stdin.readline())
     enter_for_good(order.namespace)
     listening = [_listen(port) for port in order.ports]
+    by_descriptor = {each.fileno(): each for each in listening}
     poller = select.poll()
     poller.register(sys.stdin, select.POLLIN | select.POLLHUP)
     for each in listening:
         poller.register(each, select.POLLIN)
+    syns = dict.fromkeys(order.syn_ports, 0)
+    flood = _listen_to_flood() if syns else None
+    if flood:
+        poller.register(flood, select.POLLIN)
+        by_descriptor[flood.fileno()] = flood
     go_first()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     batch = Batch(BATCH, LARGEST_BYTES)
     kept: list[npt.NDArray[Any]] = []
-    by_descriptor = {each.fileno(): each for each in listening}
     told_to_stop = False
     while not told_to_stop:
         for descriptor, _ in poller.poll():
@@ -45,10 +51,14 @@ def main() -> None:
                 told_to_stop = True
                 continue
             count = batch.receive(by_descriptor[descriptor])
+            if flood and descriptor == flood.fileno():
+                for port, found in counted(batch.block[:count], order.syn_ports).items():
+                    syns[port] += found
+                continue
             kept.append(_arrivals(batch, count, time.monotonic_ns()))
     arrivals = np.concatenate(kept) if kept else np.zeros(0, dtype=ARRIVAL)
     np.save(order.output, arrivals)
-    answer = Received(packets=arrivals.size, overflowed=_overflowed(order.ports))
+    answer = Received(packets=arrivals.size, syns=syns, overflowed=_overflowed(order.ports))
     sys.stdout.write(answer.model_dump_json() + "\n")
 
 
@@ -56,6 +66,13 @@ def _listen(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     listening.bind(("0.0.0.0", port))  # noqa: S104 - a namespace of our own
+    return listening
+
+
+def _listen_to_flood() -> socket.socket:
+    """All that TCP gets, before it answers: nobody listens on these ports, and what it sends back finds no way."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     return listening
 
 
@@ -68,12 +85,13 @@ def _arrivals(batch: Batch, count: int, got_ns: int) -> npt.NDArray[Any]:
 
 
 def _overflowed(ports: tuple[int, ...]) -> int:
-    """The last column of /proc/net/udp counts what a socket had no room for."""
+    """The last column of these tables counts what a socket had no room for; a raw one's "port" is its protocol."""
     lost = 0
-    for line in Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) in ports:
-            lost += int(fields[-1])
+    for table, mine in (("udp", ports), ("raw", (socket.IPPROTO_TCP,))):
+        for line in Path("/proc/thread-self/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rpartition(":")[2], 16) in mine:
+                lost += int(fields[-1])
     return lost
 
 

@@ -38,7 +38,10 @@ class Outcome:
     """Both by port."""
 
     def sent_to(self, port: int) -> StreamSent:
-        return next(each for each in self.sent if each.port == port)
+        return next(each for each in self.sent if (each.port, each.kind) == (port, "udp"))
+
+    def flood_to(self, port: int) -> StreamSent | None:
+        return next((each for each in self.sent if (each.port, each.kind) == (port, "syn")), None)
 
     def to(self, port: int) -> npt.NDArray[Any]:
         stream = self.sent.index(self.sent_to(port))
@@ -115,8 +118,8 @@ class Traffic:
 def ready(send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[TcpOrder] = ()) -> Iterator[Traffic]:
     """Every process up and waiting; they end with the block, whatever happens in it."""
     output = folder / "arrivals.npy"
-    ports = tuple(stream.port for stream in send.streams)
-    receive = ReceiveOrder(namespace=receive_namespace, ports=ports, output=str(output))
+    ports, syn_ports = (tuple(each.port for each in send.streams if each.kind == kind) for kind in ("udp", "syn"))
+    receive = ReceiveOrder(namespace=receive_namespace, ports=ports, syn_ports=syn_ports, output=str(output))
     with ExitStack() as stack:
         receiving = stack.enter_context(_process("receiver", receive.model_dump_json()))
         servers = {

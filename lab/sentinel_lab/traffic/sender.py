@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sentinel_lab.namespaces import enter_for_good, go_first
-from sentinel_lab.traffic.frames import Batch
+from sentinel_lab.traffic.frames import Datagrams
 from sentinel_lab.traffic.orders import SendOrder, Stream, StreamSent
 from sentinel_lab.traffic.patterns import schedule
+from sentinel_lab.traffic.syns import Syns, outlet
 
 BATCH = 64
 NAP_NS = 400_000  # a few packets of a burst at once: spinning would take the CPU from the node under test
@@ -33,9 +34,13 @@ class Source:
         self.sent = 0
         self._start_ns, self._took_ns = 0, 0
         self._lags: list[npt.NDArray[Any]] = []
-        self._batch = Batch(BATCH, stream.packet_bytes)
-        self._batch.stamps["stream"] = index
-        self._flows = cycle([_connected(order.address, stream.port) for _ in range(stream.flows)])
+        self._kind = stream.kind
+        if stream.kind == "syn":
+            self._packets: Syns | Datagrams = Syns(BATCH, order.address, stream.port, stream.seed)
+            self._flows = cycle([outlet(order.address)])
+        else:
+            self._packets = Datagrams(BATCH, stream.packet_bytes, index)
+            self._flows = cycle([_connected(order.address, stream.port) for _ in range(stream.flows)])
 
     def start(self, at_ns: int) -> None:
         self.due_ns += np.uint64(at_ns)
@@ -48,12 +53,8 @@ class Source:
         if count <= 0:
             return
         due = self.due_ns[self.sent : self.sent + count]
-        stamps = self._batch.stamps[:count]
-        stamps["sequence"] = np.arange(self.sent, self.sent + count)
-        stamps["due_ns"] = due
-        stamped = time.monotonic_ns()
-        stamps["sent_ns"] = stamped
-        taken = self._batch.send(next(self._flows), count)
+        stamped = self._packets.fill(self.sent, due)
+        taken = self._packets.batch.send(next(self._flows), count)
         self._lags.append(np.uint64(stamped) - due[:taken])
         self.sent += taken
         self._took_ns = stamped - self._start_ns
@@ -66,6 +67,7 @@ class Source:
         p50, p99 = np.percentile(lags, [50, 99]).tolist()
         return StreamSent(
             port=self.port,
+            kind=self._kind,
             sent=self.sent,
             due=self.due_ns.size,
             took_s=self._took_ns / 1e9,

@@ -79,6 +79,7 @@ class Client:
         opened = socket.socket()
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._order.congestion.encode())
         short = self._order.kind == "short"
         opened.settimeout(0.0 if short else CONNECT_SECONDS)
         connection = Connection(opened)

@@ -23,6 +23,8 @@ class TcpOrder(BaseModel):
     per_second: float = 50.0
     """Requests that are due, whatever became of the ones before."""
     seed: int = 0
+    congestion: str = "cubic"
+    """Named, or a machine's default would decide the figures: BBR loses tenfold what CUBIC does at a short queue."""
 
 
 class TcpSent(BaseModel):

@@ -10,15 +10,15 @@ STEP_S, RTT_S, LINK = 0.002, 0.02, 8_000_000.0
 
 def through(limit: float, seconds: float = 12.0, seed: int = 1) -> tuple[float, float, float]:
     """Mean throughput, mean backlog and drop share behind a plain bounded queue, of the second half."""
-    flows, backlog, half = Bulk([seed], 4, RTT_S, STEP_S), 0.0, seconds / 2
+    flows, backlog, half = Bulk(seed, 4, RTT_S, STEP_S), 0.0, seconds / 2
     sums = np.zeros(4)
     for step in range(round(seconds / STEP_S)):
-        waiting = np.array([backlog / LINK])
-        arriving = float(flows.send(step * STEP_S, waiting)[0])
+        waiting = backlog / LINK
+        arriving = flows.send(step * STEP_S, waiting)
         served = min(backlog + arriving, LINK * STEP_S)
         dropped = min(arriving, max(0.0, backlog + arriving - served - limit))
         backlog += arriving - served - dropped
-        flows.served(np.array([dropped]), np.array([served]), waiting)
+        flows.served(dropped, served, waiting)
         if step * STEP_S >= half:
             sums += served, backlog * STEP_S, dropped, arriving
     return sums[0] / half, sums[1] / half, sums[2] / sums[3]
@@ -36,30 +36,31 @@ def test_a_larger_queue_stands_fuller_and_drops_less():
 
 
 def test_losses_keep_the_windows_within_what_the_path_holds():
-    flows = Bulk([3], 4, RTT_S, STEP_S)
+    flows = Bulk(3, 4, RTT_S, STEP_S)
     for step in range(1_500):
-        arriving = flows.send(step * STEP_S, np.zeros(1))
-        flows.served(np.maximum(arriving - LINK * STEP_S, 0.0), np.minimum(arriving, LINK * STEP_S), np.zeros(1))
-    assert arriving[0] < 4 * LINK * STEP_S
+        arriving = flows.send(step * STEP_S, 0.0)
+        flows.served(max(arriving - LINK * STEP_S, 0.0), min(arriving, LINK * STEP_S), 0.0)
+    assert arriving < 4 * LINK * STEP_S
 
 
 def test_flows_without_loss_grow_for_ever_and_send_what_was_acknowledged():
-    flows = Bulk([5], 1, RTT_S, STEP_S)
-    first = float(flows.send(0.0, np.zeros(1))[0])
+    flows = Bulk(5, 1, RTT_S, STEP_S)
+    first = flows.send(0.0, 0.0)
     assert first == pytest.approx(10 * MSS_BYTES)
-    flows.served(np.zeros(1), np.array([first]), np.zeros(1))
+    flows.served(0.0, first, 0.0)
     for step in range(1, 10):
-        assert flows.send(step * STEP_S, np.zeros(1))[0] == 0
-        flows.served(np.zeros(1), np.zeros(1), np.zeros(1))
-    assert flows.send(0.02, np.zeros(1))[0] == pytest.approx(2 * first)
+        assert flows.send(step * STEP_S, 0.0) == 0
+        flows.served(0.0, 0.0, 0.0)
+    assert flows.send(0.02, 0.0) == pytest.approx(2 * first)
 
 
-def test_a_lanes_luck_does_not_depend_on_its_neighbours():
-    def windows(seeds):
-        flows = Bulk(seeds, 2, RTT_S, STEP_S)
+def test_luck_belongs_to_the_seed():
+    def last_sent(seed: int) -> list[float]:
+        flows, sent = Bulk(seed, 2, RTT_S, STEP_S), []
         for step in range(500):
-            sent = flows.send(step * STEP_S, np.zeros(len(seeds)))
-            flows.served(np.maximum(sent - 18_000, 0.0), np.minimum(sent, 18_000), np.zeros(len(seeds)))
+            sent.append(flows.send(step * STEP_S, 0.0))
+            flows.served(max(sent[-1] - 18_000, 0.0), min(sent[-1], 18_000), 0.0)
         return sent
 
-    assert windows([4, 9])[1] == windows([9])[0]
+    assert last_sent(9) == last_sent(9)
+    assert last_sent(9) != last_sent(4)

@@ -10,6 +10,7 @@ import pytest
 from sentinel_api.errors import Invalid
 from sentinel_lab.policies import NAMES, NEEDS_TRUTH, Burst, Truth, made
 from sentinel_lab.scenario import SINGLE
+from sentinel_lab.sim.queue import Queues
 from sentinel_lab.sim.run import Lane, simulate
 from sentinel_lab.sim.traffic import Traffic, of_pattern
 
@@ -65,6 +66,14 @@ def test_every_frame_that_was_sent_is_served_dropped_or_still_held():
     assert found.sent_bytes == pytest.approx(traffic.frames[:, 0].sum() * 1042)
     assert found.sent_bytes == pytest.approx(found.served_bytes + found.dropped_bytes, rel=0.001)
     assert found.dropped_bytes > 0
+
+
+@pytest.mark.parametrize("pattern", ["microburst", "periodic"])
+def test_calm_that_is_leapt_over_comes_out_as_if_every_step_were_taken(pattern, monkeypatch):
+    traffic = of_pattern(SINGLE, pattern, 8, 3, STEP_S)
+    leapt = simulate([lane("reactive-10ms", traffic)])[0]
+    monkeypatch.setattr(Queues, "rested", lambda _: False)
+    assert outcome(simulate([lane("reactive-10ms", traffic)])[0]) == outcome(leapt)
 
 
 def test_an_order_is_obeyed_only_after_the_actuators_latency():

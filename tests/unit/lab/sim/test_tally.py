@@ -12,8 +12,8 @@ STEP_S = 0.001
 
 
 def tally(accepted: list[float], served: list[float], from_s: float = 0.0, stretch: int = 1000) -> Tally:
-    made = Tally(1, 1, STEP_S, from_s)
-    enter, leave = (np.array(each, np.float64)[:, None, None] for each in (accepted, served))
+    made = Tally(1, STEP_S, from_s)
+    enter, leave = (np.array(each, np.float64)[:, None] for each in (accepted, served))
     for start in range(0, len(enter), stretch):
         part = slice(start, start + stretch)
         made.add(start * STEP_S, enter[part], leave[part], np.zeros_like(enter[part]), np.full_like(enter[part], 7.0))
@@ -23,7 +23,7 @@ def tally(accepted: list[float], served: list[float], from_s: float = 0.0, stret
 @pytest.mark.parametrize("stretch", [7, 1000])
 def test_in_a_constant_overload_waits_grow_as_the_queue_does(stretch):
     """200 bytes a step for 100 steps into a drain of 100: the last byte waits 100 ms, half of them over 50 ms."""
-    found = tally([200.0] * 100 + [0.0] * 100, [100.0] * 200, stretch=stretch).figures(0, 0, 1.0)
+    found = tally([200.0] * 100 + [0.0] * 100, [100.0] * 200, stretch=stretch).figures(0, 1.0)
     assert found.sojourn_ms(0.5) == pytest.approx(50, rel=0.03)
     assert found.sojourn_ms(0.99) == pytest.approx(99, rel=0.03)
     assert found.held_peak == pytest.approx(10_000)
@@ -31,11 +31,11 @@ def test_in_a_constant_overload_waits_grow_as_the_queue_does(stretch):
 
 
 def test_what_passes_at_once_waits_for_nothing():
-    assert tally([100.0] * 50, [100.0] * 50).figures(0, 0, 1.0).sojourn_ms(1.0) <= 0.002
+    assert tally([100.0] * 50, [100.0] * 50).figures(0, 1.0).sojourn_ms(1.0) <= 0.002
 
 
 def test_the_warm_up_is_in_no_figure():
-    found = tally([200.0] * 100 + [0.0] * 100, [100.0] * 200, from_s=0.15).figures(0, 0, 1.0)
+    found = tally([200.0] * 100 + [0.0] * 100, [100.0] * 200, from_s=0.15).figures(0, 1.0)
     assert found.sent_bytes == 0
     assert found.histogram.sum() == 0
     assert found.served_bytes == pytest.approx(50 * 100)
