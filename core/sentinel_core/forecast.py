@@ -86,7 +86,7 @@ def checked(made_ns: int, source: str, hazard: ArrayLike, magnitude_bytes: Array
     return Forecast(
         made_ns=made_ns,
         source=source,
-        hazard=np.clip(_finite("hazard", hazard, (CLASSES, HAZARD_BINS)), 0.0, 1.0),
+        hazard=np.minimum(np.maximum(_finite("hazard", hazard, (CLASSES, HAZARD_BINS)), 0.0), 1.0),
         magnitude_bytes=_quantiles("magnitude_bytes", magnitude_bytes, (CLASSES, len(MAGNITUDE_LEVELS))),
         demand=_quantiles("demand", demand, (CLASSES, len(HORIZONS_S), len(DEMAND_LEVELS))),
     )
@@ -124,7 +124,9 @@ def merged(parts: Iterable[Spreads]) -> Spreads:
 
 
 def _quantiles(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    return np.sort(np.maximum(_finite(name, values, shape), 0.0), axis=-1)
+    found = np.maximum(_finite(name, values, shape), 0.0)
+    found.sort(axis=-1)
+    return found
 
 
 def _finite(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-AT_ONCE: Final = 2
 REMEMBERED: Final = 48
 LEAST: Final = 4
 """Three equal gaps are the least that anybody should call a rhythm."""
@@ -69,7 +68,9 @@ class Rhythms:
         self._edges = np.arange(ahead + 1, dtype=np.float64)
         self._finest_s = finest_s
         self._due: deque[int] = deque()
-        self._kept = tuple(_none(series) for _ in range(AT_ONCE))
+        self._half: tuple[int, Floats] | None = None
+        """The series whose first rhythm is fitted anew, and the marks that it leaves to the second."""
+        self._kept = _none(series), _none(series)
 
     @property
     def period_s(self) -> Floats:
@@ -87,31 +88,34 @@ class Rhythms:
             self._due.append(series)
 
     def refit_one(self) -> None:
-        if self._due:
-            self._refit(self._due.popleft())
+        """One rhythm of one series: a fit is the longest thing that is ever done at once."""
+        if self._half is not None:
+            (series, left), self._half = self._half, None
+            self._refit(self._kept[1], series, left)
+        elif self._due:
+            series = self._due.popleft()
+            self._half = series, self._refit(self._kept[0], series, np.array(self._times[series]))
 
     def refit_all(self) -> None:
-        while self._due:
-            self._refit(self._due.popleft())
+        while self._half is not None or self._due:
+            self.refit_one()
 
-    def _refit(self, series: int) -> None:
-        left = np.array(self._times[series])
-        for kept in self._kept:
-            kept.period_s[series] = 0.0
-            if len(left) >= LEAST:
-                left = left[~self._fit(kept, series, left)]
+    def _refit(self, kept: _Kept, series: int, times: Floats) -> Floats:
+        """The marks that it does not explain."""
+        kept.period_s[series] = 0.0
+        return times[~self._fit(kept, series, times)] if len(times) >= LEAST else times
 
-    def ahead(self, now_s: float, base: Floats) -> Floats:
+    def ahead(self, now_s: float, log_base: Floats) -> Floats:
         """[series, seconds]: by how much the logit of a second's chance is above that of the average."""
-        quiet = np.ones((len(base), len(self._edges) - 1))
-        found = np.zeros(len(base), np.bool_)
+        quiet = np.ones((len(log_base), len(self._edges) - 1))
+        found = np.zeros(len(log_base), np.bool_)
         for kept in self._kept:
             some = kept.period_s > 0
             if some.any():
                 quiet *= 1.0 - np.where(some[:, None], self._hazard(kept, now_s), 0.0)
                 found |= some
         hazard = np.maximum(1.0 - quiet, 1e-9)
-        logit = np.log(hazard / np.maximum(quiet, 1.0 - MOST_HAZARD)) - np.log(base)[:, None]
+        logit = np.log(hazard / np.maximum(quiet, 1.0 - MOST_HAZARD)) - log_base[:, None]
         return np.where(found[:, None], np.minimum(np.maximum(logit, LOW), HIGH), 0.0)
 
     def _hazard(self, kept: _Kept, now_s: float) -> Floats:

@@ -60,12 +60,10 @@ class Folds:
         return found
 
     def ahead(self, seconds: Ints, base: Floats) -> Floats:
-        """[series, periods, seconds]."""
-        at = self._bins(seconds)
-        left, right = self._left[at], self._right[at]
-        onsets, seen = self._onsets, self._seen
-        came = 0.5 * onsets[:, at] + 0.25 * (onsets[:, left] + onsets[:, right])
-        observed = 0.5 * seen[:, at] + 0.25 * (seen[:, left] + seen[:, right])
+        """[series, seconds, periods]."""
+        at = self._bins(seconds).T
+        near = np.stack([at, self._left[at], self._right[at]])
+        came, observed = (_weighed(kept[:, near].transpose(1, 0, 2, 3)) for kept in (self._onsets, self._seen))
         return log_ratio(came, observed * base[:, None, None])
 
     def learn(self, second: int, came: Floats, known: Floats) -> None:
@@ -99,14 +97,12 @@ class Renewal:
         return found
 
     def ahead(self, seconds: Ints, base: Floats) -> Floats:
-        """[back, series, seconds]."""
-        at = self._bins(seconds)
-        onsets, seen = self._onsets, self._seen
-        which, each = self._which
-        low = np.maximum(at - 1, 0)
-        came = 0.5 * onsets[which, each, at] + 0.25 * (onsets[which, each, low] + onsets[which, each, at + 1])
-        observed = 0.5 * seen[which, each, at] + 0.25 * (seen[which, each, low] + seen[which, each, at + 1])
-        return log_ratio(came, observed * base[None, :, None])
+        """[series, seconds, back]."""
+        at = self._bins(seconds).transpose(1, 2, 0)
+        near = np.stack([at, np.maximum(at - 1, 0), at + 1])
+        each, which = np.arange(len(base))[:, None, None], np.arange(self.BACK)
+        came, observed = (_weighed(kept[which, each, near]) for kept in (self._onsets, self._seen))
+        return log_ratio(came, observed * base[:, None, None])
 
     def learn(self, second: int, came: Floats, known: Floats) -> None:
         at = self._bins(np.array([second]))
@@ -125,41 +121,50 @@ PAIR_PSEUDO_ONSETS: Final = 4.0
 
 
 class Pairs:
-    """Onsets by their distance from every mark of the last minutes, so that several rhythms at once are told apart."""
+    """Onsets by their distance from every mark of the last minutes, so that several rhythms at once are told apart.
+
+    Two kinds of marks, each an expert of its own: onsets, and swells.
+    """
 
     def __init__(self, series: int, ahead: int) -> None:
-        self._marks = np.zeros((series, LAGS))  # newest first
-        self._onsets, self._seen = np.zeros((series, LAGS)), np.zeros((series, LAGS))
-        self._padded = np.zeros((series, LAGS + ahead))
-        self._windows = np.lib.stride_tricks.sliding_window_view(self._padded, LAGS, axis=1)[:, :ahead]
+        self._marks = np.zeros((2, series, LAGS))  # newest first
+        self._counted = np.zeros((2, 2, series, LAGS))  # onsets, and what was seen; by kind
+        self._padded = np.zeros((2, series, LAGS + ahead))
+        self._windows = np.lib.stride_tricks.sliding_window_view(self._padded, LAGS, axis=2)[:, :, :ahead]
         self._keep = 1.0 - 1.0 / 7_200.0
 
     def ahead(self, base: Floats) -> Floats:
-        """[series, seconds]: the next second is at distance 1 of the newest mark."""
-        came, observed = _with_neighbours(self._onsets), _with_neighbours(self._seen)
-        self._padded[:, :LAGS] = log_ratio(came, observed * base[:, None], PAIR_PSEUDO_ONSETS)
-        found: Floats = np.einsum("ckl,cl->ck", self._windows, self._marks)
+        """[series, seconds, kinds]: the next second is at distance 1 of the newest mark."""
+        came, observed = _with_neighbours(self._counted)
+        self._padded[:, :, :LAGS] = log_ratio(came, observed * base[:, None], PAIR_PSEUDO_ONSETS)
+        found: Floats = np.matmul(self._windows, self._marks[..., None])[..., 0].transpose(1, 2, 0)
         return np.minimum(np.maximum(found, -LOG_BOUND), LOG_BOUND)
 
-    def learn(self, came: Floats, known: Floats, mark: Floats) -> None:
+    def learn(self, came: Floats, known: Floats, swelled: Floats) -> None:
         fresh = self._marks * known[:, None]
-        self._seen = self._seen * self._keep + fresh
-        self._onsets = self._onsets * self._keep + fresh * came[:, None]
-        self._marks[:, 1:] = self._marks[:, :-1]
-        self._marks[:, 0] = mark
+        self._counted *= self._keep
+        self._counted[0] += fresh * came[:, None]
+        self._counted[1] += fresh
+        self._marks[:, :, 1:] = self._marks[:, :, :-1]
+        self._marks[0, :, 0], self._marks[1, :, 0] = came, swelled
 
     def skip(self, seconds: int) -> None:
         """As so many seconds of which nothing was known."""
         shift = min(seconds, LAGS)
-        self._marks[:, shift:] = self._marks[:, : LAGS - shift].copy()
-        self._marks[:, :shift] = 0.0
-        self._seen *= self._keep**seconds
-        self._onsets *= self._keep**seconds
+        self._marks[:, :, shift:] = self._marks[:, :, : LAGS - shift].copy()
+        self._marks[:, :, :shift] = 0.0
+        self._counted *= self._keep**seconds
+
+
+def _weighed(near: Floats) -> Floats:
+    """A bin and the ones beside it: [3, …], the middle first."""
+    found: Floats = 0.5 * near[0] + 0.25 * (near[1] + near[2])
+    return found
 
 
 def _with_neighbours(by_lag: Floats) -> Floats:
     """A jitter of about a second moves an onset to the lag next to it."""
     spread = 0.4 * by_lag
-    spread[:, 1:] += 0.3 * by_lag[:, :-1]
-    spread[:, :-1] += 0.3 * by_lag[:, 1:]
+    spread[..., 1:] += 0.3 * by_lag[..., :-1]
+    spread[..., :-1] += 0.3 * by_lag[..., 1:]
     return spread

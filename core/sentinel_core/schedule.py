@@ -7,6 +7,8 @@ weighs them. Nothing is assumed of a class but that its future looks like its ow
 
 from __future__ import annotations
 
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +21,8 @@ from sentinel_core.signature import HAZARD_BINS
 from sentinel_core.stacking import Stack, chance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -42,7 +46,12 @@ FADE: Final = np.exp(-np.arange(AHEAD) / 2.0)
 
 
 SPREAD_BELOW_S: Final = 0.5
-"""Shorter steps leave room between whole seconds for the costly search for rhythms, one series a step."""
+"""Shorter steps leave room between whole seconds: what the end of one asks for is done in parts, one a step, and so
+is the costly search for rhythms, one series a step. Then a second's chances are known two steps into it, until when
+those of the second before hold, and what it taught counts from the next one on."""
+
+RING: Final = AHEAD + 1
+"""What was asked is kept so many seconds: one more than is answered, since the newest is asked before that."""
 
 
 class ScheduleLearner:
@@ -55,19 +64,23 @@ class ScheduleLearner:
         self._second = 0
         self._magnitudes = Magnitudes(series, step_s)
         self._folds, self._renewal = Folds(series), Renewal(series)
-        self._pairs = (Pairs(series, AHEAD), Pairs(series, AHEAD))
+        self._pairs = Pairs(series, AHEAD)
         self._rhythms = Rhythms(series, AHEAD, step_s)
         self._stack = Stack(series, PRIOR, PRECISION, STACK_MEMORY_S)
         self._levels = np.zeros((len(RATE_S), series))
         self._came, self._time = np.full(series, BASE_PSEUDO[0]), np.full(series, BASE_PSEUDO[1])
         self._part = _Part(series)
-        self._asked = np.zeros((AHEAD, series, AHEAD, EXPERTS))
-        self._offsets = np.zeros((AHEAD, series))
-        self._open = np.zeros((AHEAD, series))
-        self._possible = np.ones((AHEAD, series, AHEAD))
+        self._asked = np.zeros((RING, series, AHEAD, EXPERTS))
+        self._offsets = np.zeros((RING, series))
+        self._open = np.zeros((RING, series))
+        self._possible = np.ones((RING, series, AHEAD))
+        self._base = np.zeros(series)
+        self._crossings: list[tuple[int, float]] = []
+        self._parts: deque[Callable[[], None]] = deque()
         self._refractory_s = rule.refractory_s
         self._last_s = np.full(series, -np.inf)
         self._hazard = np.zeros((series, AHEAD))
+        self._answered = 0  # the second that the first column is of
         self._loss, self._naive_loss = np.full(series, 1e-3), np.full(series, 1e-3)
         self.began: Bools = np.zeros(series, np.bool_)
 
@@ -93,18 +106,28 @@ class ScheduleLearner:
         self._now_s += self._step_s
         self.began = self._onsets.step(packets, known)
         self._magnitudes.step(self.began, self._onsets.above, surplus_bytes)
-        for each in np.flatnonzero(self._onsets.crossed):
-            self._rhythms.mark(int(each), self._now_s - self._step_s / 2)
+        crossed = np.flatnonzero(self._onsets.crossed)
+        self._crossings.extend((int(each), self._now_s - self._step_s / 2) for each in crossed)
+        if not self._parts:
+            self._mark()
         self._last_s = np.where(self.began, self._now_s - self._step_s, self._last_s)
         self._part.add(packets, known, self.began, self._onsets.swelling)
         if self._now_s >= self._second + 1 - 1e-6:
             self._whole_second()
+        elif self._parts:
+            self._parts.popleft()()
         else:
             self._rhythms.refit_one()
         if self.began.any():
             # What was said holds given no onset before; until the second is over nothing is known of the next one.
             self._hazard[self.began] = 0.0
         return self.began
+
+    def _mark(self) -> None:
+        """Not while a second's parts are done: they are asked what was known before it."""
+        for series, at_s in self._crossings:
+            self._rhythms.mark(series, at_s)
+        self._crossings.clear()
 
     def skip(self, steps: int) -> None:
         """As so many steps of which nothing was known, at the cost of some ten: a gap of minutes fits into a tick."""
@@ -122,23 +145,30 @@ class ScheduleLearner:
 
     def _skip_seconds(self, seconds: int) -> None:
         """Only whole ones, from the start of one. Of what was asked before it, nothing will be answered any more."""
+        self._finish_parts()
         self._rhythms.refit_all()
         self._stack.skip(seconds)
         self._onsets.skip(round(seconds / self._step_s))
         self._magnitudes.end()
-        self._pairs[0].skip(seconds)
-        self._pairs[1].skip(seconds)
+        self._pairs.skip(seconds)
         self._part.clear()
         self._open[:] = 0.0
         self._now_s += seconds
         self._second += seconds
         self.began = np.zeros(len(self._came), np.bool_)
         unknown = np.zeros(len(self._came))
+        self._rule_out()
         self._ask(self._levels[0], self._came / self._time, unknown)
+        self._answer()
+
+    def _finish_parts(self) -> None:
+        while self._parts:
+            self._parts.popleft()()
+        self._mark()
 
     def hazard(self) -> Floats:
         """[series, 10]: per coming second the chance of an onset, given none before it."""
-        into = min(max(self._now_s - self._second, 0.0), 1.0)
+        into = min(max(self._now_s - self._answered, 0.0), 1.0)
         return (1.0 - into) * self._hazard[:, :-1] + into * self._hazard[:, 1:]
 
     def magnitude(self) -> Floats:
@@ -146,18 +176,18 @@ class ScheduleLearner:
         return self._magnitudes.quantiles
 
     def _whole_second(self) -> None:
+        """What came in it is kept at once; what follows from that is done in parts."""
+        self._finish_parts()
         if self._step_s > SPREAD_BELOW_S:
             self._rhythms.refit_all()
         part = self._part
         known = (part.steps > 0).astype(np.float64)
         came = part.began * known
-        self._teach(came, known)
+        swelled = part.swelling * known
         base = self._came / self._time
-        exposed = np.maximum(known * self._possible[(self._second - 1) % AHEAD, :, 0], came)
-        self._folds.learn(self._second, came, exposed)
-        self._renewal.learn(self._second, came, exposed)
-        self._pairs[0].learn(came, exposed, came)
-        self._pairs[1].learn(came, exposed, part.swelling * known)
+        told = self._open[(self._second - 1) % RING] * known
+        exposed = np.maximum(known * self._possible[(self._second - 1) % RING, :, 0], came)
+        self._score(came, told * self._possible[(self._second - 1) % RING, :, 0])
         fade = 1.0 - exposed / BASE_MEMORY_S
         self._came, self._time = self._came * fade + came, self._time * fade + exposed
         measured = part.packets / np.maximum(part.steps * self._step_s, 1e-9)
@@ -165,18 +195,37 @@ class ScheduleLearner:
         self._levels += known * np.minimum(1.0 / RATE_S, 1.0) * (rate - self._levels)
         part.clear()
         self._second += 1
-        self._ask(rate, base, known)
+        self._rule_out()
+        learn = partial(self._learn, self._second - 1, came, exposed, swelled)
+        ask = partial(self._ask, rate, base, known)
+        teach = partial(self._teach, self._second - 1, came, known)
+        if self._step_s > SPREAD_BELOW_S:
+            self._parts.extend((teach, self._stack.solve, learn, ask, self._answer))
+            self._finish_parts()
+            return
+        learn()
+        self._parts.extend((ask, self._answer, teach, self._stack.solve))
 
-    def _teach(self, came: Floats, known: Floats) -> None:
-        """The second that just ended is the answer to what was asked one, two, … seconds before it."""
+    def _rule_out(self) -> None:
+        """Too soon after an onset there is none by rule, which needs no learning. What the parts come to see of the
+        second that is running must not enter here."""
+        after = self._second + 1.0 + np.arange(AHEAD)
+        self._possible[(self._second - 1) % RING] = after > self._last_s[:, None] + self._refractory_s + 1e-6
+
+    def _learn(self, second: int, came: Floats, exposed: Floats, swelled: Floats) -> None:
+        self._folds.learn(second, came, exposed)
+        self._renewal.learn(second, came, exposed)
+        self._pairs.learn(came, exposed, swelled)
+
+    def _teach(self, second: int, came: Floats, known: Floats) -> None:
+        """A second that ended is the answer to what was asked one, two, … seconds before it."""
         bins = np.arange(AHEAD)
-        asked_at = (self._second - 1 - bins) % AHEAD
+        asked_at = (second - 1 - bins) % RING
         told = self._open[asked_at].T * self._possible[asked_at, :, bins].T * known[:, None]
         features = self._asked[asked_at, :, bins].transpose(1, 0, 2)
         offset = self._offsets[asked_at].T
         self._stack.learn(features, offset, came[:, None], told)
-        self._score(came, known * told[:, 0])
-        self._open *= 1.0 - came  # what was asked before an onset was asked about that onset
+        self._open[asked_at] *= 1.0 - came  # what was asked before an onset was asked about that onset
 
     def _score(self, came: Floats, told: Floats) -> None:
         said, base = self._hazard[:, 0], self._came / self._time
@@ -187,28 +236,30 @@ class ScheduleLearner:
     def _ask(self, rate: Floats, base: Floats, known: Floats) -> None:
         """`self._second` is the first of the coming seconds; `rate` is of the one before it."""
         coming = self._second + np.arange(AHEAD)
-        slot = (self._second - 1) % AHEAD
+        slot = (self._second - 1) % RING
         asked = self._asked[slot]
         asked[:, :, 0] = 1.0
         at = 1
-        asked[:, :, at : at + FOLDS] = self._folds.ahead(coming, base).transpose(0, 2, 1)
-        at += FOLDS
-        asked[:, :, at : at + BACK] = self._renewal.ahead(coming, base).transpose(1, 2, 0)
-        at += BACK
-        asked[:, :, at] = self._pairs[0].ahead(base)
-        asked[:, :, at + 1] = self._pairs[1].ahead(base)
-        due = self._rhythms.ahead(float(self._second), base)
+        asked[:, :, at : at + FOLDS] = self._folds.ahead(coming, base)
+        asked[:, :, at + FOLDS : at + FOLDS + BACK] = self._renewal.ahead(coming, base)
+        rates = self._rates(rate)[:, None, :]
+        asked[:, :, -2 * RATES : -RATES] = rates
+        asked[:, :, -RATES:] = rates * FADE[:, None]
+        self._base, self._offsets[slot] = base, np.log(base)
+        self._open[slot] = known
+
+    def _answer(self) -> None:
+        """The costliest experts, and what all together make of what was asked."""
+        self._answered = self._second
+        slot = (self._second - 1) % RING
+        asked, offset = self._asked[slot], self._offsets[slot]
+        at = 1 + FOLDS + BACK
+        asked[:, :, at : at + 2] = self._pairs.ahead(self._base)
+        due = self._rhythms.ahead(float(self._second), offset)
         # Two experts: that a burst is due says more than that none is, since bursts of no rhythm come as well.
         asked[:, :, at + 2], asked[:, :, at + 3] = np.maximum(due, 0.0), np.minimum(due, 0.0)
-        at += 4
-        rates = self._rates(rate)[:, None, :]
-        asked[:, :, at : at + RATES] = rates
-        asked[:, :, at + RATES :] = rates * FADE[:, None]
-        self._offsets[slot] = np.log(base)
-        self._open[slot] = known
-        # Too soon after an onset there is none by rule, which needs no learning.
-        self._possible[slot] = coming + 1.0 > self._last_s[:, None] + self._refractory_s + 1e-6
-        self._hazard = chance(self._stack.logit(asked, self._offsets[slot][:, None])) * self._possible[slot]
+        quiet = 1.0 - self._part.began  # nothing is said of what follows an onset until its second is over
+        self._hazard = chance(self._stack.logit(asked, offset[:, None])) * self._possible[slot] * quiet[:, None]
 
     def _rates(self, rate: Floats) -> Floats:
         trailing = self._onsets.mean / self._step_s

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sentinel_core.demand import DemandLearner
 from sentinel_core.events import LIVE, Rule
 from sentinel_core.inputs import FEATURES, InputWindow, Learned
+from sentinel_core.referee import Referee
 from sentinel_core.schedule import ScheduleLearner
 
 if TYPE_CHECKING:
@@ -32,18 +33,22 @@ class Senses:
         self._window = InputWindow(series)
         self.schedule = ScheduleLearner(series, step_s, rule)
         self.demand = DemandLearner(series, step_s)
+        self._referee = Referee(series)
 
     def step(self, now: Seen, surplus_bytes: Floats) -> Bools:
         """True where a burst began."""
         known = now.known[:, PACKETS]
         began = self.schedule.step(now.value[:, PACKETS] * self._step_s, known, surplus_bytes)
         self.demand.step(now.value[:, BYTES], known)
+        if self.demand.ended is not None:
+            self._referee.settle(*self.demand.ended)
         return began
 
     def skip(self, steps: int) -> None:
         """As so many steps of which nothing was known."""
         self.schedule.skip(steps)
         self.demand.skip(steps)
+        self._referee.forget_said()
 
     def learned(self) -> Learned:
         return Learned(
@@ -54,6 +59,14 @@ class Senses:
             demand=self.demand.quantiles,
             scale_bps=self.demand.mean_bps,
         )
+
+    def keep_pace(self, now: Seen) -> None:
+        """Instead of `inputs` where nobody is fed: the slow means move all the same."""
+        self._window.features(now)
+
+    def believed(self, own: Floats, model: Floats) -> Floats:
+        """Once a step: the model's demand where it has been the better one for this class, else the learners'."""
+        return self._referee.answer(own, model)
 
     def inputs(self, now: Seen, learned: Learned) -> Inputs:
         """Once a step: the slow means move."""

@@ -49,6 +49,9 @@ class Stack:
         self._gradient += np.matmul(error[:, None, :], features)[:, 0, :]
         self._curvature += np.matmul(weighted.transpose(0, 2, 1), features)
         self._steps += 1
+
+    def solve(self) -> None:
+        """After each `learn`, though not in the same breath: together they would be long."""
         if self._steps % SOLVE_EVERY == 0:
             self._solve()
 

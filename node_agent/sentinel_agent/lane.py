@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sentinel_agent.observe import Seen
     from sentinel_agent.plane import Plane
-    from sentinel_agent.predict.port import Forecaster, Foreseeing
+    from sentinel_agent.predict.port import Foreseeing, Spare
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_core.forecast import Forecast
     from sentinel_core.orders import Order
@@ -43,7 +43,7 @@ class Brains:
     """What was learned of one interface, by whom; it outlives the plane when that is opened anew."""
 
     forecaster: Foreseeing
-    fallback: Forecaster
+    fallback: Spare
     precursors: Precursors = field(default_factory=lambda: Precursors(CLASSES))
     score: LiveScore | None = None
 
@@ -106,13 +106,13 @@ class Lane:
     def predict(self, seen: Seen) -> Forecast:
         """The fallback sees every sample too, so that it is warm when it is needed."""
         assert self.brains.score is not None
-        spare = self.brains.fallback.predict(seen.sample)
+        self.brains.fallback.see(seen.sample)
         try:
             forecast = self.brains.forecaster.predict(seen.sample)
         except PredictionFailed as error:
             self._failed(error)
             self.brains.score.step(None, np.zeros(CLASSES, np.bool_))
-            return spare
+            return self.brains.fallback.said(seen.sample)
         self._failed_why = ""
         self.brains.score.step(forecast, self.brains.forecaster.began)
         return forecast

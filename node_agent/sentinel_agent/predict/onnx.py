@@ -10,7 +10,7 @@ import hashlib
 import json
 import queue
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -224,13 +224,12 @@ class Cortex:
             self._forget()
         learned = self._schedule.senses.learned()
         own = self._schedule.said(sample, learned)
-        fed = self._schedule.senses.inputs(inputs.seen(sample), learned)
-        if model is None:
-            self.fault = "no model is loaded"
+        if model is None or self._rest > 0:
+            self._schedule.senses.keep_pace(self._schedule.seen)
+            self._rest = max(0, self._rest - 1)
+            self.fault = self.fault if model else "no model is loaded"
             return own
-        if self._rest > 0:
-            self._rest -= 1
-            return own
+        fed = self._schedule.senses.inputs(self._schedule.seen, learned)
         answer = self._worker.ask(model, fed, self._state)
         if isinstance(answer, str):
             self._failed(answer)
@@ -248,12 +247,13 @@ class Cortex:
             self._failed(str(error))
             return own
         self._state, self._strikes = state, 0
+        believed = self._schedule.senses.believed(own.demand, said.demand)
         if self._warm_in > 0:
             self._warm_in -= 1
             self.fault = "the model is warming up"
             return own
         self.fault = ""
-        return said
+        return replace(said, demand=believed)
 
     def _adopted(self) -> Model | None:
         if self._offered is not self._model:

@@ -20,6 +20,16 @@ class Forecaster(Protocol):
         """One streaming step. Raises PredictionFailed."""
 
 
+class Spare(Forecaster, Protocol):
+    """One that stands by: it sees every sample, and is asked only when another failed."""
+
+    def see(self, sample: Sample) -> None:
+        """The step without the answer."""
+
+    def said(self, sample: Sample) -> Forecast:
+        """The answer after that step; costs what nobody pays who is not asked."""
+
+
 class Foreseeing(Forecaster, Protocol):
     """A forecaster that names onsets also says which came, so that it can be held to its word."""
 

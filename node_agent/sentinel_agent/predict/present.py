@@ -14,4 +14,10 @@ class Present:
     name = "present"
 
     def predict(self, sample: Sample) -> Forecast:
+        return self.said(sample)
+
+    def see(self, sample: Sample) -> None:
+        """Nothing is remembered."""
+
+    def said(self, sample: Sample) -> Forecast:
         return nothing_expected(sample.t_ns, sample.per_second("bytes"), self.name)

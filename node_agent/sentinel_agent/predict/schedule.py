@@ -17,7 +17,7 @@ from sentinel_core.senses import Senses
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sentinel_core.inputs import Learned
+    from sentinel_core.inputs import Learned, Seen
     from sentinel_core.sample import Sample
 
     Floats = NDArray[np.float64]
@@ -41,33 +41,36 @@ class Schedule:
         self._backlog = np.zeros(CLASSES)
         self._mean_bps = np.zeros(CLASSES)
         self.began: NDArray[np.bool_] = np.zeros(CLASSES, np.bool_)
+        self.seen: Seen
 
     def predict(self, sample: Sample) -> Forecast:
         self.see(sample)
         return self.said(sample, self.senses.learned())
 
     def see(self, sample: Sample) -> bool:
-        """One sample's steps; true where it ended a gap, of which nothing is known."""
+        """One sample's steps; true where it ended a gap, of which nothing is known. `seen` is what they were of."""
+        self.seen = seen(sample)
         due = self._due(sample)
         self.began = np.zeros(CLASSES, np.bool_)
         surplus = self._surplus(sample) / max(due, 1)
         if due > CATCH_UP_STEPS:
             self.senses.skip(due)
             return True
-        now = seen(sample)
         for _ in range(due):
-            self.began |= self.senses.step(now, surplus)
+            self.began |= self.senses.step(self.seen, surplus)
         return False
 
     def said(self, sample: Sample, learned: Learned) -> Forecast:
         """Demand is smoothed until its learner has seen a class for some seconds."""
-        smoothed = self._smoothing.predict(sample).demand
+        demand, started = learned.demand, self.senses.demand.started
+        if not started.all():
+            demand = np.where(started[:, None, None], demand, self._smoothing.predict(sample).demand)
         return checked(
             made_ns=sample.t_ns,
             source=self.name,
             hazard=learned.hazard,
             magnitude_bytes=learned.magnitude_bytes,
-            demand=np.where(self.senses.demand.started[:, None, None], learned.demand, smoothed),
+            demand=demand,
         )
 
     def _due(self, sample: Sample) -> int:

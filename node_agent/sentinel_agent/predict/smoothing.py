@@ -23,7 +23,10 @@ LEVEL_S: Final = 1.0  # time constant of the level: follows a burst within a sec
 TREND_S: Final = 5.0
 ERROR_S: Final = 60.0
 TREND_REACH_S: Final = 10.0  # no trend of seconds is believed beyond this
-Z95: Final = 1.645
+REACH_S: Final = np.minimum(np.asarray(HORIZONS_S, np.float64), TREND_REACH_S)
+"""How far the trend is followed for each horizon."""
+DEVIATIONS: Final = np.sqrt(np.minimum(REACH_S / LEVEL_S, TREND_REACH_S))[:, None] * np.array([-1.282, 0.0, 1.645])
+"""[horizon, level]: of a normal error at p10, p50, p95; a random walk's spread grows with the root of time."""
 
 
 class Smoothing:
@@ -36,11 +39,17 @@ class Smoothing:
         self._started = False
 
     def predict(self, sample: Sample) -> Forecast:
+        self.see(sample)
+        return self.said(sample)
+
+    def see(self, sample: Sample) -> None:
         rate = sample.per_second("bytes")
         if self._started:
             self._step(rate, sample.period_ns / 1e9)
         else:
             self._level, self._started = rate.copy(), True
+
+    def said(self, sample: Sample) -> Forecast:
         return checked(
             made_ns=sample.t_ns,
             source=self.name,
@@ -59,12 +68,10 @@ class Smoothing:
         self._variance += _share(elapsed_s, ERROR_S) * (error**2 - self._variance)
 
     def _demand(self) -> NDArray[np.float64]:
-        """p10, p50, p95 at each horizon; the spread of a random walk grows with the root of time, up to the reach."""
-        reach_s = np.minimum(np.asarray(HORIZONS_S, np.float64), TREND_REACH_S)
-        middle = np.maximum(self._level[:, None] + self._trend[:, None] * reach_s, 0.0)
-        steps = np.sqrt(reach_s / LEVEL_S)
-        spread = np.sqrt(self._variance)[:, None] * np.minimum(steps, np.sqrt(TREND_REACH_S))
-        return np.stack([middle - 1.282 * spread, middle, middle + Z95 * spread], axis=2)
+        """p10, p50, p95 at each horizon."""
+        middle = np.maximum(self._level[:, None] + self._trend[:, None] * REACH_S, 0.0)
+        found: NDArray[np.float64] = middle[:, :, None] + np.sqrt(self._variance)[:, None, None] * DEVIATIONS
+        return found
 
 
 def _share(elapsed_s: float, constant_s: float) -> float:
