@@ -56,6 +56,19 @@ static __always_inline int may_be_tunnel(const struct sn_packet *packet)
 	       packet->key.protocol == IPPROTO_IPV6;
 }
 
+/* What has one tunnel more inside is the stack's, unless our balancer made it so; without a flow table all are ours. */
+static __always_inline int second_tunnel(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	switch (sn_whose(ctx, packet)) {
+	case SN_NO_FLOW:
+		return SN_CONTINUE;
+	case SN_OURS:
+		return sn_decapsulate(ctx, packet);
+	default:
+		return sn_flows_on ? sn_pass_on(ctx, packet) : sn_decapsulate(ctx, packet);
+	}
+}
+
 /*
  * A call costs a few nanoseconds where returns are guarded (8 ns with Safe RET): what every packet needs is in line,
  * and what few need is called for those alone.
@@ -68,6 +81,8 @@ static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
 		return SN_PASS;
 	if (sn_tunnels_on && may_be_tunnel(packet)) {
 		wish = sn_decapsulate(ctx, packet);
+		if (wish == SN_CONTINUE && (packet->flags & SN_TWICE))
+			wish = second_tunnel(ctx, packet);
 		if (wish != SN_CONTINUE)
 			return wish;
 	}

@@ -123,7 +123,7 @@ static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
 		return SN_PASS;
 	}
 	if (choose(packet, vip, &route))
-		wish = send_on(ctx, packet, &route);
+		wish = route.unsure ? sn_lb_send_unsure(ctx, packet, &route) : send_on(ctx, packet, &route);
 	count(packet, vip, &route, wish == SN_REFLECT && packet->reason != SN_LB_TOO_BIG);
 	return wish;
 }

@@ -68,6 +68,8 @@ static __always_inline void remember(const struct sn_packet *packet, const struc
 	conn.generation = state->generation;
 	conn.hash = route->hash;
 	conn.backend = backend;
+	conn.unsure = route->unsure;
+	conn.second = route->second;
 	bpf_map_update_elem(&sn_lb_conns, key, &conn, BPF_ANY);
 }
 
@@ -94,7 +96,11 @@ static __always_inline void move(struct sn_conn *conn, struct sn_packet *packet,
 {
 	struct sn_backend_state *state;
 
-	route->backend = place(packet, vip, route->hash);
+	if (conn->unsure && living(conn->second, packet->now_ns))
+		route->backend = conn->second;
+	else
+		route->backend = place(packet, vip, route->hash);
+	conn->unsure = 0;
 	if (route->backend == SN_LB_BACKENDS)
 		route->backend = first_living(packet, vip, route->hash);
 	packet->reason = SN_LB_MOVED;
@@ -103,6 +109,18 @@ static __always_inline void move(struct sn_conn *conn, struct sn_packet *packet,
 		return;
 	conn->backend = route->backend;
 	conn->generation = state->generation;
+}
+
+/* Another balancer may have placed the flow at the other candidate, as long as both live. */
+static __always_inline void doubt(const struct sn_packet *packet, const struct sn_vip *vip, struct sn_lb_route *route)
+{
+	struct sn_pair *pair = pair_at(vip, slot_of(route->hash));
+
+	if (!pair || pair->first != route->backend || pair->first == pair->second ||
+	    !living(pair->second, packet->now_ns))
+		return;
+	route->second = pair->second;
+	route->unsure = 1;
 }
 
 static __always_inline void begin(struct sn_packet *packet, const struct sn_vip *vip, struct sn_lb_route *route,
@@ -115,6 +133,8 @@ static __always_inline void begin(struct sn_packet *packet, const struct sn_vip 
 	if (route->backend == SN_LB_BACKENDS) {
 		route->backend = first_living(packet, vip, route->hash);
 		packet->reason = crowded ? SN_LB_UNRECORDED : opens ? SN_LB_ONLY_ONE : SN_LB_MIDSTREAM;
+		if (!opens)
+			doubt(packet, vip, route);
 	}
 	if (!crowded && route->backend < SN_LB_BACKENDS)
 		remember(packet, key, route);
@@ -138,6 +158,8 @@ static __always_inline int follows(struct sn_conn *conn, struct sn_packet *packe
 	packet->reason = SN_LB_KNOWN;
 	route->backend = conn->backend;
 	route->hash = conn->hash;
+	route->second = conn->second;
+	route->unsure = conn->unsure;
 	return 1;
 }
 

@@ -8,7 +8,7 @@
 static __always_inline struct sn_probe *answer_in(const struct sn_span *span, const struct sn_packet *packet)
 {
 	__u32 offset = packet->l4_offset + sizeof(struct udphdr);
-	struct sn_probe *probe = sn_lb_at(span, offset, sizeof(*probe));
+	struct sn_probe *probe = sn_bounded_at(span, offset, sizeof(*probe));
 
 	if (!probe || offset + sizeof(*probe) > packet->ip_end || probe->magic != bpf_htonl(SN_PROBE_MAGIC) ||
 	    probe->version != SN_PROBE_VERSION || probe->kind != SN_PROBE_ANSWER)

@@ -133,10 +133,10 @@ static __always_inline int turned(struct xdp_md *ctx, const struct sn_packet *pa
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
 	if (packet->ip_version == 4) {
-		at = sn_lb_at(&span, packet->l3_offset, sizeof(struct answer4) + QUOTED);
+		at = sn_bounded_at(&span, packet->l3_offset, sizeof(struct answer4) + QUOTED);
 		return at ? answer_ip4(at, packet, mtu) : SN_DROP;
 	}
-	at = sn_lb_at(&span, packet->l3_offset, sizeof(struct answer6) + QUOTED);
+	at = sn_bounded_at(&span, packet->l3_offset, sizeof(struct answer6) + QUOTED);
 	return at ? answer_ip6(at, packet, mtu) : SN_DROP;
 }
 

@@ -10,9 +10,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include <sentinel/ecn.h>
 #include <sentinel/head.h>
 #include <sentinel/lb_stage.h>
+
+#include "lb_life.h"
 
 /* The compiler describes an enumeration in BTF only when something has its type. */
 const volatile enum sn_encap sn_lb_encaps = SN_ENCAP_IP;
@@ -74,32 +75,6 @@ static __always_inline __u32 overhead_of(const struct sn_backend *backend)
 	if (backend->encap == SN_ENCAP_L2)
 		return 0;
 	return backend->encap == SN_ENCAP_UDP ? bytes + sizeof(struct udphdr) : bytes;
-}
-
-/* One hop less, so that a packet which a node sends back by mistake does not go round for ever. */
-static __always_inline int spend_hop(struct xdp_md *ctx, const struct sn_packet *packet)
-{
-	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
-	struct iphdr *ip4 = sn_lb_at(&span, packet->l3_offset, sizeof(*ip4));
-	struct ipv6hdr *ip6;
-	__u16 *words = (__u16 *)ip4;
-	__u16 before;
-
-	if (!ip4)
-		return -1;
-	if (packet->ip_version == 4) {
-		if (ip4->ttl <= 1)
-			return -1;
-		before = words[4];
-		ip4->ttl--;
-		ip4->check = sn_sum_after(ip4->check, before, words[4]);
-		return 0;
-	}
-	ip6 = sn_lb_at(&span, packet->l3_offset, sizeof(*ip6));
-	if (!ip6 || ip6->hop_limit <= 1)
-		return -1;
-	ip6->hop_limit--;
-	return 0;
 }
 
 static __always_inline void address_frame(struct ethhdr *ethernet, const struct sn_backend *backend)
@@ -182,21 +157,21 @@ static __always_inline int wrap(struct xdp_md *ctx, const struct sn_packet *pack
 		return -1;
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
-	ip = sn_lb_at(&span, offset, ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	ip = sn_bounded_at(&span, offset, ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	if (!ip)
 		return -1;
 	if (ip4) {
 		write_ip4(ip, outer, backend, source);
 		offset += sizeof(struct iphdr);
 	} else {
-		ip = sn_lb_at(&span, offset, sizeof(struct ipv6hdr));
+		ip = sn_bounded_at(&span, offset, sizeof(struct ipv6hdr));
 		if (!ip)
 			return -1;
 		write_ip6(ip, outer, backend, source);
 		offset += sizeof(struct ipv6hdr);
 	}
 	if (outer->udp) {
-		struct udphdr *udp = sn_lb_at(&span, offset, sizeof(*udp));
+		struct udphdr *udp = sn_bounded_at(&span, offset, sizeof(*udp));
 
 		if (!udp)
 			return -1;
@@ -223,7 +198,7 @@ static __always_inline int send_on(struct xdp_md *ctx, struct sn_packet *packet,
 			return sn_decided(packet, SN_LB_TOO_BIG_LOST, SN_DROP);
 		return sn_lb_refuse(ctx, packet, backend->mtu - overhead_of(backend));
 	}
-	if (spend_hop(ctx, packet))
+	if (sn_spend_hop(ctx, packet))
 		return sn_decided(packet, SN_LB_LAST_HOP, SN_PASS);
 	outer.hash = route->hash;
 	outer.version = packet->ip_version;
@@ -233,11 +208,75 @@ static __always_inline int send_on(struct xdp_md *ctx, struct sn_packet *packet,
 		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
 	span.data = (void *)(long)ctx->data;
 	span.end = (void *)(long)ctx->data_end;
-	ethernet = sn_lb_at(&span, 0, sizeof(*ethernet));
+	ethernet = sn_bounded_at(&span, 0, sizeof(*ethernet));
 	if (!ethernet)
 		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
 	address_frame(ethernet, backend);
 	return SN_REFLECT;
+}
+
+static __always_inline int can_wrap(const struct sn_backend *backend)
+{
+	return backend && (backend->encap == SN_ENCAP_IP || backend->encap == SN_ENCAP_UDP);
+}
+
+/* Wrapped for the second node first, so that the first can send it on by taking off what is its own. */
+static __always_inline int wrap_for(struct xdp_md *ctx, struct sn_packet *packet, const struct sn_lb_route *route,
+				    const struct sn_backend *second)
+{
+	struct outer outer = {};
+
+	outer.inner_bytes = packet->ip_end - packet->l3_offset;
+	outer.hash = route->hash;
+	outer.version = packet->ip_version;
+	outer.tos = packet->dscp << 2 | packet->ecn;
+	outer.udp = second->encap == SN_ENCAP_UDP;
+	if (wrap(ctx, packet, &outer, second))
+		return -1;
+	packet->ip_version = is_ip4(second) ? 4 : 6;
+	packet->ip_end += overhead_of(second);
+	return 0;
+}
+
+/* Nodes look no further than behind the IP header. */
+static __always_inline int shows_ports(const struct sn_packet *packet)
+{
+	return packet->ip_version == 4 || packet->l4_offset == packet->l3_offset + sizeof(struct ipv6hdr);
+}
+
+static __always_inline __u32 room_on(const struct sn_backend *first, const struct sn_backend *second)
+{
+	__u32 mtu = first->mtu - overhead_of(first);
+
+	return (mtu < second->mtu ? mtu : second->mtu) - overhead_of(second);
+}
+
+/*
+ * A flow that this balancer does not know lives at one of its two candidates, and they know at which: the packet goes
+ * to the first within what the second would get, and a node that does not know the flow sends it on.
+ */
+int sn_lb_send_unsure(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route)
+{
+	struct sn_backend *first, *second;
+	__u32 key;
+
+	if (!packet || !route)
+		return SN_DROP;
+	key = route->backend;
+	first = bpf_map_lookup_elem(&sn_lb_backends, &key);
+	key = route->second;
+	second = bpf_map_lookup_elem(&sn_lb_backends, &key);
+	if (!can_wrap(first) || !can_wrap(second) || !shows_ports(packet) || !living(route->second, packet->now_ns))
+		return send_on(ctx, packet, route);
+	if (packet->reason == SN_LB_KNOWN)
+		packet->reason = SN_LB_UNSURE;
+	if (packet->ip_end - packet->l3_offset > room_on(first, second))
+		return sn_lb_refuse(ctx, packet, room_on(first, second));
+	if (sn_spend_hop(ctx, packet))
+		return sn_decided(packet, SN_LB_LAST_HOP, SN_PASS);
+	if (wrap_for(ctx, packet, route, second))
+		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
+	return send_on(ctx, packet, route);
 }
 
 #endif

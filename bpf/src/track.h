@@ -17,6 +17,8 @@
 const volatile enum sn_tcp_state sn_flow_states = SN_TCP_SYN_SEEN;
 const volatile enum sn_top_const sn_flow_top = SN_TOP_SLOTS;
 
+#define FORGOTTEN_NS (60 * NS_PER_S) /* a client keeps the ports of a connection that it closed for as long */
+
 static __always_inline void update(struct sn_flow *flow, struct sn_packet *packet)
 {
 	flow->last_ns = packet->now_ns;
@@ -71,6 +73,22 @@ int sn_begin(struct sn_packet *packet)
 	update(flow, packet);
 	enter(packet, flow);
 	return flow->class_id;
+}
+
+/* Whether packets of the flow came this way; what closed a while ago may be another flow's key by now. */
+int sn_knows(struct sn_flow_key *wanted)
+{
+	struct sn_flow_key key;
+	struct sn_flow *flow;
+
+	if (!wanted)
+		return 0;
+	key = *wanted;
+	flow = bpf_map_lookup_elem(&sn_flows, &key);
+	if (!flow)
+		return 0;
+	return !(flow->tcp_state & (SN_TCP_FIN_SEEN | SN_TCP_RST_SEEN)) ||
+	       bpf_ktime_get_ns() < flow->last_ns + FORGOTTEN_NS;
 }
 
 /* The class of a packet that comes in; the packet is on the caller's stack, where before 6.3 a key must lie. */

@@ -118,5 +118,8 @@ int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet)
 		return sn_decided(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);
 	offset = packet->ecn == SN_ECN_CE;
 	*packet = inner;
+	peer = inner_offset(packet) ? peer_of(packet) : NULL;
+	if (peer && (peer->rights & SN_MAY_TUNNEL))
+		packet->flags |= SN_TWICE;
 	return offset ? keep_mark(ctx, packet) : SN_CONTINUE;
 }

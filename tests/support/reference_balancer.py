@@ -53,6 +53,7 @@ class Conn:
     generation: int
     last: float
     closed: bool = False
+    second: int | None = None  # the flow may live there as well: it was met in the middle
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,20 @@ class Flow:
     about: bool = False
 
 
+@dataclass(frozen=True)
+class Way:
+    """`second`: the node that may get it from the first."""
+
+    first: Backend
+    second: Backend | None
+    about: bool
+
+    def room(self) -> int:
+        """Bytes of the packet that fit all the way."""
+        mtu = self.first.mtu - overhead(self.first)
+        return min(mtu, self.second.mtu) - overhead(self.second) if self.second else mtu
+
+
 @dataclass
 class ReferenceBalancer:
     """Times in seconds of a clock that only `now` moves."""
@@ -109,44 +124,57 @@ class ReferenceBalancer:
             return Verdict(PASS, "NO_VIP", None, frame)
         ports = (0, 0) if vip.sticky else flow.ports
         key = (flow.source, flow.destination, ports, flow.protocol)
-        number, reason = self._choose(packet, flow, vip, key)
+        number, second, reason = self._choose(packet, flow, vip, key)
         if number is None:
             return Verdict(DROP, "NONE_ALIVE", None, frame)
-        return self._sent(packet, frame, flow, number, reason, flow_hash(key))
+        if packet.version == 6 and packet.transport != packet.network + 40:
+            second = None  # nodes look no further than behind the IP header
+        way = Way(self.backends[number], self._also(number, second), flow.about)
+        if reason == "KNOWN" and way.second:
+            reason = "UNSURE"
+        return self._sent(packet, frame, way, number, reason, flow_hash(key))
 
     # ---- which backend ----
 
-    def _choose(self, packet: Parsed, flow: Flow, vip: Vip, key: tuple[Any, ...]) -> tuple[int | None, str]:
+    def _choose(self, packet: Parsed, flow: Flow, vip: Vip, key: tuple[Any, ...]) -> tuple[int | None, int | None, str]:
+        """Where to, where else the flow may live, and why."""
         conn, slot = self.conns.get(key), slot_of(flow_hash(key))
         if flow.about:
             known = conn is not None and self.lives(conn.backend)
-            return (conn.backend if conn and known else self._first_living(vip, slot)), "ICMP"
+            return (conn.backend if conn and known else self._first_living(vip, slot)), None, "ICMP"
         opens = not packet.fragment and (packet.protocol == UDP or (packet.tcp_flags & (SYN | ACK)) == SYN)
         if conn and not (opens and self._over(conn, vip)):
             return self._follow(conn, packet, flow, vip, slot)
         if packet.fragment:
-            return self._first_living(vip, slot), "FRAGMENT"
+            return self._first_living(vip, slot), None, "FRAGMENT"
         number, reason = self._place(vip, slot, flow) if opens else (None, "")
         if number is None:
             number, reason = self._first_living(vip, slot), "ONLY_ONE" if opens else "MIDSTREAM"
+        first, other = self._pairs(vip, slot)[0]
+        second = other if not opens and number == first != other and self.lives(other) else None
         if number is not None:
-            self.conns[key] = Conn(number, self.backends[number].generation, self.now)
-        return number, reason
+            self.conns[key] = Conn(number, self.backends[number].generation, self.now, second=second)
+        return number, second, reason
 
     def _over(self, conn: Conn, vip: Vip) -> bool:
         return bool(vip.idle and self.now - conn.last > vip.idle) or (conn.closed and not vip.sticky)
 
-    def _follow(self, conn: Conn, packet: Parsed, flow: Flow, vip: Vip, slot: int) -> tuple[int | None, str]:
+    def _follow(
+        self, conn: Conn, packet: Parsed, flow: Flow, vip: Vip, slot: int
+    ) -> tuple[int | None, int | None, str]:
         conn.last = self.now
         conn.closed = conn.closed or bool(packet.ports and packet.protocol == TCP and packet.tcp_flags & (FIN | RST))
         if self.lives(conn.backend) and self.backends[conn.backend].generation == conn.generation:
-            return conn.backend, "KNOWN"
-        number, _ = self._place(vip, slot, flow)
+            return conn.backend, conn.second, "KNOWN"
+        number = conn.second if conn.second is not None and self.lives(conn.second) else None
+        conn.second = None
+        if number is None:
+            number, _ = self._place(vip, slot, flow)
         if number is None:
             number = self._first_living(vip, slot)
         if number is not None:
             conn.backend, conn.generation = number, self.backends[number].generation
-        return number, "MOVED"
+        return number, None, "MOVED"
 
     def lives(self, number: int) -> bool:
         backend = self.backends.get(number)
@@ -192,19 +220,27 @@ class ReferenceBalancer:
 
     # ---- and the way there ----
 
-    def _sent(self, packet: Parsed, frame: bytes, flow: Flow, number: int, reason: str, hashed: int) -> Verdict:
-        backend, at = self.backends[number], packet.network
+    def _also(self, number: int, second: int | None) -> Backend | None:
+        """The node that the first can send it on to: both behind tunnels, and alive."""
+        if second is None or not self.lives(second) or "L2" in (self.backends[n].encap for n in (number, second)):
+            return None
+        return self.backends[second]
+
+    def _sent(self, packet: Parsed, frame: bytes, way: "Way", number: int, reason: str, hashed: int) -> Verdict:
+        backend, at = way.first, packet.network
         inner = frame[at : at + ip_bytes(frame, at)]
-        extra = overhead(backend)
-        if len(inner) + extra > backend.mtu:
-            if flow.about:
+        if len(inner) > way.room():
+            if way.about:
                 return Verdict(DROP, "TOO_BIG_LOST", number, frame)
-            return Verdict(TX, "TOO_BIG", number, too_big(frame, at, backend.mtu - extra))
+            return Verdict(TX, "TOO_BIG", number, too_big(frame, at, way.room()))
         hops = inner[8] if packet.version == 4 else inner[7]
         if hops <= 1:
             return Verdict(PASS, "LAST_HOP", number, frame)
         rest = frame[at + len(inner) :]  # padding stays where it is, at the end
-        wrapped = wrap(one_hop_less(inner), backend, self.source, hashed)
+        wrapped = one_hop_less(inner)
+        if way.second:
+            wrapped = one_hop_less(wrap(wrapped, way.second, self.source, hashed))
+        wrapped = wrap(wrapped, backend, self.source, hashed)
         kind = frame[at - 2 : at] if backend.encap == "L2" else (b"\x08\x00" if wrapped[0] >> 4 == 4 else b"\x86\xdd")
         return Verdict(TX, reason, number, backend.mac + frame[:6] + frame[12 : at - 2] + kind + wrapped + rest)
 

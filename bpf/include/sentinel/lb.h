@@ -96,7 +96,9 @@ struct sn_conn {
 	__u32 hash; /* of the flow, by which its outer source varies */
 	__u16 backend;
 	__u8 closed; /* FIN or RST was seen: the next SYN is another flow */
-	__u8 _pad[5];
+	__u8 unsure; /* met in the middle: it may live at `second` as well */
+	__u16 second;
+	__u8 _pad[2];
 };
 _Static_assert(sizeof(struct sn_conn) == 24, "read by user space");
 
@@ -116,7 +118,7 @@ enum sn_lb_reason {
 	SN_LB_BY_RING, /* sent, new: nothing fresh is known of either, so the first */
 	SN_LB_BY_LOAD, /* sent, new: neither has room, so the less loaded */
 	SN_LB_ONLY_ONE, /* sent, new: the other candidate drains or is dead */
-	SN_LB_MIDSTREAM, /* sent, unknown flow, no opening packet: the first candidate */
+	SN_LB_MIDSTREAM, /* sent, unknown flow, no opening packet: the first candidate, which may send it on to the second */
 	SN_LB_FRAGMENT, /* sent, unknown address pair: the first candidate, and not remembered */
 	SN_LB_MOVED, /* sent: the flow's backend is dead or gone, another has it now */
 	SN_LB_UNRECORDED, /* sent to the first candidate, not remembered: too many new flows a second */
@@ -130,6 +132,7 @@ enum sn_lb_reason {
 	SN_LB_LAST_HOP, /* untouched: may not be forwarded further; the stack says so to the sender */
 	SN_LB_PROBE, /* dropped, its work done: a node's answer to a probe */
 	SN_LB_PROBE_FOREIGN, /* untouched: an answer from someone else than the backend that it names */
+	SN_LB_UNSURE, /* sent: as the first packet of its flow that was met, in the middle */
 	SN_LB_REASON_END,
 };
 _Static_assert(SN_LB_REASON_END <= SN_LB_REASONS, "every reason has a cell");

@@ -5,38 +5,26 @@
 
 #include <linux/bpf.h>
 
+#include "inside.h"
 #include "lb.h"
 #include "stage.h"
-
-_Static_assert(SN_MAX_OFFSET == 1023, "sn_lb_at masks by it");
 
 /* Where a packet goes; backend is SN_LB_BACKENDS while that is open. */
 struct sn_lb_route {
 	__u64 hash; /* of the flow */
-	__u32 backend;
+	__u16 backend;
+	__u16 second; /* the other node that the flow may live at; with `unsure` */
 	__u8 opens; /* 1: counted as a new flow */
 	__u8 about; /* 1: the key is that of a flow which this packet is about, not part of */
 	__u8 known; /* 1: of a flow in the table */
-	__u8 _pad;
+	__u8 unsure; /* 1: only its nodes know which of the two it lives at */
 };
-
-/* sn_at for kernels before 6.3, which forget the bound of an offset that the compiler keeps in two places. */
-static __always_inline void *sn_lb_at(const struct sn_span *span, __u32 offset, __u32 size)
-{
-	__u64 bounded = offset;
-	void *at;
-
-	if (offset > SN_MAX_OFFSET)
-		return NULL;
-	asm volatile("%0 &= 1023" : "+r"(bounded));
-	at = span->data + bounded;
-	if (at + size > span->end)
-		return NULL;
-	return at;
-}
 
 /* lb_choose.h, in l4lb.bpf.c: for all but known flows; fills the route and packet->reason. */
 int sn_lb_place(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route *route);
+
+/* lb_send.h, in l4lb.bpf.c: enum sn_wish; for flows of which only the nodes know where they live. */
+int sn_lb_send_unsure(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route);
 
 /* lb_refuse.bpf.c: turns the packet into an ICMP "too big" to its sender. */
 int sn_lb_refuse(struct xdp_md *ctx, struct sn_packet *packet, __u32 mtu);

@@ -25,6 +25,7 @@ enum sn_packet_flag {
 	SN_SYN = 16, /* SYN without ACK */
 	SN_CLOSES = 32, /* FIN or RST */
 	SN_CLASSIFIED = 64,
+	SN_TWICE = 128, /* came out of a tunnel of ours, and is another */
 };
 
 struct sn_packet {

@@ -38,7 +38,8 @@ enum sn_reason {
 	SN_REASON_EGRESS_MARKED = 29,
 	SN_REASON_EGRESS_OVER_RATE = 30, /* dropped: the class's token bucket is empty */
 	SN_REASON_EGRESS_UNKNOWN = 31, /* not IP, or malformed: untouched */
-	SN_REASONS = 32,
+	SN_REASON_TUNNEL_ONWARD = 32, /* of a flow not known here: sent on to the other node where it may live */
+	SN_REASONS = 40,
 };
 
 /* Index: cpu × SN_REASONS + reason. */

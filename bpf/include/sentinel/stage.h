@@ -47,6 +47,8 @@ int sn_class_of(struct sn_packet *packet);
 
 /* track.h: remembers a new flow and names its class; a known one is the entry program's own affair, in line. */
 int sn_begin(struct sn_packet *packet);
+/* track.h: whether packets of the flow, which came in, passed here. */
+int sn_knows(struct sn_flow_key *wanted);
 /* Of the rules in force, and how many a generation has. */
 int sn_generation(void);
 int sn_rule_count(__u32 generation);
@@ -69,6 +71,14 @@ int sn_queue_on(__u32 ifindex);
 
 /* tunnel.bpf.c and probe.bpf.c: enum sn_wish; SN_CONTINUE after the tunnel's header is off, and packet is new. */
 int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet);
+/* onward.bpf.c: of a packet with SN_TWICE, enum sn_whose, and the way on for one that is another node's. */
+enum sn_whose {
+	SN_NO_FLOW = 0, /* no TCP inside: nothing that a balancer wraps twice */
+	SN_OURS = 1,
+	SN_ANOTHERS = 2,
+};
+int sn_whose(struct xdp_md *ctx, struct sn_packet *packet);
+int sn_pass_on(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_answer(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_may_probe(struct sn_packet *packet, __u64 gap_ns);
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A packet in two tunnels belongs to a flow that its balancer does not know: it may live here, or at another node.
+ *
+ *   | Ethernet | to this node | to the other node | IP …      known here, or opening: both come off, and it stays
+ *   | Ethernet |                to the other node | IP …      else: on it goes, once, as the other unwraps only one
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <sentinel/inside.h>
+#include <sentinel/stage.h>
+
+#define FAMILY_IP4 2
+#define FAMILY_IP6 10
+#define TCP_FLAGS_AT 13
+#define TCP_SYN 2
+#define TCP_ACK 16
+
+struct segment {
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 _sequence[TCP_FLAGS_AT - 4];
+	__u8 flags;
+};
+
+static __always_inline __u32 inside_of(const struct sn_packet *packet)
+{
+	return packet->key.protocol == IPPROTO_UDP ? packet->l4_offset + sizeof(struct udphdr) : packet->l4_offset;
+}
+
+/* The first header has come off already. */
+int sn_whose(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
+	struct sn_flow_key key = {};
+	struct segment *segment;
+	__u32 offset;
+	__u8 *first;
+
+	if (!packet)
+		return SN_NO_FLOW;
+	offset = inside_of(packet);
+	first = sn_bounded_at(&span, offset, 1);
+	if (!first)
+		return SN_NO_FLOW;
+	offset = *first >> 4 == 4 ? sn_inside_ip4(&span, offset, &key) : sn_inside_ip6(&span, offset, &key);
+	segment = sn_bounded_at(&span, offset, sizeof(*segment));
+	if (!offset || key.protocol != IPPROTO_TCP || !segment)
+		return SN_NO_FLOW;
+	if ((segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return SN_OURS;
+	key.source_port = segment->source_port;
+	key.destination_port = segment->destination_port;
+	return sn_knows(&key) ? SN_OURS : SN_ANOTHERS;
+}
+
+static __always_inline int find_way(struct xdp_md *ctx, const struct sn_packet *packet, struct bpf_fib_lookup *way)
+{
+	way->ifindex = ctx->ingress_ifindex;
+	if (packet->ip_version == 4) {
+		way->family = FAMILY_IP4;
+		way->ipv4_src = ((const __u32 *)packet->key.source)[3];
+		way->ipv4_dst = ((const __u32 *)packet->key.destination)[3];
+	} else {
+		way->family = FAMILY_IP6;
+		__builtin_memcpy(way->ipv6_src, packet->key.source, 16);
+		__builtin_memcpy(way->ipv6_dst, packet->key.destination, 16);
+	}
+	return bpf_fib_lookup(ctx, way, sizeof(*way), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
+	       way->ifindex == ctx->ingress_ifindex;
+}
+
+/* Out where it came in, or, where the way is another or the neighbour not known yet, by the stack as any router does. */
+int sn_pass_on(struct xdp_md *ctx, struct sn_packet *packet)
+{
+	struct bpf_fib_lookup way = {};
+	struct ethhdr *ethernet;
+
+	if (!packet)
+		return SN_PASS;
+	packet->reason = SN_REASON_TUNNEL_ONWARD;
+	if (packet->l3_offset != ETH_HLEN || !find_way(ctx, packet, &way) || sn_spend_hop(ctx, packet))
+		return SN_PASS;
+	ethernet = (void *)(long)ctx->data;
+	if ((void *)(ethernet + 1) > (void *)(long)ctx->data_end)
+		return SN_PASS;
+	__builtin_memcpy(ethernet->h_source, way.smac, ETH_ALEN);
+	__builtin_memcpy(ethernet->h_dest, way.dmac, ETH_ALEN);
+	return SN_REFLECT;
+}
