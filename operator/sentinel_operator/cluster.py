@@ -1,17 +1,18 @@
 """The one door to the API server: reads, server-side apply, deletes; foreign exceptions end here."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
-from aiohttp_retry import ExponentialRetry
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
+from kubernetes.aio.utils.retry import Backoff, on_error
 
 from sentinel_api.errors import Invalid, Transient
 from sentinel_operator.objects import FIELD_MANAGER, Key, Manifest, key
@@ -20,9 +21,9 @@ UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 FAILED = (ApiException, DynamicApiError, *UNREACHABLE)
 REQUEST_S = 20  # longer than any answer that is still of use
 PAGE_OBJECTS = 500
-# A look has a dozen reads, and one that fails would spoil it: a server that refuses every fifth would never be met whole.
-# The library asks again for reads only; a write that failed is what the next look begins with.
-ASK_AGAIN = ExponentialRetry(attempts=4, start_timeout=0.25, max_timeout=2.0, statuses={HTTPStatus.TOO_MANY_REQUESTS})
+# A look has a dozen requests, and one that is refused would spoil it: with every third refused it would never be done.
+# What was refused for now is asked again some times here; the whole look comes later and later.
+AGAIN = Backoff(steps=4, duration=0.25, factor=2.0, jitter=0.5)
 _BOUNDED: Mapping[str, Any] = {"serialize": False, "_request_timeout": REQUEST_S}
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
 
@@ -44,7 +45,7 @@ class Cluster:
     async def get(self, at: Key, subresource: str = "") -> Manifest | None:
         try:
             target = await self._target(at, subresource)
-            found = await target.get(name=at.name, namespace=at.namespace or None, **_BOUNDED)
+            found = await _asked(lambda: target.get(name=at.name, namespace=at.namespace or None, **_BOUNDED))
             return await _plain(found)
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
@@ -63,11 +64,9 @@ class Cluster:
         try:
             resource = await self._resource(api_version, kind)
             while "continue" in page["metadata"]:
-                answer = await resource.get(
-                    namespace=namespace or None, label_selector=labels or None, limit=PAGE_OBJECTS,
-                    _continue=page["metadata"]["continue"], **_BOUNDED,
-                )  # fmt: skip
-                page = await _plain(answer)
+                wanted = {"limit": PAGE_OBJECTS, "_continue": page["metadata"]["continue"]}
+                ask = partial(resource.get, namespace=namespace or None, label_selector=labels or None, **wanted)
+                page = await _plain(await _asked(partial(ask, **_BOUNDED)))
                 found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
                 page["metadata"] = {name: value for name, value in page["metadata"].items() if value}
         except FAILED as error:
@@ -78,10 +77,11 @@ class Cluster:
         at = key(manifest)
         try:
             resource = await self._resource(at.api_version, at.kind)
-            applied = await self._dynamic.server_side_apply(
-                resource, body=dict(manifest), namespace=at.namespace or None, field_manager=FIELD_MANAGER,
-                force_conflicts=True, **_BOUNDED,
+            apply = partial(
+                self._dynamic.server_side_apply, resource, body=dict(manifest), namespace=at.namespace or None,
+                field_manager=FIELD_MANAGER, force_conflicts=True, **_BOUNDED,
             )  # fmt: skip
+            applied = await _asked(apply)
             self._told(await _plain(applied))
         except FAILED as error:
             raise _translated(error, f"apply {at}") from error
@@ -91,7 +91,8 @@ class Cluster:
         at = key(manifest)
         try:
             resource = await self._resource(at.api_version, at.kind)
-            await _plain(await resource.create(body=dict(manifest), namespace=at.namespace or None, **_BOUNDED))
+            create = partial(resource.create, body=dict(manifest), namespace=at.namespace or None, **_BOUNDED)
+            await _plain(await _asked(create))
         except FAILED as error:
             if _status(error) != HTTPStatus.CONFLICT:
                 raise _translated(error, f"create {at}") from error
@@ -100,7 +101,8 @@ class Cluster:
         """Deleting what is gone already is done."""
         try:
             resource = await self._resource(at.api_version, at.kind)
-            await _plain(await resource.delete(name=at.name, namespace=at.namespace or None, **_BOUNDED))
+            delete = partial(resource.delete, name=at.name, namespace=at.namespace or None, **_BOUNDED)
+            await _plain(await _asked(delete))
         except FAILED as error:
             if _status(error) != HTTPStatus.NOT_FOUND:
                 raise _translated(error, f"delete {at}") from error
@@ -109,11 +111,11 @@ class Cluster:
         """A merge patch; with `metadata.resourceVersion` in the body it is refused when somebody wrote in between."""
         try:
             target = await self._target(at, subresource)
-            merged = await target.patch(
-                body=dict(body), name=at.name, namespace=at.namespace or None,
+            patch = partial(
+                target.patch, body=dict(body), name=at.name, namespace=at.namespace or None,
                 content_type="application/merge-patch+json", **_BOUNDED,
             )  # fmt: skip
-            written = await _plain(merged)
+            written = await _plain(await _asked(patch))
         except FAILED as error:
             raise _translated(error, f"patch {at}") from error
         self._told(written)
@@ -122,7 +124,7 @@ class Cluster:
     async def text(self, path: str) -> str:
         """What a path answers that is no object: a log, metrics."""
         try:
-            answer = await self._dynamic.request("get", path, **_BOUNDED)
+            answer = await _asked(lambda: self._dynamic.request("get", path, **_BOUNDED))
             return str(await answer.text())
         except FAILED as error:
             raise _translated(error, f"read {path}") from error
@@ -130,7 +132,8 @@ class Cluster:
     async def knows(self, api_version: str, kind: str) -> bool:
         """Asks the one group only: the dynamic client would discover all of them anew for each kind that is missing."""
         try:
-            answer = await _plain(await self._dynamic.request("get", f"/apis/{api_version}", **_BOUNDED))
+            path = f"/apis/{api_version}"
+            answer = await _plain(await _asked(lambda: self._dynamic.request("get", path, **_BOUNDED)))
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
                 return False
@@ -148,7 +151,7 @@ class Cluster:
 
     async def _resource(self, api_version: str, kind: str) -> Any:
         try:
-            return await self._dynamic.resources.get(api_version=api_version, kind=kind)
+            return await _asked(lambda: self._dynamic.resources.get(api_version=api_version, kind=kind))
         except ResourceNotFoundError as error:
             raise Invalid(f"the cluster knows no {kind} of {api_version}: install the CRDs first") from error
 
@@ -164,10 +167,18 @@ async def connected(told: Callable[[Manifest], object] = _nobody) -> AsyncIterat
         config.load_incluster_config()
     except config.ConfigException:
         await config.load_kube_config()
-    chosen = client.Configuration.get_default_copy()
-    chosen.retries = ASK_AGAIN
-    async with client.ApiClient(chosen) as api, DynamicClient(api) as dynamic:
+    async with client.ApiClient() as api, DynamicClient(api) as dynamic:
         yield Cluster(dynamic, told)
+
+
+async def _asked(request: Callable[[], Awaitable[Any]]) -> Any:
+    """A write is asked again too: applied twice it is the same, and a patch that names a version is refused then."""
+    return await on_error(AGAIN, _passes, request)
+
+
+def _passes(error: Exception) -> bool:
+    """429 and whatever the server blames on itself."""
+    return _status(error) == HTTPStatus.TOO_MANY_REQUESTS or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 async def _plain(answer: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def tell(name: ClusterName, before: ScalingStatus, thought: Thought) -> None:
     _set(TARGET, name, now.target_nodes)
     _set(REQUIRED, name, now.required_nodes)
     _set(REACTIVE, name, now.reactive_nodes)
-    _set(DEMAND, name, demand.p95)
+    _set(DEMAND, name, demand.seen.p95)
     _set(COVERAGE, name, demand.coverage_percent)
     _set(CORRELATION, name, demand.correlation)
     if now.decisions != before.decisions and now.decisions[0].applied:

@@ -62,9 +62,9 @@ class ScaleDown(Model):
     """How slowly the cluster shrinks."""
 
     stabilisation_seconds: Int = Field(
-        300, ge=0, le=86_400, description="How long fewer nodes must have sufficed before one is given back."
+        60, ge=0, le=86_400, description="How long fewer nodes must have sufficed before one is given back."
     )
-    max_step_nodes: Int = Field(1, ge=1, le=MAX_NODES, description="Most nodes taken away by one decision.")
+    max_step_nodes: Int = Field(4, ge=1, le=MAX_NODES, description="Most nodes taken away by one decision.")
 
 
 class Coverage(Model):
@@ -92,11 +92,17 @@ class Scaling(Model):
     node_capacity_bytes_per_second: Int = Field(
         1_000_000_000, ge=125_000, le=125_000_000_000, description="Traffic that one node carries at most."
     )
-    headroom_percent: Int = Field(20, ge=0, le=300, description="Capacity kept free beyond the forecast.")
+    headroom_percent: Int = Field(
+        20,
+        ge=0,
+        le=300,
+        description="Capacity kept free beyond present demand and beyond the expected one; where the forecast's 95th "
+        "percentile asks for more, that counts instead.",
+    )
     lead_time_seconds: Int | None = Field(
         None, ge=1, le=3_600, description="Time until a new node carries traffic; left out it is measured."
     )
-    tolerance_percent: Percent = Field(10, description="Change in demand that is too small to act on.")
+    tolerance_percent: Percent = Field(5, description="Change in the number of nodes that is too small to act on.")
     scale_up: ScaleUp = Field(ScaleUp(), description="How fast the cluster may grow.")
     scale_down: ScaleDown = Field(ScaleDown(), description="How slowly it shrinks.")
     coverage: Coverage = Field(Coverage(), description="How many nodes must have reported.")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LEADS_S: Final = (30, 60, 120)
 HEADLINE_S: Final = 60
 HEADROOM: Final = 20
+PATIENT_S, QUICK_S = 300, 60
+"""How long fewer nodes must have sufficed: the usual of the HPA rule for ours, and ours for the HPA rule."""
 SWEEP: Final = (0, 10, 20, 40, 80)
 SEEDS, QUICK_SEEDS = (1, 2, 3), (1,)
 JUDGED_S, QUICK_JUDGED_S = 21_600, 14_400
@@ -84,6 +86,7 @@ def _rules(lead_s: int) -> dict[str, Any]:
     """Name → (day, forecasts) → the rule. A sweep of headroom draws the front of the two that matter most."""
     made_by: dict[str, Any] = {
         "hpa_plus_30": lambda day, _: Reactive(day, HEADROOM, "hpa_plus_30", extra=1.3),
+        "predictive_patient": lambda day, said: Predictive(day, said, lead_s, HEADROOM, PATIENT_S),
         "linear": lambda day, _: Linear(day, HEADROOM, "linear", lead_s=lead_s),
         "holt_winters": lambda day, _: HoltWinters(day, HEADROOM, "holt_winters", lead_s=lead_s),
         "static": lambda day, _: Static(day),
@@ -93,6 +96,7 @@ def _rules(lead_s: int) -> dict[str, Any]:
         suffix = "" if headroom == HEADROOM else f"@{headroom}"
         made_by[f"predictive{suffix}"] = lambda day, said, h=headroom: Predictive(day, said, lead_s, h)
         made_by[f"hpa{suffix}"] = lambda day, _, h=headroom: Reactive(day, h)
+        made_by[f"hpa_quick{suffix}"] = lambda day, _, h=headroom: Reactive(day, h, down_s=QUICK_S)
     return made_by
 
 
@@ -134,8 +138,9 @@ def _headline(name: str, lead_s: int, found: dict[str, list[Outcome]]) -> dict[s
 
 
 def _at_equal_overload(found: dict[str, list[Outcome]]) -> float | None:
-    """Our node-hours ÷ those of the HPA rule, read off its front; None where no headroom of the sweep gets so far."""
-    points = [(_hours(o), _overload(o)) for name, o in found.items() if name.partition("@")[0] == "hpa"]
+    """Our node-hours ÷ those of the HPA rule, patient or quick, off its front; None where no headroom gets so far."""
+    rules = ("hpa", "hpa_quick")
+    points = [(_hours(o), _overload(o)) for name, o in found.items() if name.partition("@")[0] in rules]
     envelope = _envelope(points)
     wanted = _overload(found["predictive"])
     if not envelope[-1][1] <= wanted <= envelope[0][1]:

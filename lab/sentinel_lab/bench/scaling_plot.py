@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-FRONTS: Final = {"predictive": COLOURS[0], "hpa": COLOURS[1]}
-OTHERS: Final = {"hpa_plus_30": "s", "linear": "^", "holt_winters": "v", "static": "D", "oracle": "*"}
+FRONTS: Final = {"predictive": COLOURS[0], "hpa": COLOURS[1], "hpa_quick": COLOURS[2]}
+OTHERS: Final = {
+    "predictive_patient": "o",
+    "hpa_plus_30": "s",
+    "linear": "^",
+    "holt_winters": "v",
+    "static": "D",
+    "oracle": "*",
+}
 NAMES: Final = {
     "predictive": "predictive (headroom 0 to 80 %)",
     "hpa": "HPA rule (headroom 0 to 80 %)",
+    "hpa_quick": "HPA rule, down after 60 s",
+    "predictive_patient": "predictive, down after 300 s",
     "hpa_plus_30": "HPA rule + 30 %",
     "linear": "linear",
     "holt_winters": "Holt-Winters",

@@ -57,12 +57,13 @@ def foreseen(day: Day) -> Floats:
 
 @dataclass(slots=True)
 class Predictive:
-    """decide/scale of the operator, with the history that it keeps in the status."""
+    """decide/scale of the operator with its defaults, and with the history that it keeps in the status."""
 
     day: Day
     said: Floats
     lead_s: int
     headroom: int
+    down_s: int = ScaleDown().stabilisation_seconds
     name: str = "predictive"
     period_s: int = 10
     _state: State = field(default_factory=lambda: State(MIN_NODES))
@@ -71,8 +72,7 @@ class Predictive:
     def __post_init__(self) -> None:
         self._rules = Scaling(
             mode="Auto", min=MIN_NODES, max=MAX_NODES, node_capacity_bytes_per_second=NODE,
-            headroom_percent=self.headroom,
-            scale_down=ScaleDown(stabilisation_seconds=DOWN_S, max_step_nodes=MAX_NODES),
+            headroom_percent=self.headroom, scale_down=ScaleDown(stabilisation_seconds=self.down_s),
         )  # fmt: skip
 
     def wants(self, step: int, nodes: int) -> int:
@@ -99,6 +99,7 @@ class Reactive:
     headroom: int
     name: str = "hpa"
     extra: float = 1.0
+    down_s: int = DOWN_S
     period_s: int = 15
     _wanted: list[int] = field(default_factory=list)
 
@@ -106,7 +107,7 @@ class Reactive:
         called = ceil(self._demand(step) * (1 + self.headroom / 100) * self.extra - 1e-9)
         if nodes and abs(called / nodes - 1) <= TOLERANCE:
             called = nodes
-        self._wanted = [*self._wanted, called][-(DOWN_S // self.period_s) :]
+        self._wanted = [*self._wanted, called][-(self.down_s // self.period_s) :]
         if called < nodes:
             called = min(nodes, max(self._wanted))
         return min(max(min(called, max(nodes + 4, 2 * nodes)), MIN_NODES), MAX_NODES)

@@ -52,7 +52,7 @@ def consider(world: World, demand: Demand) -> Thought:
             "target_nodes": verdict.target if acting else None,
             "required_nodes": verdict.required,
             "reactive_nodes": verdict.reactive,
-            "demand_p95_bytes_per_second": ceil(demand.p95),
+            "demand_p95_bytes_per_second": ceil(demand.seen.p95),
             "lead_time_seconds": demand.horizon_s,
             "observed_at": world.now,
             "last_scale_at": world.now if moved else before.last_scale_at,
@@ -96,7 +96,7 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
         reason=verdict.reason,
         message=_WHY[verdict.reason].format(horizon=demand.horizon_s),
         inputs=DecisionInputs(
-            demand_p95_bytes_per_second=ceil(demand.p95),
+            demand_p95_bytes_per_second=ceil(demand.seen.p95),
             horizon_seconds=demand.horizon_s,
             reporting_nodes=demand.reporting,
             coverage_percent=demand.coverage_percent,

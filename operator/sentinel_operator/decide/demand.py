@@ -9,11 +9,14 @@ from sentinel_core import forecast
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The last that a node said, in bytes per second: now, and at the horizon asked for."""
+    """Of a node or of many, in bytes per second: now, and as expected at the horizon asked for."""
 
     now: float
     p50: float
     p95: float
+
+
+NOTHING = Known(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,12 @@ class Demand:
     """What the fleet must carry, in bytes per second.
 
     A node that never reported has carried nothing that anyone saw: it must not make the fleet grow (new nodes would
-    call for newer ones), nor shrink. So it counts for nothing in `p95` and `now`, and as its peers in `cautious_…`.
+    call for newer ones), nor shrink. So it counts for nothing in what is `seen`, and as its peers in what is `feared`.
     """
 
     horizon_s: int
-    p95: float = 0.0
-    now: float = 0.0
-    cautious_p95: float = 0.0
-    cautious_now: float = 0.0
+    seen: Known = NOTHING
+    feared: Known = NOTHING
     nodes: int = 0
     reporting: int = 0
     foreseeing: int = 0
@@ -64,10 +65,8 @@ def fleet(reports: Iterable[Report], horizon_s: int, correlation: float) -> Dema
     seen = [value for value, report in zip(counted, ordered, strict=True) if report.known]
     return Demand(
         horizon_s=horizon_s,
-        p95=_p95_of_sum(seen, correlation),
-        now=sum(value.now for value in seen),
-        cautious_p95=_p95_of_sum(counted, correlation),
-        cautious_now=sum(value.now for value in counted),
+        seen=_sum(seen, correlation),
+        feared=_sum(counted, correlation),
         nodes=len(ordered),
         reporting=sum(report.fresh for report in ordered),
         foreseeing=sum(report.fresh and report.foresees for report in ordered),
@@ -85,6 +84,7 @@ def _counted(report: Report, typical: Known) -> Known:
     return Known(max(last.now, typical.now), max(last.p50, typical.p50), max(last.p95, typical.p95))
 
 
-def _p95_of_sum(nodes: list[Known], correlation: float) -> float:
+def _sum(nodes: list[Known], correlation: float) -> Known:
+    """With the p95 of the sum, which is less than the sum of the p95s where nodes do not err together."""
     summed = forecast.spreads([[node.p50] for node in nodes], [[node.p95] for node in nodes])
-    return float(summed.p95(correlation)[0])
+    return Known(sum(node.now for node in nodes), float(summed.p50[0]), float(summed.p95(correlation)[0]))

@@ -237,7 +237,7 @@ def _shared_leftovers(world: World) -> tuple[Key, ...]:
     """The namespace's account and bindings, when this was its last cluster."""
     owner = world.owner
     here = [c for c in world.clusters if c.metadata.namespace == owner.namespace and c.metadata.name != owner.name]
-    return () if here else tuple(key(m) for m in access.render(owner))
+    return () if here else tuple(key(m) for m in access.render(owner) if key(m) in world.owned)
 
 
 def _patience_over(world: World) -> bool:

@@ -7,7 +7,7 @@ from math import ceil
 
 from sentinel_api.v1alpha1.clusterstatus import RecentNeed
 from sentinel_api.v1alpha1.scaling import MAX_NODES, Scaling
-from sentinel_operator.decide.demand import Demand
+from sentinel_operator.decide.demand import Demand, Known
 
 SLICES = 10  # of the stabilisation window: enough to let a peak go in time, few enough for a status
 LONGEST_GAP_INTERVALS = 3  # a history with a longer hole proves nothing …
@@ -70,12 +70,24 @@ def decide(rules: Scaling, state: State, demand: Demand, now: datetime, floor: i
 
 def _need(rules: Scaling, demand: Demand) -> _Need:
     """Never below what a rule without foresight would have, so that a wrong forecast cannot do worse than it."""
-    per_node = rules.node_capacity_bytes_per_second / (1 + rules.headroom_percent / 100)
-    forecast, reactive = demand.p95 / per_node, demand.now / per_node
-    cautious, present = demand.cautious_p95 / per_node, demand.cautious_now / per_node
+    forecast, reactive = _expected(rules, demand.seen), _present(rules, demand.seen)
+    feared, present = _expected(rules, demand.feared), _present(rules, demand.feared)
     if not demand.believable(rules.coverage.min_percent):
         return _Need(forecast, reactive, reactive, present)
-    return _Need(forecast, reactive, max(forecast, reactive), max(cautious, present))
+    return _Need(forecast, reactive, max(forecast, reactive), max(feared, present))
+
+
+def _expected(rules: Scaling, known: Known) -> float:
+    """The p95 is a margin already: the headroom on top of it would pay twice for the same doubt."""
+    return max(known.p95, known.p50 * _with_headroom(rules)) / rules.node_capacity_bytes_per_second
+
+
+def _present(rules: Scaling, known: Known) -> float:
+    return known.now * _with_headroom(rules) / rules.node_capacity_bytes_per_second
+
+
+def _with_headroom(rules: Scaling) -> float:
+    return 1 + rules.headroom_percent / 100
 
 
 _GROWS = ("", "LowCoverage")
@@ -95,10 +107,10 @@ def _nodes(amount: float) -> int:
 
 
 def _up(rules: Scaling, nodes: int, need: _Need) -> tuple[int, str, str]:
-    if need.up <= nodes * (1 + rules.tolerance_percent / 100) and nodes:
+    called, reachable = _nodes(need.up), nodes + rules.scale_up.max_step_nodes
+    if called <= nodes * (1 + rules.tolerance_percent / 100) and nodes:
         return nodes, "WithinTolerance", ""
     reason = "Forecast" if need.up > need.reactive else "PresentDemand"
-    called, reachable = _nodes(need.up), nodes + rules.scale_up.max_step_nodes
     return min(called, reachable), reason, "StepLimit" if called > reachable else ""
 
 

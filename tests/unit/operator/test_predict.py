@@ -58,7 +58,7 @@ def test_stale_and_missing_nodes_are_told_from_fresh_ones():
 )
 def test_distrust_must_be_earned(scores, believed):
     demand, _ = predict(seen(report(demand=7, points=POINTS, scores=scores)), Memory())
-    assert demand.p95 == believed
+    assert demand.seen.p95 == believed
 
 
 def rounds(deviations, count=300):

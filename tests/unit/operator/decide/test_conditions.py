@@ -115,7 +115,7 @@ CASES = [
     ("ScalingActive", "True", "AsRequired", lambda: said(fleet(asked(), 0.9, 0.9, 0.9))),
     ("ScalingActive", "True", "Forecast", lambda: said(fleet(asked(), 1.2, 1.2, 1.2))),
     ("ScalingActive", "True", "PresentDemand", lambda: said(fleet(asked(), 2.6, 2.6, 2.6, scores=UNSURE))),
-    ("ScalingActive", "True", "WithinTolerance", lambda: said(fleet(asked(), 1.05, 1.05, 1.05))),
+    ("ScalingActive", "True", "WithinTolerance", lambda: said(fleet(asked(tolerancePercent=50), 1.05, 1.05, 1.05))),
     ("ScalingActive", "True", "LessDemand", lambda: said(shrunk())),
     ("ScalingActive", "True", "Stabilising", lambda: said(fleet(asked(min=1), *[0.3] * 6))),
     ("ScalingActive", "True", "ScaleOutOnly", lambda: said(shrunk("ScaleOutOnly"))),

@@ -145,8 +145,10 @@ def test_orphaning_leaves_the_nodes_as_they_are():
 def test_the_last_cluster_of_a_namespace_takes_the_shared_account_along():
     dying = cluster(deleted_seconds_ago=1)
     account = Key("v1", "ServiceAccount", "default", "sentinel-agent")
-    assert account in plan(world(of=dying)).delete
-    assert account not in plan(world(of=dying, rivals=[cluster("other")])).delete
+    there = {account: ""}
+    assert account in plan(world(of=dying, owned=there)).delete
+    assert account not in plan(world(of=dying, owned=there, rivals=[cluster("other")])).delete
+    assert account not in plan(world(of=dying)).delete, "what is gone is not deleted again"
 
 
 def test_a_released_cluster_is_nobodys_business():

@@ -26,7 +26,8 @@ CORRELATIONS = st.floats(0, 1)
 
 def rules(mode="Auto", **changes):
     body = {"mode": mode, "min": 1, "nodeCapacityBytesPerSecond": NODE, "headroomPercent": 0, "tolerancePercent": 0}
-    return Scaling.parse(body | changes)
+    patience = {"stabilisationSeconds": 300, "maxStepNodes": 1} | changes.pop("scaleDown", {})
+    return Scaling.parse(body | changes | {"scaleDown": patience})
 
 
 RULES = st.builds(
@@ -46,8 +47,9 @@ RULES = st.builds(
 )
 
 
-def demand(p95=0.0, now=0.0, nodes=4, reporting=4, foreseeing=4):
-    return Demand(120, p95 * NODE, now * NODE, p95 * NODE, now * NODE, nodes, reporting, foreseeing)
+def demand(p95=0.0, now=0.0, nodes=4, reporting=4, foreseeing=4, p50=None):
+    known = Known(now * NODE, (p95 if p50 is None else p50) * NODE, p95 * NODE)
+    return Demand(120, known, known, nodes, reporting, foreseeing)
 
 
 def past(*needs, slice_s=30):
@@ -72,6 +74,8 @@ def verdict(state, seen, **changes):
 def test_the_forecast_is_what_counts_with_headroom_up_at_once():
     assert verdict(State(3), demand(p95=4.2)) == (5, "Forecast", "")
     assert verdict(State(3), demand(p95=4.2), headroomPercent=20) == (6, "Forecast", "")
+    assert verdict(State(3), demand(p95=4.2, p50=3.0), headroomPercent=20) == (5, "Forecast", ""), "no margin twice"
+    assert verdict(State(3), demand(p95=4.2, p50=4.1), headroomPercent=20) == (5, "Forecast", "")
     found = decide(rules(), State(3), demand(p95=4.2, now=2.0), NOW)
     assert (found.required, found.reactive) == (5, 2), "the answer without foresight is shown beside it"
 
