@@ -5,10 +5,12 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from monitoring.dashboards import DASHBOARDS
 
 from support.cluster import control_plane as planes
 from support.cluster.processes import wait_until
 from support.operators import FRONT, GROUP, PATIENCE_S, Bench, rights, running, until
+from support.prometheus import prometheus
 from support.scaled import (
     MB,
     NODES,
@@ -137,3 +139,16 @@ def test_the_scale_of_another_object_is_written_only_where_the_chart_allows_it(f
     wait_until("the pool has grown", lambda: fleet.get(deployment)["spec"]["replicas"] == 4, PATIENCE_S)
     assert taken(fleet) == list(NODES)
     fleet.plane.kubectl("delete", "deployment", "pool")
+
+
+def test_every_query_of_the_operators_dashboard_returns_data(fleet, tmp_path):
+    fleet.operator("op")
+    front(fleet, "Auto")
+    agents_expect(fleet, 125 * MB, *NODES)
+    with prometheus(tmp_path, {"sentinel-operator": [f"127.0.0.1:{fleet.metrics_ports[-1]}"]}) as watching:
+        until(fleet, "a spare is taken", lambda: taken(fleet) == [*NODES, "s1"])
+        watching.wait_for("sentinel_scaling_target_nodes")
+        for panel in (panel for row in DASHBOARDS["operator"].rows for panel in row.panels):
+            for expr, _ in panel.queries:
+                asked = expr.replace("$cluster", "front").replace("$__rate_interval", "20s")
+                assert watching.wait_for(asked), panel.title

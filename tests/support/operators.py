@@ -29,16 +29,19 @@ class Bench:
         self.kubeconfig = kubeconfig
         self.folder = folder
         self.operators: list[subprocess.Popen[bytes]] = []
+        self.metrics_ports: list[int] = []
 
     def operator(self, name: str) -> subprocess.Popen[bytes]:
+        health, metrics = planes.free_ports("127.0.0.1", 2)
+        self.metrics_ports.append(metrics)
         env = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
             "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
             "SENTINEL_NAMESPACE": SYSTEM,
             "SENTINEL_POD_NAME": name,
-            "SENTINEL_HEALTH_PORT": str(planes.free_ports("127.0.0.1", 1)[0]),
-            "SENTINEL_METRICS_PORT": str(planes.free_ports("127.0.0.1", 1)[0]),
+            "SENTINEL_HEALTH_PORT": str(health),
+            "SENTINEL_METRICS_PORT": str(metrics),
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
