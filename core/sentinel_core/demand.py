@@ -78,6 +78,8 @@ class DemandLearner:
         self.forecasters: Floats = np.zeros((*shape, len(LEVELS)))
         """Each one's own quantiles: [series, forecaster, horizon, level]."""
         self.quantiles: Floats = np.zeros((series, len(AHEAD), len(LEVELS)))
+        self.ended: tuple[Floats, Bools] | None = None
+        """The rate of the slot that the last step ended, and where it was measured."""
 
     @property
     def started(self) -> Bools:
@@ -91,6 +93,7 @@ class DemandLearner:
         return found
 
     def step(self, bytes_per_s: Floats, known: Bools) -> None:
+        self.ended = None
         self._sum += np.where(known, bytes_per_s, 0.0) * self._step_s
         self._known_s += known * self._step_s
         self._left_s -= self._step_s
@@ -117,6 +120,7 @@ class DemandLearner:
         self._left_s += SLOT_S
         self._judge(rate, known)
         self._learn(rate, known)
+        self.ended = rate, known
         self._slot += 1
         self._speak()
 
