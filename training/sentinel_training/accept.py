@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 5 << 20
 MOST_ECE: Final = 0.05
 MOST_P50_MS: Final = 0.2
+MOST_P99_MS: Final = 1.0
+COVERED: Final = (0.85, 0.95)
+"""Of the bursts are below p90 of their size."""
 DEMAND_SLACK: Final = 1.02
 SPEED_ROUNDS: Final = 5
 """The best of some rounds: a shared machine is slower than itself most of the time."""
@@ -50,6 +53,8 @@ def _costs(found: dict[str, Any]) -> Iterator[str]:
         yield f"its {found['bytes']} bytes are more than {MOST_BYTES}"
     if found["step_ms_p50"] > MOST_P50_MS:
         yield f"a step of {CLASSES} classes takes {found['step_ms_p50']:.2f} ms, more than {MOST_P50_MS}"
+    if found["step_ms_p99"] > MOST_P99_MS:
+        yield f"one step in a hundred takes {found['step_ms_p99']:.2f} ms, more than {MOST_P99_MS}"
 
 
 def _foresight(found: dict[str, Any]) -> Iterator[str]:
@@ -63,6 +68,8 @@ def _foresight(found: dict[str, Any]) -> Iterator[str]:
                 yield f"its average precision in {window} is {own:.3f}, that of {rival} {theirs:.3f}"
     if model["log_loss"] >= learners["log_loss"]:
         yield f"its log loss {model['log_loss']:.4f} is not below the learners' {learners['log_loss']:.4f}"
+    if not COVERED[0] <= model["magnitude_below_p90"] <= COVERED[1]:
+        yield f"{100 * model['magnitude_below_p90']:.0f} % of the bursts are below p90 of their size, not 85 to 95 %"
 
 
 def _demand(found: dict[str, Any]) -> Iterator[str]:

@@ -24,6 +24,11 @@ SEASON: Final = 60
 RATIO_WINDOWS: Final = (1, 2, 5, 10, 30, 300)
 AGES: Final = 5
 FOLDS: Final = (30, 60, 300, 1800, 3600)
+ROUNDS: Final = 150
+TREES: Final = {
+    "objective": "binary", "learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 30, "num_threads": 1,
+    "verbose": -1, "seed": 0, "deterministic": True,
+}  # fmt: skip
 
 
 def scores(counts: Floats, began: Bools, window: tuple[int, int]) -> Mapping[str, Floats]:
@@ -51,11 +56,9 @@ def lightgbm_score(counts: Floats, began: Bools, window: tuple[int, int], warm_u
     lesson = slice(TRAILING, warm_up - window[1])
     if not truth[lesson].any():
         return None
-    model: Any = lightgbm.LGBMClassifier(
-        n_estimators=150, learning_rate=0.05, num_leaves=15, min_child_samples=30, n_jobs=1, verbose=-1, random_state=0
-    )
-    model.fit(table[lesson], truth[lesson])
-    found: Floats = model.predict_proba(table)[:, 1]
+    lessons = lightgbm.Dataset(table[lesson], truth[lesson].astype(np.float64))
+    model: Any = lightgbm.train(TREES, lessons, ROUNDS)
+    found: Floats = np.asarray(model.predict(table, num_threads=1))
     return found
 
 

@@ -53,7 +53,8 @@ def train(quick: bool, trunk: str, out: Path) -> None:
             path = out / f"{each}.onnx"
             export.write(run.network, end, path)
             heads = [name for name, kept in zip(("hazard", "magnitude", "demand"), end.kept, strict=True) if kept]
-            about = {"trunk": each, "plan": plan, "slope": end.slope, "shift": end.shift, "kept": heads}
+            about = {"trunk": each, "plan": plan, "kept": heads}
+            about |= {"slope": end.slope, "shift": end.shift, "sizes": end.sizes}
             path.with_suffix(".plan").write_text(json.dumps(about | dataclasses.asdict(shape)))
             told(f"written: {path}")
     except KeyboardInterrupt:

@@ -32,11 +32,13 @@ DIGEST_KEY: Final = "inputs_digest"
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What validation decided: a calibration of the logits, and which heads are better than the learners."""
+    """What validation decided: a calibration of the logits, which heads are better than the learners, and by how much
+    the logs of sizes are shifted so that they cover what they say."""
 
     slope: float = 1.0
     shift: float = 0.0
     kept: tuple[bool, bool, bool] = (True, True, True)
+    sizes: tuple[float, ...] = (0.0,) * len(MAGNITUDE_LEVELS)
 
 
 class _Graph:
@@ -161,7 +163,8 @@ def _heads(graph: _Graph, net: Network, finish: Finish, out: str) -> None:
     possible = graph.add("Greater", graph.columns("x", HAZARDS), graph.value(IMPOSSIBLE))
     graph.add("Mul", chance, graph.add("Cast", possible, to=TensorProto.FLOAT), out="hazard")
     scale = graph.columns("x", slice(len(COLUMNS) - 1, len(COLUMNS)))
-    _amount(graph, [graph.columns("x", MAGNITUDES), added[1], scale], 1.0, "magnitude_bytes")
+    sizes = graph.value(np.array(finish.sizes if finish.kept[1] else [0.0]))
+    _amount(graph, [graph.columns("x", MAGNITUDES), added[1], scale, sizes], 1.0, "magnitude_bytes")
     _amount(graph, [graph.columns("x", DEMANDS), added[2], scale], FLOORS[0], "demand_flat")
     shape = graph.value([0, len(HORIZONS_S), len(DEMAND_LEVELS)], np.int64)
     graph.add("Reshape", "demand_flat", shape, out="demand")

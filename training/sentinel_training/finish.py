@@ -22,6 +22,8 @@ ROUNDS: Final = 12
 def decide(net: Network, parts: list[Lessons]) -> Finish:
     said = [answers(net, part) for part in parts]
     slope, shift = _calibrated(parts, [each[0] for each in said])
+    sizes = _covering(parts, [each[1] for each in said])
+    said = [[each[0], each[1] + np.array(sizes, np.float32), each[2]] for each in said]
     loss = _log_loss(parts, [slope * each[0] + shift for each in said])
     own = _log_loss(parts, [part.x[:, :, HAZARDS] for part in parts])
     kept = (
@@ -29,7 +31,15 @@ def decide(net: Network, parts: list[Lessons]) -> Finish:
         _amount_loss(parts, [each[1] for each in said], MAGNITUDES) < _amount_loss(parts, None, MAGNITUDES),
         _amount_loss(parts, [each[2] for each in said], DEMANDS) < _amount_loss(parts, None, DEMANDS),
     )
-    return Finish(slope, shift, kept)
+    return Finish(slope, shift, kept, sizes)
+
+
+def _covering(parts: list[Lessons], said: list[Any]) -> tuple[float, ...]:
+    """By how much each log of a size is shifted so that on validation as many were below it as its level says."""
+    gone = [part.magnitude[..., None] - told for part, told in zip(parts, said, strict=True)]
+    beyond = np.concatenate([each.reshape(-1, len(MAGNITUDE_LEVELS)) for each in gone])
+    beyond = beyond[np.isfinite(beyond).all(axis=1)]
+    return tuple(float(np.quantile(beyond[:, at], level)) for at, level in enumerate(MAGNITUDE_LEVELS))
 
 
 def _asked(part: Lessons) -> tuple[Any, Any]:

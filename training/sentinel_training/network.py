@@ -23,7 +23,7 @@ FED: Final = len(COLUMNS)
 """All columns but the scale, and `valid` in its place."""
 
 CHANNELS: Final = 48
-DILATIONS: Final = (1, 4, 16, 64)
+DILATIONS: Final = (1, 2, 4, 8, 16, 32)
 
 SIZES: Final = (HAZARD_BINS, len(MAGNITUDE_LEVELS), len(HORIZONS_S) * len(DEMAND_LEVELS))
 HEADS: Final = ("hazard", "magnitude", "demand")
@@ -43,6 +43,8 @@ class Trunk(Protocol):
 
     name: Trunks
     width: int
+    warm_up: int
+    """Steps until a state that began at nothing is as good as any."""
 
     def parameters(self) -> list[Tensor]: ...
     def start(self, series: int) -> Tensor: ...
@@ -52,6 +54,7 @@ class Trunk(Protocol):
 class Lstm:
     name: Trunks = "lstm"
     width = WIDTH
+    warm_up = 64
 
     def __init__(self) -> None:
         self.layers = nn.LSTM(FED, WIDTH, LAYERS, batch_first=True)
@@ -75,6 +78,7 @@ class Tcn:
 
     name: Trunks = "tcn"
     width = CHANNELS
+    warm_up = sum(DILATIONS)
 
     def __init__(self) -> None:
         self.near = [nn.Linear(FED if at == 0 else CHANNELS, CHANNELS) for at in range(len(DILATIONS))]

@@ -56,24 +56,22 @@ def _random(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats
 
 
 def _ramp(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
-    """Memoryless bursts, each announced by twelve seconds of rise to double the calm rate."""
-    onsets = FIRST_S + np.cumsum(30.0 + random.exponential(40.0, int(seconds / 30)))
-    rates = _rates(seconds, onsets, 3.0)
-    times = np.arange(len(rates)) * STEP_S
-    for onset in onsets:
-        rising = (times >= onset - 12.0) & (times < onset)
-        rates[rising] *= 1.0 + (times[rising] - onset + 12.0) / 12.0
-    return onsets, rates
+    """Memoryless bursts, each announced by ten to fourteen seconds of rise to double the calm rate."""
+    return _announced_by_rise(seconds, random, random.uniform(10.0, 14.0))
 
 
 def _short_ramp(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
     """As a ramp, but of five seconds only."""
+    return _announced_by_rise(seconds, random, 5.0)
+
+
+def _announced_by_rise(seconds: float, random: np.random.Generator, rise_s: float) -> tuple[Floats, Floats]:
     onsets = FIRST_S + np.cumsum(30.0 + random.exponential(40.0, int(seconds / 30)))
     rates = _rates(seconds, onsets, 3.0)
     times = np.arange(len(rates)) * STEP_S
     for onset in onsets:
-        rising = (times >= onset - 5.0) & (times < onset)
-        rates[rising] *= 1.0 + (times[rising] - onset + 5.0) / 5.0
+        rising = (times >= onset - rise_s) & (times < onset)
+        rates[rising] *= 1.0 + (times[rising] - onset + rise_s) / rise_s
     return onsets, rates
 
 

@@ -96,7 +96,7 @@ def walk(path: Path, session: Session | None, told: Callable[[str], None] = lamb
         if session:
             fed = senses.inputs(now, learned)
             hazard[step], sizes_of, rates_of, state = session.step(fed.x, fed.valid, state)
-            magnitude, rates = sizes_of.astype(np.float64), rates_of.astype(np.float64)
+            magnitude, rates = sizes_of.astype(np.float64), senses.believed(learned.demand, rates_of.astype(np.float64))
         if (step + 1) % per_slot == 0:
             demand.append(np.array(rates, np.float64))
             rivals.append(senses.demand.forecasters[:, which].copy())

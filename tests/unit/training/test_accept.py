@@ -10,12 +10,14 @@ from sentinel_training import accept
 GOOD = {
     "bytes": 90_000,
     "step_ms_p50": 0.1,
+    "step_ms_p99": 0.3,
     "model": {
         "ap_1_10": 0.8,
         "ap_5_10": 0.7,
         "ece_1_10": 0.01,
         "ece_5_10": 0.02,
         "log_loss": 0.08,
+        "magnitude_below_p90": 0.9,
         **{f"demand_loss_{horizon}": 0.3 for horizon in (30, 60, 120, 300)},
     },
     "learners": {
@@ -45,6 +47,8 @@ def test_a_model_better_than_its_rivals_is_accepted():
     [
         ({"bytes": 6 << 20}, "bytes are more than"),
         ({"step_ms_p50": 0.5}, "takes 0.50 ms"),
+        ({"step_ms_p99": 1.5}, "one step in a hundred takes 1.50 ms"),
+        ({"model__magnitude_below_p90": 0.8}, "80 % of the bursts"),
         ({"model__ece_5_10": 0.06}, "calibration error in 5_10 is 0.060"),
         ({"learners__ap_1_10": 0.8}, "that of learners 0.800"),
         ({"lightgbm__ap_5_10": 0.71}, "that of lightgbm 0.710"),

@@ -81,7 +81,7 @@ def test_an_export_names_the_inputs_it_was_trained_on(tmp_path):
 
 def test_training_goes_on_after_a_stop_as_if_there_had_been_none(tmp_path):
     part = lessons()
-    plan = train.Plan(each=1, seconds=0, coarse_each=1, coarse_seconds=0, epochs=2, chunk=30)
+    plan = train.Plan(each=1, seconds=0, coarse_each=1, coarse_seconds=0, epochs=2, updates=3, batch=2, window=4)
     whole = train.Training("tcn", plan, tmp_path / "a", lambda _: None)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
