@@ -105,6 +105,14 @@ static __always_inline void count_class(const struct sn_packet *packet, __u32 wi
 		count_shape(packet, index, last_ns);
 }
 
+/* Foreign packets are counted and policed as all others, and their reason is that of one that passed unmarked. */
+static __always_inline __u32 reason_of(const struct sn_packet *packet, __u32 wish)
+{
+	if (packet->foreign && wish == SN_PASS && packet->reason != SN_REASON_MARKED)
+		return packet->foreign;
+	return packet->reason;
+}
+
 __attribute__((always_inline)) int sn_conclude(struct sn_packet *packet, __u32 wish)
 {
 	struct sn_reason_cell *cell;
@@ -114,7 +122,7 @@ __attribute__((always_inline)) int sn_conclude(struct sn_packet *packet, __u32 w
 		return 0;
 	if (packet->flags & SN_CLASSIFIED)
 		count_class(packet, wish);
-	index = packet->cpu * SN_REASONS + packet->reason;
+	index = packet->cpu * SN_REASONS + reason_of(packet, wish);
 	cell = bpf_map_lookup_elem(&sn_reasons, &index);
 	if (cell)
 		cell->packets++;

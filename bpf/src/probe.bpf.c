@@ -104,8 +104,8 @@ int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
 		return SN_CONTINUE;
 	grant = sn_may_probe(packet, sn_probe_gap_ns);
 	if (grant == SN_PROBE_REFUSED) {
-		packet->reason = SN_REASON_PROBE_FOREIGN;
-		return SN_PASS;
+		packet->foreign = SN_REASON_PROBE_FOREIGN;
+		return SN_CONTINUE;
 	}
 	if (grant == SN_PROBE_TOO_FAST) {
 		packet->reason = SN_REASON_PROBE_OVER_RATE;

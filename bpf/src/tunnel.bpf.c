@@ -105,8 +105,10 @@ int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet)
 	if (!offset)
 		return SN_CONTINUE;
 	peer = peer_of(packet);
-	if (!peer || !(peer->rights & SN_MAY_TUNNEL))
-		return sn_decided(packet, SN_REASON_TUNNEL_FOREIGN, SN_PASS);
+	if (!peer || !(peer->rights & SN_MAY_TUNNEL)) {
+		packet->foreign = SN_REASON_TUNNEL_FOREIGN;
+		return SN_CONTINUE;
+	}
 	type = inner_type(ctx, offset);
 	if (!type || offset >= packet->ip_end)
 		return sn_decided(packet, SN_REASON_TUNNEL_MALFORMED, SN_DROP);

@@ -114,6 +114,24 @@ def test_a_stranger_opens_no_tunnel(load_plane, outer):
 
 
 @pytest.mark.parametrize("outer", OUTERS)
+def test_a_strangers_tunnel_is_traffic_like_any_other(load_plane, outer):
+    """Or it would pass uncounted and by every order."""
+    plane = load_plane(sn_tunnels_on=1)
+    plane.rules.replace([Rule(4)])
+    sent = ethernet(outer(INNER4))
+    assert plane.run(sent) == (XDP_PASS, sent)
+    assert (plane.cell(4)["packets"], plane.cell(4)["bytes"], len(plane.flows())) == (1, len(sent), 1)
+    assert plane.meta(sent)[4:] == (4).to_bytes(4, "little")
+    plane.always(4)
+    assert plane.run(sent) == (XDP_DROP, sent)
+    assert (plane.cell(4)["packets"], plane.cell(4)["drops"]) == (3, 1)
+    plane.order(4, lease_ns=-1)
+    assert plane.run(sent) == (XDP_PASS, sent)
+    assert plane.cell(4)["lease_over"] == 1
+    assert plane.reasons() == {"TUNNEL_FOREIGN": 3, "EARLY_DROP": 1}
+
+
+@pytest.mark.parametrize("outer", OUTERS)
 def test_tunnels_stay_closed_unless_they_are_switched_on(load_plane, outer):
     plane = load_plane()
     plane.allow("203.0.113.0/24", MAY_TUNNEL)

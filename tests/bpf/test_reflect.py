@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.data_plane.agent import MAY_PROBE, MAY_TUNNEL, XDP_DROP, XDP_PASS, XDP_TX
+from support.data_plane.agent import MARK, MAY_PROBE, MAY_TUNNEL, XDP_DROP, XDP_PASS, XDP_TX
 from support.data_plane.probes import ANSWER, ENDS4, ENDS6, PORT, answered, asked, payload
 from support.frames import SERVICE_VLAN, VLAN, ethernet, ipv4, udp4
 
@@ -60,6 +60,18 @@ def test_a_stranger_gets_no_answer(load_plane):
     sent = asked(payload())
     assert plane.run(sent) == (XDP_PASS, sent)
     assert plane.reasons() == {"PROBE_FOREIGN": 1}
+
+
+def test_a_strangers_probe_is_traffic_like_any_other(load_plane):
+    plane = load_plane(sn_probes_on=1)
+    plane.always()
+    sent = asked(payload())
+    assert plane.run(sent) == (XDP_DROP, sent)
+    plane.always(flags=MARK)
+    marked = asked(payload(), tos=1)
+    assert plane.run(marked) == (XDP_PASS, asked(payload(), tos=3))
+    assert (plane.cell()["packets"], plane.cell()["drops"], plane.cell()["marks"]) == (2, 1, 1)
+    assert plane.reasons() == {"EARLY_DROP": 1, "MARKED": 1}
 
 
 def test_the_longest_prefix_decides(node):

@@ -46,7 +46,7 @@ struct sn_packet {
 	__u8 ecn;
 	__u8 tcp_flags; /* byte 13 of the header */
 	__u8 flags; /* enum sn_packet_flag */
-	__u8 _pad;
+	__u8 foreign; /* enum sn_reason: a tunnel or a probe of someone who may not, else zero */
 };
 _Static_assert(sizeof(struct sn_packet) == 88, "lives on the stack of every stage");
 

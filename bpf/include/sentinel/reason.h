@@ -27,11 +27,11 @@ enum sn_reason {
 	SN_REASON_TRANSPORT_SHORT = 18,
 	SN_REASON_TCP_BAD_HEADER = 19, /* data offset below five words, or beyond the packet */
 	SN_REASON_UDP_BAD_LENGTH = 20,
-	SN_REASON_TUNNEL_FOREIGN = 21, /* our encapsulation from a source that is not allowed: untouched */
+	SN_REASON_TUNNEL_FOREIGN = 21, /* passed: our encapsulation from a source that is not allowed, left as it is */
 	SN_REASON_TUNNEL_MALFORMED = 22, /* nonsense inside, from a source that is allowed: dropped */
 	SN_REASON_TUNNEL_CONGESTED = 23, /* marked outside, not ECN-capable inside: dropped (RFC 6040) */
 	SN_REASON_PROBE_REFLECTED = 24,
-	SN_REASON_PROBE_FOREIGN = 25, /* from a source that is not allowed: untouched */
+	SN_REASON_PROBE_FOREIGN = 25, /* passed: from a source that is not allowed, unanswered */
 	SN_REASON_PROBE_OVER_RATE = 26, /* dropped: faster than its source may ask */
 	SN_REASON_HELPER_FAILED = 27, /* the driver would not move the packet's head: dropped */
 	SN_REASON_EGRESS_PASSED = 28,

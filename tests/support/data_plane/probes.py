@@ -13,9 +13,9 @@ def payload(kind: int = ASK, *, magic: int = MAGIC, version: int = VERSION, extr
     return struct.pack("!IBBHIIQ", magic, version, kind, 7, 4711, 0, 123456789) + extra
 
 
-def asked(body: bytes, ends=ENDS4, *, port: int = PORT, summed: bool = True, vlans=()) -> bytes:
+def asked(body: bytes, ends=ENDS4, *, port: int = PORT, summed: bool = True, vlans=(), tos: int = 0) -> bytes:
     datagram = udp(body, source_port=33000, destination_port=port, ends=ends if summed else None)
-    packet = ipv4(datagram, ttl=9) if ends == ENDS4 else ipv6(datagram, hops=9)
+    packet = ipv4(datagram, ttl=9, tos=tos) if ends == ENDS4 else ipv6(datagram, hops=9, traffic_class=tos)
     return ethernet(packet, vlans=vlans)
 
 
