@@ -93,6 +93,16 @@ def test_without_rules_all_is_unmatched_and_the_last_of_a_full_table_is_found(pl
     assert class_of(plane, FRAME) == 15
 
 
+def test_no_rule_of_an_earlier_set_is_asked(plane):
+    """It still stands in the bank that is filled again, behind the end of the new set."""
+    never = Rule(1, source=net("203.0.113.1/32"))
+    for behind in range(1, 18):
+        plane.rules.replace([never] * behind + [Rule(3)])
+        plane.rules.replace([])
+        plane.rules.replace([never] * behind)
+        assert class_of(plane, FRAME) == 0
+
+
 def test_a_known_flow_changes_its_class_with_the_rules_and_with_its_dscp(plane):
     plane.rules.replace([Rule(4, dscp=46), Rule(5)])
     assert class_of(plane, FRAME) == 5
