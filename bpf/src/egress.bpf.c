@@ -107,6 +107,22 @@ static __always_inline void count(const struct sn_packet *packet)
 	}
 }
 
+/*
+ * To ask for headers in one piece copies what TCP keeps for a retransmission, and where the packet holds more than them,
+ * part of its data too. So it is asked only for what could not be read: a stack's own packets are in one piece anyway.
+ */
+static __always_inline enum sn_outcome parse(struct __sk_buff *skb, struct sn_packet *packet)
+{
+	struct sn_packet afresh = {.now_ns = packet->now_ns, .cpu = packet->cpu};
+	__u32 wanted = skb->len < HEADERS ? skb->len : HEADERS;
+	enum sn_outcome outcome = sn_parse_skb(skb, packet);
+
+	if (outcome != SN_MALFORMED || skb->data_end - skb->data >= wanted || bpf_skb_pull_data(skb, wanted))
+		return outcome;
+	*packet = afresh;
+	return sn_parse_skb(skb, packet);
+}
+
 SEC("tc")
 int sn_egress(struct __sk_buff *skb)
 {
@@ -115,9 +131,7 @@ int sn_egress(struct __sk_buff *skb)
 
 	packet.now_ns = bpf_ktime_get_ns();
 	packet.cpu = bpf_get_smp_processor_id();
-	if (skb->data_end - skb->data < HEADERS)
-		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
-	if (sn_parse_skb(skb, &packet) == SN_FOUND) {
+	if (parse(skb, &packet) == SN_FOUND) {
 		packet.class_id = sn_answered(&packet);
 		packet.reason = decide(skb, &packet);
 		count(&packet);

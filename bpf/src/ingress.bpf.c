@@ -6,6 +6,7 @@
 #include <sentinel/stage.h>
 
 /* The stages that every packet passes are in line; others call what they need of them (sn_conclude, sn_answered…). */
+#include "answer.h"
 #include "count.h"
 #include "police.h"
 #include "track.h"

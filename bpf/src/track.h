@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The flow table: who talks how fast, over which round trip, in which class. */
+/* The flow table: who talks how fast, over which round trip, in which class. What goes out is in answer.h. */
 #ifndef SENTINEL_TRACK_H
 #define SENTINEL_TRACK_H
 
@@ -28,7 +28,7 @@ static __always_inline void update(struct sn_flow *flow, struct sn_packet *packe
 		follow_tcp(flow, packet);
 	if (packet->now_ns - flow->pane_ns >= sn_pane_ns && packet->now_ns > flow->pane_ns)
 		turn_pane(flow, packet);
-	else if ((packet->flags & (SN_SYN | SN_NEW_FLOW | SN_CLOSES)) && sn_sources_on)
+	else if (((packet->flags & (SN_SYN | SN_CLOSES)) || tells(flow->packets)) && sn_sources_on)
 		report(flow, packet);
 }
 
@@ -100,27 +100,6 @@ static __always_inline int sn_track(struct sn_packet *packet)
 		return sn_begin(packet);
 	update(flow, packet);
 	return class_by_cache(flow, packet);
-}
-
-/*
- * A packet on its way out belongs to the flow that it answers: that flow's class is its own, and where it carries a
- * timestamp, the echo of it will tell the round trip to the client. The rules, too, are asked as if it came in.
- */
-int sn_answered(struct sn_packet *packet)
-{
-	struct sn_flow_key answered;
-	struct sn_flow *flow;
-
-	if (!packet)
-		return SN_UNMATCHED;
-	reverse(&answered, &packet->key);
-	packet->key = answered;
-	flow = bpf_map_lookup_elem(&sn_flows, &answered);
-	if (!flow)
-		return sn_class_of(packet);
-	if ((packet->flags & SN_TIMESTAMPS) && packet->timestamp != flow->timestamp_out)
-		expect_echo(flow, packet);
-	return flow->rules_generation == (__u32)sn_generation() ? flow->class_id : sn_class_of(packet);
 }
 
 #endif

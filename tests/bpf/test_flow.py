@@ -1,6 +1,5 @@
 """The flow table: what it says of a flow is true, also when it is full."""
 
-import random
 import time
 
 import numpy as np
@@ -15,6 +14,17 @@ from support.frames import ACK, CLIENT4, FIN, RST, SERVER4, SYN, answer4, syn_op
 
 SYN_SEEN, FIN_SEEN, RST_SEEN, ESTABLISHED, MIDSTREAM = 1, 2, 4, 8, 16
 MS_NS = 1_000_000
+
+
+def apart_us(first, second):
+    """Does both, and what may lie between their packets: no less than was slept, no more than all of it took."""
+    start = time.monotonic_ns()
+    first()
+    slept = time.monotonic_ns()
+    time.sleep(0.015)
+    woken = time.monotonic_ns()
+    second()
+    return range((woken - slept) // 1000, (time.monotonic_ns() - start) // 1000 + 1)
 
 
 def test_a_flow_is_its_five_tuple_and_keeps_its_sums(plane):
@@ -60,13 +70,9 @@ def test_tcp_states(plane, sent, state):
 
 
 def test_the_round_trip_is_from_syn_to_first_ack(plane):
-    plane.run(tcp4(flags=SYN))
-    before = time.monotonic_ns()
-    time.sleep(0.02)
-    slept_us = (time.monotonic_ns() - before) // 1000
-    plane.run(tcp4())
+    first_us = apart_us(lambda: plane.run(tcp4(flags=SYN)), lambda: plane.run(tcp4()))
     first = plane.flow()["rtt_us"]
-    assert first >= slept_us
+    assert first in first_us
     time.sleep(0.01)
     plane.run(tcp4())
     assert plane.flow()["rtt_us"] == plane.flow()["rtt_min_us"] == first
@@ -80,17 +86,18 @@ def test_a_syn_sent_again_makes_no_round_trip(plane):
 
 def test_the_round_trip_follows_timestamps_where_both_directions_are_seen(plane):
     """The server's packet carries 500; the client's echo of it, later, closes the loop of the client's flow."""
+
+    def rtt_us() -> int:
+        return next(int(value["rtt_us"]) for key, value in plane.flows() if key["source_port"] == 40000)
+
+    def echo() -> None:
+        plane.run(tcp4(options=timestamps(101, 499)))
+        assert rtt_us() == 0, "an older echo proves nothing"
+        plane.run(tcp4(options=timestamps(102, 500)))
+
     plane.run(tcp4(options=timestamps(100, 0)))
-    plane.run(answer4(options=timestamps(500, 100)))
-    before = time.monotonic_ns()
-    time.sleep(0.015)
-    slept_us = (time.monotonic_ns() - before) // 1000
-    plane.run(tcp4(options=timestamps(101, 499)))
-    flows = {int(key["source_port"]): value for key, value in plane.flows()}
-    assert flows[40000]["rtt_us"] == 0, "an older echo proves nothing"
-    plane.run(tcp4(options=timestamps(102, 500)))
-    flows = {int(key["source_port"]): value for key, value in plane.flows()}
-    assert flows[40000]["rtt_us"] >= slept_us
+    possible_us = apart_us(lambda: plane.run(answer4(options=timestamps(500, 100))), echo)
+    assert rtt_us() in possible_us
 
 
 def test_timestamps_are_found_in_a_syn_too(plane):
@@ -205,102 +212,6 @@ def test_a_million_entries_are_found_again_or_evicted_and_never_mixed_up(built, 
     assert len(np.unique(keys.view(f"S{keys.itemsize}"))) == len(keys)
     assert set(entries["packets"].tolist()) == {1}
     assert set(entries["bytes"].tolist()) == {len(bpf_frames.PLAIN4.data)}
-
-
-def test_the_biggest_flows_are_named(plane):
-    frames = {port: udp4(bytes(size), source_port=port) for port, size in ((1, 20), (2, 1400), (3, 100))}
-    for _ in range(3):
-        for frame in frames.values():
-            plane.run(frame, repeat=5)
-        time.sleep(0.06)
-    for frame in frames.values():
-        plane.run(frame)
-    top = plane.object.map("sn_top").view()
-    found = sorted(top[top["seen_ns"] > 0], key=lambda each: -int(each["throughput_Bps"]))
-    assert int(found[0]["key"]["source_port"]) == 2
-
-
-def tell(plane, sizes):
-    """Each flow, by its port, has sent so much over its window, and then sends the packet that tells of it."""
-    for port in sizes:
-        plane.run(udp4(source_port=port))
-    now, table = time.monotonic_ns(), plane.object.map("sn_flows")
-    for key, flow in plane.flows():
-        if int(key["source_port"]) in sizes:
-            flow["bytes"] = sizes[int(key["source_port"])]
-            # So long a window that it does not matter how long this takes.
-            flow["previous_ns"], flow["pane_ns"] = now - 1000 * 1000 * MS_NS, now - 60 * MS_NS
-            table.put(key, flow)
-    for port in sizes:
-        plane.run(udp4(source_port=port))
-
-
-def biggest(plane):
-    """Ports of the flows that are named, the biggest first."""
-    top = plane.object.map("sn_top").view()
-    return [
-        int(each["key"]["source_port"])
-        for each in sorted(top[top["seen_ns"] > 0], key=lambda each: -int(each["throughput_Bps"]))
-    ]
-
-
-def test_the_ten_biggest_of_many_are_all_there_once(plane):
-    chance = random.Random(3)
-    small = [(port, chance.randrange(1_000, 50_000)) for port in range(1, 201)]
-    big = [(port, 10**7 << port - 201) for port in range(201, 211)]
-    tell(plane, dict(chance.sample(small + big, 210)))
-    found = biggest(plane)
-    assert found[:10] == list(range(210, 200, -1))
-    assert len(set(found)) == len(found)
-
-
-def test_who_falls_silent_leaves_its_slot_to_smaller_flows(plane):
-    tell(plane, {1: 10**9})
-    assert biggest(plane) == [1]
-    plane.object.map("sn_top").view(writable=True)["seen_ns"][...] = 1
-    tell(plane, dict.fromkeys(range(2, 300), 2_000))
-    assert 1 not in biggest(plane)
-
-
-def test_a_source_is_known_by_its_packets_and_its_syns(plane):
-    for port in range(10):
-        plane.run(tcp4(flags=SYN, source_port=1000 + port))
-    plane.run(udp4(source_port=5))
-    keys, values = plane.object.map("sn_sources").dump()
-    assert len(keys) == 1
-    assert (values[0]["syns"], values[0]["packets"]) == (10, 11)
-
-
-def sources_packets(plane):
-    return int(plane.object.map("sn_sources").dump()[1][0]["packets"])
-
-
-@pytest.mark.parametrize(
-    ("untold", "told_ms_ago", "then"),
-    [
-        pytest.param(20, 10, 1, id="few packets wait for more"),
-        pytest.param(31, 10, 33, id="a busy flow tells with its pane"),
-        pytest.param(20, 250, 22, id="nothing waits longer than a fifth of a second"),
-    ],
-)
-def test_a_flow_tells_its_source_in_batches(plane, untold, told_ms_ago, then):
-    plane.run(udp4())
-    plane.run(udp4(), repeat=untold)
-    ((key, flow),) = plane.flows()
-    now = time.monotonic_ns()
-    flow["pane_ns"] = now - 60 * MS_NS
-    flow["reported_ms"] = (now - told_ms_ago * MS_NS) >> 20 & 0xFFFFFFFF
-    flow["reported_packets"] = 1
-    plane.object.map("sn_flows").put(key, flow)
-    plane.object.map("sn_sources").put(plane.object.map("sn_sources").dump()[0][0], packets=1)
-    plane.run(udp4())
-    assert sources_packets(plane) == then
-
-
-def test_a_flow_that_ends_leaves_nothing_untold(plane):
-    plane.run(tcp4(flags=ACK), repeat=5)
-    plane.run(tcp4(flags=FIN | ACK))
-    assert sources_packets(plane) == 6
 
 
 def test_entries_of_the_flow_table_begin_on_cache_lines(plane):

@@ -186,7 +186,7 @@ def tcp4(payload: bytes = b"", *, flags: int = ACK, options: bytes = b"", source
     return ethernet(ipv4(tcp(payload, flags=flags, options=options, source_port=source_port), protocol=TCP))
 
 
-def answer4(payload: bytes = b"", *, flags: int = ACK, options: bytes = b"", port: int = 40000) -> bytes:
+def answer4(payload: bytes = b"", *, flags: int = ACK, options: bytes = b"", port: int = 40000, tos: int = 0) -> bytes:
     """The server's side of the flow that `tcp4` begins."""
     segment = tcp(payload, flags=flags, options=options, source_port=80, destination_port=port, ends=(SERVER4, CLIENT4))
-    return ethernet(ipv4(segment, protocol=TCP, source=SERVER4, destination=CLIENT4))
+    return ethernet(ipv4(segment, protocol=TCP, source=SERVER4, destination=CLIENT4, tos=tos))

@@ -52,7 +52,7 @@ int sn_knows(struct sn_flow_key *wanted);
 /* Of the rules in force, and how many a generation has. */
 int sn_generation(void);
 int sn_rule_count(__u32 generation);
-/* The class of a packet on its way out; its key is turned into that of the flow it answers. */
+/* answer.h: the class of a packet on its way out; its key is turned into that of the flow it answers. */
 int sn_answered(struct sn_packet *packet);
 
 /* source.bpf.c: packet and SYN rate of a source. */
