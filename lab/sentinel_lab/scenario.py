@@ -91,6 +91,15 @@ class Scenario:
             raise Invalid(f"a pool of {pool_bytes} bytes is smaller than the floors of {self.name}: give it more")
         return replace(self, pool_bytes=pool_bytes)
 
+    def times(self, factor: float) -> Scenario:
+        """So many times the packets, the link, the pool and the floors; the same packets, delays and shares."""
+        classes = tuple(
+            replace(each, scale=each.scale * factor, floor_bytes=round(each.floor_bytes * factor))
+            for each in self.classes
+        )
+        drain, pool = round(self.drain_bytes_per_s * factor), round(self.pool_bytes * factor)
+        return replace(self, drain_bytes_per_s=drain, pool_bytes=pool, classes=classes)
+
     def with_floor(self, floor_bytes: int) -> Scenario:
         """Another static-small limit, which is everybody's start too."""
         classes = tuple(replace(each, floor_bytes=floor_bytes) if each.resizable else each for each in self.classes)

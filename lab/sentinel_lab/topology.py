@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sentinel_lab.delay import Way, delayed
 from sentinel_lab.namespaces import Namespace, remove_leftovers, require_root, run
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class Link:
     left: End
     right: End
     mtu: int = 1500
+    delay_ms: float = 0.0
+    """Each way, of what is routed over it by the other end's address."""
+    bytes_per_s: int = 0
+    """Each way; 0 is as fast as the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,31 @@ SINGLE_BOTTLENECK = Topology(
 )
 
 
+WEST, WEST_NODE, EAST_NODE, EAST = "west", "westnode", "eastnode", "east"
+WEST_ADDRESS, EAST_ADDRESS = "10.81.1.2", "10.81.2.2"
+TWO_SITES = Topology(
+    name="two-sites",
+    links=(
+        Link(End(WEST, "out", f"{WEST_ADDRESS}/24"), End(WEST_NODE, NODE_DEVICE, "10.81.1.1/24")),
+        # As between two regions of a cloud: twenty milliseconds each way, and less room than on either side of it.
+        Link(
+            End(WEST_NODE, "wan", "10.81.0.1/24"), End(EAST_NODE, "wan", "10.81.0.2/24"), delay_ms=20.0,
+            bytes_per_s=5_000_000,
+        ),
+        Link(End(EAST_NODE, NODE_DEVICE, "10.81.2.1/24"), End(EAST, "out", f"{EAST_ADDRESS}/24")),
+    ),
+    routes=(
+        Route(WEST, "10.81.2.0/24", "10.81.1.1"),
+        Route(WEST_NODE, "10.81.2.0/24", "10.81.0.2"),
+        Route(EAST_NODE, "10.81.1.0/24", "10.81.0.1"),
+        Route(EAST, "10.81.1.0/24", "10.81.2.1"),
+    ),
+    routers=(WEST_NODE, EAST_NODE),
+)  # fmt: skip
+LINK_TOKENS_S = 0.002
+LEAST_TOKENS = 1_600  # a frame with its header: with less none would ever pass
+
+
 @contextmanager
 def built(topology: Topology) -> Iterator[Mapping[str, Namespace]]:
     """The topology, alive; torn down whatever happens inside. What a dead process left is removed first."""
@@ -97,7 +127,11 @@ def built(topology: Topology) -> Iterator[Mapping[str, Namespace]]:
             spaces[end.role].ip("address", "add", end.address, "dev", end.device)
         for route in topology.routes:
             spaces[route.role].ip("route", "add", route.destination, "via", route.via)
-        yield spaces
+        with ExitStack() as lines:
+            for link in topology.links:
+                for way in _delayed_ways(topology, link):
+                    lines.enter_context(delayed(spaces[way.role], way.way, link.delay_ms))
+            yield spaces
     finally:
         for space in spaces.values():
             space.remove()
@@ -110,6 +144,32 @@ def _join(spaces: Mapping[str, Namespace], link: Link) -> None:
     for space, end in ((left, link.left), (right, link.right)):
         space.ip("link", "set", end.device, "mtu", str(link.mtu), "up")
         space.ip("address", "add", end.address, "dev", end.device)
+        if link.bytes_per_s:
+            _slow(space, end.device, link.bytes_per_s)
+
+
+def _slow(space: Namespace, device: str, bytes_per_s: int) -> None:
+    tokens = str(max(LEAST_TOKENS, int(bytes_per_s * LINK_TOKENS_S)))
+    rate = ("rate", f"{bytes_per_s * 8}bit", "burst", tokens, "cburst", tokens)
+    run("tc", "-n", space.name, "qdisc", "add", "dev", device, "root", "handle", "1:", "htb", "default", "1")
+    run("tc", "-n", space.name, "class", "add", "dev", device, "parent", "1:", "classid", "1:1", "htb", *rate)
+
+
+@dataclass(frozen=True, slots=True)
+class _DelayedWay:
+    role: str
+    way: Way
+
+
+def _delayed_ways(topology: Topology, link: Link) -> Iterator[_DelayedWay]:
+    """Each end's routes by way of the other."""
+    if not link.delay_ms:
+        return
+    for near, far in ((link.left, link.right), (link.right, link.left)):
+        gateway = far.address.partition("/")[0]
+        for route in topology.routes:
+            if (route.role, route.via) == (near.role, gateway):
+                yield _DelayedWay(near.role, Way(route.destination, gateway, near.device))
 
 
 def _plug(spaces: Mapping[str, Namespace], segment: Segment) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sentinel_lab.experiment import Plan, carried_out
 from sentinel_lab.namespaces import NAMES, Namespace, remove_leftovers
 from sentinel_lab.policies import PRODUCT
-from sentinel_lab.scenario import SINGLE
+from sentinel_lab.scenario import FLOOD, FLOWS, SINGLE
 from sentinel_lab.topology import SINGLE_BOTTLENECK, built
 from support.netns import need_data_plane, wait_until
 
@@ -79,6 +79,22 @@ def test_every_packet_of_a_run_is_received_or_counted_as_dropped(policy):
         assert run.history.events, "the agent said nothing about why"
     else:
         assert run.bursty.dropped > 0
+
+
+def test_every_syn_of_a_flood_reaches_the_host_or_is_counted_as_dropped_in_the_class_it_floods():
+    run = carried_out(Plan(FLOOD, "synflood", "static-small", 6.0))
+    assert run.bursty.flood_sent > 10_000
+    assert run.bursty.sent == run.bursty.received + run.bursty.dropped
+    assert 0 < run.bursty.flood_received < run.bursty.flood_sent
+    assert run.bursts[0][0] >= 2.0
+
+
+def test_the_five_flow_types_share_a_node_each_with_its_own_shape():
+    run = carried_out(Plan(FLOWS, FLOWS.bursty.pattern, "static-large", 3.0))
+    assert [each.name for each in run.classes] == ["llm", "database", "cache", "network", "telemetry"]
+    for each in run.classes:
+        assert each.sent == each.received + each.dropped
+        assert each.received > 0
 
 
 def test_the_demo_prints_its_figures_and_leaves_a_report_of_one_file(tmp_path):

@@ -18,16 +18,20 @@ from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, 
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.report import machine
-from sentinel_lab.scenario import DRAINS, FLOORS, KIB, MIB, MIXED, SINGLE
+from sentinel_lab.scenario import DRAINS, FLOORS, KIB, MIB, MIXED, OF_PATTERN, SCENARIOS
 from sentinel_lab.seasoning import PAST_S
 from sentinel_lab.traffic.patterns import SPELLINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sentinel_lab.experiment import Plan
 
-BURSTS: Final = ("cron", "flash", "microburst", "periodic", "precursor", "random", "scheduled", "synflood")
+BURSTS: Final = ("cron", "flash", "microburst", "periodic", "precursor", "random", "scheduled", "synflood", "flows")
 QUICK_POLICIES: Final = ("static-small", "reactive-100ms", "reactive-10ms", policies.PRODUCT)
-QUICK_SECONDS, FULL_SECONDS, FULL_ROUNDS = 6.5, 30.0, 3  # the first periodic burst ends after six
+QUICK_SECONDS, FULL_SECONDS, FULL_ROUNDS = 6.1, 20.0, 3  # the first periodic burst ends after six
+SETTLING_SECONDS: Final = 4.0
+"""What a sample takes beside its traffic: processes start, the queue empties, everything is taken down."""
 QUICK_PAST_S: Final = 120.0
 """Twelve bursts: just enough to be believed, and done in a second and a half."""
 ATTEMPTS: Final = 3  # a dirty sample is thrown away and taken again; it is never averaged
@@ -37,7 +41,9 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Periodic bursts only, one short round, four policies.")
-@click.option("--pattern", "patterns", multiple=True, help=f"{MIXED_PATTERN}, {', '.join(SPELLINGS)}; repeatable.")
+@click.option(
+    "--pattern", "patterns", multiple=True, help=f"{', '.join(sorted({*OF_PATTERN, *SPELLINGS}))}; repeatable."
+)
 @click.option("--policy", "chosen", multiple=True, help=f"One of {', '.join(policies.NAMES)}; repeatable.")
 @click.option("--seconds", type=float, help="Length of each run.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
@@ -125,6 +131,8 @@ def _taken(plans: list[Plan], kept: Kept) -> tuple[list[Row], list[Row]]:
     rows: list[Row] = []
     refused: list[Row] = []
     began, taken = time.monotonic(), 0
+    missing = [plan for plan in plans if kept.find(plan) is None]
+    click.echo(f"{_foretold(missing)}; {len(plans) - len(missing)} kept from before.", err=True)
     for number, plan in enumerate(plans, start=1):
         row = kept.find(plan)
         if row is None:
@@ -139,10 +147,15 @@ def _taken(plans: list[Plan], kept: Kept) -> tuple[list[Row], list[Row]]:
     return rows, refused
 
 
+def _foretold(plans: Sequence[Plan]) -> str:
+    minutes = sum(plan.seconds + SETTLING_SECONDS for plan in plans) / 60
+    return f"{len(plans)} samples, about {minutes:.0f} min if none is refused"
+
+
 def _spelled(plan: Plan) -> str:
     scenario = plan.scenario
     pool, floor = scenario.pool_bytes // KIB, scenario.floor_bytes // KIB
-    extra = "" if scenario == SINGLE else f", pool {pool} KiB, floor {floor} KiB"
+    extra = "" if scenario in SCENARIOS.values() else f", pool {pool} KiB, floor {floor} KiB"
     return f"{name_of(plan)}, {plan.policy}, seed {plan.seed}{extra}"
 
 

@@ -8,12 +8,16 @@ import numpy as np
 
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row, of_policy
 from sentinel_lab.policies import PRODUCT
-from sentinel_lab.scenario import MIXED, SINGLE
+from sentinel_lab.results import jain
+from sentinel_lab.scenario import of_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
 RESAMPLES: Final = 2_000
+ABOUT, BESIDE = "about", "beside"
 ENOUGH_PERCENT: Final = 0.1
 """Of the bursty class's packets may be dropped in the smallest pool that still counts."""
 NO_WORSE: Final = 1.05
@@ -28,6 +32,7 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
         for policy in sorted({row["policy"] for row in mine}):
             for name, figure in FIGURES.items():
                 found |= _with_interval(f"{pattern}.{policy}.{name}", of_policy(mine, policy), figure)
+            found |= _each_class(f"{pattern}.{policy}", of_policy(mine, policy))
         found |= {f"{pattern}.{name}": value for name, value in against(mine).items()}
         found |= _robust(pattern, [row for row in rows if row["name"] == pattern])
     return found | pools([row for row in rows if row["name"] == MIXED_PATTERN])
@@ -35,7 +40,7 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
 
 def _is_standard(row: Row) -> bool:
     """Sweeps are told apart: averages over other links or pools mean nothing."""
-    scenario = MIXED if row["name"] == MIXED_PATTERN else SINGLE
+    scenario = of_pattern(row["name"])
     return bool(
         row["drain_bytes_per_s"] == scenario.drain_bytes_per_s
         and row["floor_bytes"] == scenario.floor_bytes
@@ -43,11 +48,13 @@ def _is_standard(row: Row) -> bool:
     )
 
 
-def _class(row: Row, name: str = "bursty") -> Mapping[str, Any]:
-    return next(each for each in row["classes"] if each["name"] == name)
+def _class(row: Row, name: str = ABOUT) -> Mapping[str, Any]:
+    """Those whom the scenario is about, and beside whom, go by what they are there for."""
+    meant = row.get(name, {ABOUT: "bursty", BESIDE: "bystander"}[name]) if name in (ABOUT, BESIDE) else name
+    return next(each for each in row["classes"] if each["name"] == meant)
 
 
-def _mean(of: str, who: str = "bursty", scale: float = 1.0) -> Callable[[Sequence[Row]], float]:
+def _mean(of: str, who: str = ABOUT, scale: float = 1.0) -> Callable[[Sequence[Row]], float]:
     return lambda rows: float(np.mean([_class(row, who)[of] for row in rows])) / scale
 
 
@@ -60,6 +67,12 @@ def _node(of: str) -> Callable[[Sequence[Row]], float]:
     return lambda rows: float(np.mean([row["node"][of] for row in rows])) / 1024
 
 
+def _fairness(rows: Sequence[Row]) -> float:
+    """Jain's index over the shares of what they sent that the classes got through: 1 when none suffers more."""
+    through = [[1 - each["dropped"] / max(1, each["sent"]) for each in row["classes"]] for row in rows]
+    return float(np.mean([jain(each) for each in through]))
+
+
 FIGURES: Final[dict[str, Callable[[Sequence[Row]], float]]] = {
     "drop_percent": _drop_percent,
     "goodput_mb_per_s": _mean("goodput_bytes_per_s", scale=1e6),
@@ -67,23 +80,56 @@ FIGURES: Final[dict[str, Callable[[Sequence[Row]], float]]] = {
     "sojourn_ms_p50": _mean("sojourn_ms_p50"),
     "sojourn_ms_p95": _mean("sojourn_ms_p95"),
     "sojourn_ms_p99": _mean("sojourn_ms_p99"),
-    "bystander_ms_p99": _mean("delay_ms_p99", "bystander"),
+    "bystander_ms_p99": _mean("delay_ms_p99", BESIDE),
     "granted_kib_mean": _node("granted_bytes_mean"),
     "granted_kib_peak": _node("granted_bytes_peak"),
     "held_kib_mean": _node("held_bytes_mean"),
     "held_kib_peak": _node("held_bytes_peak"),
+    "fairness": _fairness,
 }
+
+
+OF_EACH: Final[dict[str, tuple[str, float]]] = {
+    "drop_percent": ("drop_percent", 1.0),
+    "goodput_mb_per_s": ("goodput_bytes_per_s", 1e6),
+    "sojourn_ms_p50": ("sojourn_ms_p50", 1.0),
+    "sojourn_ms_p95": ("sojourn_ms_p95", 1.0),
+    "sojourn_ms_p99": ("sojourn_ms_p99", 1.0),
+    "held_kib_peak": ("held_bytes_peak", 1024.0),
+    "fairness": ("fairness", 1.0),
+    "rightful_drop_percent": ("rightful_drop_percent", 1.0),
+}
+"""What is told of every class by its name, with the unit; the last two where a class has them."""
+
+
+def _each_class(name: str, rows: Sequence[Row]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in [one["name"] for one in rows[0]["classes"]]:
+        for figure, (of, scale) in OF_EACH.items():
+            if all(_class(row, each).get(of) is not None for row in rows):
+                found |= _mean_with_interval(f"{name}.{each}.{figure}", [_class(row, each)[of] / scale for row in rows])
+    return found
 
 
 def _with_interval(name: str, rows: Sequence[Row], figure: Callable[[Sequence[Row]], float]) -> dict[str, float]:
     found = {name: figure(rows)}
     if len(rows) > 1:
-        random = np.random.default_rng(0)
-        picks = random.integers(0, len(rows), (RESAMPLES, len(rows)))
-        values = [figure([rows[each] for each in pick]) for pick in picks]
+        values = [figure([rows[each] for each in pick]) for pick in _picks(len(rows))]
         low, high = np.percentile(values, [2.5, 97.5]).tolist()
         found |= {f"{name}_low": low, f"{name}_high": high}
     return found
+
+
+def _mean_with_interval(name: str, values: Sequence[float]) -> dict[str, float]:
+    found = {name: float(np.mean(values))}
+    if len(values) > 1:
+        low, high = np.percentile(np.array(values)[_picks(len(values))].mean(axis=1), [2.5, 97.5]).tolist()
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
+
+
+def _picks(rounds: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, rounds, (RESAMPLES, rounds))
 
 
 def against(rows: Sequence[Row]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from sentinel_api.errors import Transient
 from sentinel_lab import policies
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row
 from sentinel_lab.experiment import Plan, Run, carried_out
-from sentinel_lab.scenario import KIB, SINGLE
+from sentinel_lab.scenario import KIB, OF_PATTERN, SINGLE
 from sentinel_lab.seasoning import PAST_S
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ COLUMNS: Final = {
     "sojourn_ms_p50": ("queue p50 ms", "{:.1f}"),
     "sojourn_ms_p99": ("queue p99 ms", "{:.1f}"),
     "bystander_ms_p99": ("bystander p99 ms", "{:.2f}"),
+    "fairness": ("fairness", "{:.3f}"),
     "held_kib_mean": ("held mean KiB", "{:,.0f}"),
     "held_kib_peak": ("held peak KiB", "{:,.0f}"),
     "granted_kib_mean": ("granted mean KiB", "{:,.0f}"),
@@ -48,7 +49,8 @@ eight times of it (`lab/sentinel_lab/scenario.py` has every constant with its re
 limits. `predictive`, `oracle` and the bad forecasts are the product's own agent process; predictors remember five
 minutes of the same traffic that were counted out to them, not sent. The bad ones were right until the run began, so
 that they turn wrong when they are trusted. *Held* is what stood in the queues of the node, *granted* the limits, which
-reserve nothing. Intervals bound 95 % of resampled rounds.
+reserve nothing. *Fairness* is Jain's index over the shares of what they sent that the classes got through: 1 when none
+suffers more than the others. Intervals bound 95 % of resampled rounds.
 """
 
 
@@ -60,9 +62,36 @@ def page(answer: Mapping[str, Any]) -> str:
         names = [each for each in policies.NAMES if f"{pattern}.{each}.drop_percent" in metrics]
         if names:
             parts.append(f"## {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}")
+        if pattern in OF_PATTERN and names:
+            parts.append(_each_class(metrics, pattern, names, clean))
         if pattern == MIXED_PATTERN:
             parts.append(_pools(clean))
     return "\n".join(parts)
+
+
+EACH: Final = {
+    "drop_percent": ("dropped %", "{:.3f}"),
+    "rightful_drop_percent": ("dropped % but for SYNs", "{:.3f}"),
+    "goodput_mb_per_s": ("goodput MB/s", "{:.2f}"),
+    "sojourn_ms_p50": ("queue p50 ms", "{:.1f}"),
+    "sojourn_ms_p95": ("queue p95 ms", "{:.1f}"),
+    "sojourn_ms_p99": ("queue p99 ms", "{:.1f}"),
+    "held_kib_peak": ("held peak KiB", "{:,.0f}"),
+    "fairness": ("fairness of connections", "{:.3f}"),
+}
+
+
+def _each_class(metrics: Mapping[str, float], pattern: str, names: list[str], rows: Sequence[Row]) -> str:
+    classes = [each["name"] for each in next(row for row in rows if row["name"] == pattern)["classes"]]
+    whole = [f"{pattern}.{policy}.{each}" for policy in names for each in classes]
+    shown = {key: column for key, column in EACH.items() if any(f"{each}.{key}" in metrics for each in whole)}
+    lines = ["Class by class:\n", "| policy | class | " + " | ".join(title for title, _ in shown.values()) + " |"]
+    lines.append("| --- | --- |" + " --: |" * len(shown))
+    for each in whole:
+        _, policy, name = each.rsplit(".", 2)
+        cells = (_cell(metrics, f"{each}.{key}", form) for key, (_, form) in shown.items())
+        lines.append("| " + " | ".join([policy, name, *cells]) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _pools(rows: Sequence[Row]) -> str:

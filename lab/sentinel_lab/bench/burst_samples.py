@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_lab import policies
 from sentinel_lab.experiment import Plan
-from sentinel_lab.scenario import MIB, MIXED, SINGLE
+from sentinel_lab.scenario import MIB, MIXED, OF_PATTERN, SCENARIOS, SINGLE, of_pattern
 from sentinel_lab.seasoning import PAST_S
 
 if TYPE_CHECKING:
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MIXED_PATTERN: Final = "mixed"
+UNSENT: Final = frozenset({"mixed", "flows"})
+"""Names of scenarios and of no schedule: each of their classes has its own."""
 POOLS: Final = tuple(int(MIB * size) for size in (0.75, 1.0, 1.5, 2.0, 3.0, 4.0))
 """Of the mixed scenario: from too small for anybody to enough for everybody."""
 POOL_RIVALS: Final = frozenset({"reactive-10ms", policies.PRODUCT, "oracle"})
-_WHOLE: Final = {each.name: each.pool_bytes for each in (SINGLE, MIXED)}
+_WHOLE: Final = {each.name: each.pool_bytes for each in SCENARIOS.values()}
+_NAMES: Final = {each.name: name for name, each in OF_PATTERN.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,13 @@ def plans(asked: Asked) -> Iterator[Plan]:
             for scenario in _scenarios(asked, pattern):
                 shift = seed % len(asked.policies)
                 for policy in (*asked.policies[shift:], *asked.policies[:shift]):
+                    if policy in policies.NEEDS_TRUTH and not scenario.has_truth:
+                        continue
                     if scenario.pool_bytes != _WHOLE[scenario.name] and policy not in POOL_RIVALS:
                         continue
                     yield Plan(
                         scenario=scenario,
-                        pattern="scheduled" if pattern == MIXED_PATTERN else pattern,
+                        pattern=(scenario.bursty.pattern or pattern) if pattern in UNSENT else pattern,
                         policy=policy,
                         seconds=asked.seconds,
                         seed=seed,
@@ -65,6 +70,9 @@ def _scenarios(asked: Asked, pattern: str) -> Iterator[Scenario]:
     if pattern == MIXED_PATTERN:
         yield from (MIXED.with_pool(pool) for pool in asked.pools)
         return
+    if pattern in OF_PATTERN:
+        yield of_pattern(pattern)
+        return
     for drain in asked.drains or (SINGLE.drain_bytes_per_s,):
         for floor in asked.floors or (SINGLE.floor_bytes,):
             yield SINGLE.with_drain(drain).with_floor(floor)
@@ -72,8 +80,8 @@ def _scenarios(asked: Asked, pattern: str) -> Iterator[Scenario]:
 
 def name_of(plan: Plan) -> str:
     """Of the pattern as the figures name it: a trace by its file."""
-    if plan.scenario.name == MIXED.name:
-        return MIXED_PATTERN
+    if plan.scenario.name in _NAMES:
+        return _NAMES[plan.scenario.name]
     if plan.pattern.startswith("trace:"):
         return plan.pattern.rpartition("/")[2].partition(".")[0]
     return plan.pattern

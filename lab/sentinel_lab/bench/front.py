@@ -12,7 +12,7 @@ from sentinel_api.errors import Invalid
 from sentinel_lab import seasoning
 from sentinel_lab.bench.front_figures import metrics
 from sentinel_lab.bench.output import tell
-from sentinel_lab.policies import NAMES, known
+from sentinel_lab.policies import NAMES, NEEDS_TRUTH, known
 from sentinel_lab.scenario import DRAINS, FLOORS, SINGLE
 from sentinel_lab.sim.front import MIXED_PATTERN, Case, carried_out, row, scenario_of, smallest_pools
 from sentinel_lab.traffic.patterns import TRACE, schedule
@@ -20,7 +20,7 @@ from sentinel_lab.traffic.patterns import TRACE, schedule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-PATTERNS = ("cron", "flash", "microburst", "mixed", "periodic", "precursor", "random")
+PATTERNS = ("cron", "flash", "flows", "microburst", "mixed", "periodic", "precursor", "random", "synflood")
 QUICK_PATTERNS = ("periodic",)
 QUICK_POLICIES = ("static-small", "static-large", "reactive-10ms", "reactive-100ms", "predictive", "oracle")
 RIVAL = "reactive-10ms"  # the one that counts
@@ -99,6 +99,8 @@ def _cases(patterns: Sequence[str], policies: Sequence[str], seeds: int, seconds
             raise Invalid(f"there is no pattern {pattern!r}; choose one of {', '.join(PATTERNS)}, {TRACE}PATH")
         for seed in range(1 if pattern in SEEDLESS else seeds):
             for policy in policies if seed == 0 else [each for each in policies if each not in CONTROLS]:
+                if policy in NEEDS_TRUTH and not scenario_of(pattern).has_truth:
+                    continue
                 yield Case(scenario_of(pattern), pattern, policy, seed, length)
 
 

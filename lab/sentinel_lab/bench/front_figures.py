@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sentinel_lab.results import jain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,17 +43,18 @@ def metrics(rows: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]
 
 def averaged(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Of the bursty class, the bystander and all together."""
-    sent = sum(each["classes"]["bursty"]["sent_bytes"] for each in rows)
-    dropped = sum(each["classes"]["bursty"]["dropped_bytes"] for each in rows)
+    sent = sum(_about(each)["sent_bytes"] for each in rows)
+    dropped = sum(_about(each)["dropped_bytes"] for each in rows)
     told = {
         "drop_percent": 100 * dropped / sent if sent else 0.0,
-        "bystander_sojourn_ms_p99": _mean(rows, "bystander", "sojourn_ms_p99"),
+        "bystander_sojourn_ms_p99": _mean(rows, rows[0].get("beside", "bystander"), "sojourn_ms_p99"),
         "held_bytes_mean": float(np.mean([each["held_bytes_mean"] for each in rows])),
         "held_bytes_peak": float(max(each["held_bytes_peak"] for each in rows)),
         "granted_bytes_mean": float(np.mean([each["granted_bytes_mean"] for each in rows])),
     }
+    told["fairness"] = float(np.mean([_fairness(each) for each in rows]))
     for name in ("sojourn_ms_p50", "sojourn_ms_p95", "sojourn_ms_p99", "goodput_bytes_per_s"):
-        told[name] = _mean(rows, "bursty", name)
+        told[name] = _mean(rows, rows[0].get("about", "bursty"), name)
     if "bulk" in rows[0]["classes"]:
         told["bulk_goodput_bytes_per_s"] = _mean(rows, "bulk", "goodput_bytes_per_s")
         told["bulk_sojourn_ms_p99"] = _mean(rows, "bulk", "sojourn_ms_p99")
@@ -64,11 +67,11 @@ def intervals(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {}
     random = np.random.default_rng(13)
     drawn = random.integers(0, len(rows), (RESAMPLES, len(rows)))
-    sent = np.array([each["classes"]["bursty"]["sent_bytes"] for each in rows], np.float64)
-    dropped = np.array([each["classes"]["bursty"]["dropped_bytes"] for each in rows], np.float64)
+    sent = np.array([_about(each)["sent_bytes"] for each in rows], np.float64)
+    dropped = np.array([_about(each)["dropped_bytes"] for each in rows], np.float64)
     series = {
         "drop_percent": 100 * dropped[drawn].sum(axis=1) / sent[drawn].sum(axis=1),
-        "sojourn_ms_p99": _values(rows, "bursty", "sojourn_ms_p99")[drawn].mean(axis=1),
+        "sojourn_ms_p99": _values(rows, rows[0].get("about", "bursty"), "sojourn_ms_p99")[drawn].mean(axis=1),
         "held_bytes_mean": np.array([each["held_bytes_mean"] for each in rows])[drawn].mean(axis=1),
     }
     found: dict[str, float] = {}
@@ -103,6 +106,17 @@ def _pools(pools: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         found["mixed.pool_ratio_vs_reactive_10ms"] = sizes[PRODUCT] / reference
     if reference and "oracle" in sizes:
         found["mixed.oracle_pool_ratio_vs_reactive_10ms"] = sizes["oracle"] / reference
+    return found
+
+
+def _fairness(row: Mapping[str, Any]) -> float:
+    """As in the testbed: over the shares of what they sent that the classes got through."""
+    return jain([1 - each["dropped_bytes"] / max(1, each["sent_bytes"]) for each in row["classes"].values()])
+
+
+def _about(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The class that the pattern's scenario is about."""
+    found: Mapping[str, Any] = row["classes"][row.get("about", "bursty")]
     return found
 
 

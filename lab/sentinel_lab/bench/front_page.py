@@ -33,7 +33,8 @@ sentinel bench front --sweep --json                                          # f
 
 Policies that learn remember 300 s of the same traffic from before the run. *Held* is what really stood in the queues of
 the node, *granted* the sum of the limits, which reserves nothing by itself. Delay is time in the queue of the bursty
-class. Brackets hold nine tenths of a bootstrap over seeds, where there are several. Bytes that still stand in a queue
+class (in `flows`, of the cache's). *Fairness* is Jain's index over the shares of what they sent that the classes got
+through. Brackets hold nine tenths of a bootstrap over seeds, where there are several. Bytes that still stand in a queue
 when a run ends are in no delay.
 
 Where marks lie on one another, they should: a class alone in the pool needs the same bytes under every policy that
@@ -136,6 +137,7 @@ def _pattern(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{point['sojourn_ms_p95']:.0f}",
             _spanned(point, spans, "sojourn_ms_p99", 1, 0),
             f"{point['bystander_sojourn_ms_p99']:.1f}",
+            f"{point['fairness']:.3f}",
             _spanned(point, spans, "held_bytes_mean", KIB, 0),
             f"{point['held_bytes_peak'] / KIB:.0f}",
             f"{point['granted_bytes_mean'] / KIB:.0f}",
@@ -143,8 +145,8 @@ def _pattern(rows: Sequence[Mapping[str, Any]]) -> str:
         if "bulk_goodput_bytes_per_s" in point:
             cells += [f"{point['bulk_goodput_bytes_per_s'] / 1e6:.2f}", f"{point['bulk_sojourn_ms_p99']:.0f}"]
         lines.append([policy, *cells])
-    head = ["policy", "dropped %", "goodput MB/s", "p50 ms", "p95 ms", "p99 ms", "bystander p99 ms", "held mean KiB",
-            "held peak KiB", "granted mean KiB"]  # fmt: skip
+    head = ["policy", "dropped %", "goodput MB/s", "p50 ms", "p95 ms", "p99 ms", "bystander p99 ms", "fairness",
+            "held mean KiB", "held peak KiB", "granted mean KiB"]  # fmt: skip
     if "bulk" in rows[0]["classes"]:
         head += ["bulk MB/s", "bulk p99 ms"]
     return _table(head, lines)

@@ -19,7 +19,18 @@ from sentinel_api.errors import Transient
 from sentinel_lab.bench.output import tell
 from sentinel_lab.delay import Way, delayed
 from sentinel_lab.namespaces import require_root, unwind_when_told
-from sentinel_lab.topology import RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
+from sentinel_lab.topology import (
+    EAST,
+    EAST_ADDRESS,
+    RECEIVER,
+    RECEIVER_ADDRESS,
+    SENDER,
+    SINGLE_BOTTLENECK,
+    TWO_SITES,
+    WEST,
+    WEST_ADDRESS,
+    built,
+)
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.run import exchanged, ready
 from sentinel_lab.traffic.tcp_orders import TcpKind, TcpOrder
@@ -38,6 +49,8 @@ DELAYS_MS: Final = (5.0, 20.0, 50.0)
 TCP_KINDS: Final[tuple[TcpKind, ...]] = ("bulk", "requests", "short")
 PATIENCE_S: Final = 30.0
 CALM_PPS: Final = 1_000
+LOOK_S: Final = 0.1
+WAYS: Final = ((WEST, EAST, EAST_ADDRESS), (EAST, WEST, WEST_ADDRESS))
 WAY: Final = Way("10.77.2.0/24", "10.77.1.1", "out")
 
 
@@ -61,6 +74,8 @@ def traffic(quick: bool, as_json: bool) -> None:
         rows += [_tcp(spaces, kind, 2 * seconds) for kind in TCP_KINDS]
         rows += _iperf(spaces, 2 * seconds)
         rows += [_delay(spaces, each, seconds, Path(folder)) for each in DELAYS_MS]
+    with built(TWO_SITES) as spaces, tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder:
+        rows += [_between_sites(spaces, *each, seconds, Path(folder)) for each in WAYS]
     for row in rows:
         row["load"] = os.getloadavg()[0]
     tell("traffic", metrics(rows), rows, as_json=as_json)
@@ -81,9 +96,9 @@ def metrics(rows: list[dict[str, Any]]) -> dict[str, float]:
                 found[f"tcp_{row['kind']}_ms_p99"] = row["ms_p99"]
         elif row["what"] == "iperf3":
             found["iperf3_mbit_per_s"] = row["mbit_per_s"]
-        elif row["what"] == "delay":
-            found[f"delay_{row['asked_ms']:g}_error_ms_p50"] = row["error_ms_p50"]
-            found[f"delay_{row['asked_ms']:g}_error_ms_p99"] = row["error_ms_p99"]
+        elif row["what"] in ("delay", "sites"):
+            name = f"delay_{row['asked_ms']:g}" if row["what"] == "delay" else row["way"].replace(" ", "_")
+            found |= {f"{name}_error_ms_{each}": row[f"error_ms_{each}"] for each in ("p50", "p99")}
     return found
 
 
@@ -141,18 +156,33 @@ def _iperf_client(seconds: float) -> dict[str, Any]:
 
 
 def _delay(spaces: Mapping[str, Namespace], millis: float, seconds: float, folder: Path) -> dict[str, Any]:
+    with delayed(spaces[SENDER], WAY, millis):
+        found = _error(spaces[SENDER], spaces[RECEIVER], RECEIVER_ADDRESS, millis, seconds, folder)
+    return {"what": "delay", "asked_ms": millis} | found
+
+
+def _between_sites(
+    spaces: Mapping[str, Namespace], here: str, there: str, address: str, seconds: float, folder: Path
+) -> dict[str, Any]:
+    """One way, over the link between them, at a rate that it carries."""
+    millis = sum(link.delay_ms for link in TWO_SITES.links)
+    found = _error(spaces[here], spaces[there], address, millis, seconds, folder)
+    return {"what": "sites", "way": f"{here} to {there}", "asked_ms": millis} | found
+
+
+def _error(
+    here: Namespace, there: Namespace, address: str, millis: float, seconds: float, folder: Path
+) -> dict[str, Any]:
+    """How much later than asked packets of a calm stream come, and how many do not."""
     stream = Stream(port=PORT, pattern="steady", packet_bytes=PACKET_BYTES)
-    order = SendOrder(namespace=spaces[SENDER].name, address=RECEIVER_ADDRESS, seconds=seconds, streams=(stream,))
-    with (
-        delayed(spaces[SENDER], WAY, millis),
-        ready(order, spaces[RECEIVER].name, folder) as under_way,
-    ):
+    order = SendOrder(namespace=here.name, address=address, seconds=seconds, streams=(stream,))
+    with ready(order, there.name, folder) as under_way:
         under_way.start()
+        while under_way.sending():
+            time.sleep(LOOK_S)
+        time.sleep(millis / 1000 + LOOK_S)  # the last ones are still on their way
         outcome = under_way.outcome()
     arrivals = outcome.to(PORT)
     errors = (arrivals["got_ns"] - arrivals["sent_ns"]) / 1e6 - millis
     p50, p99 = np.quantile(errors, [0.5, 0.99]).tolist() if errors.size else (0.0, 0.0)
-    return {
-        "what": "delay", "asked_ms": millis, "error_ms_p50": p50, "error_ms_p99": p99,
-        "lost": outcome.sent[0].sent - int(arrivals.size),
-    }  # fmt: skip
+    return {"error_ms_p50": p50, "error_ms_p99": p99, "lost": outcome.sent[0].sent - int(arrivals.size)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from sentinel_lab import seasoning
 from sentinel_lab.policies import NEEDS_TRUTH, made
-from sentinel_lab.scenario import MIXED, SINGLE
+from sentinel_lab.scenario import MIXED, of_pattern
 from sentinel_lab.sim.run import Lane, Result, simulate
 from sentinel_lab.sim.traffic import Traffic, of_lives
 from sentinel_lab.traffic.patterns import TRACE
@@ -52,7 +52,7 @@ class Case:
 
 
 def scenario_of(pattern: str) -> Scenario:
-    return MIXED if pattern == MIXED_PATTERN else SINGLE
+    return of_pattern(pattern)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +110,8 @@ def row(case: Case, result: Result) -> dict[str, Any]:
         "drain_bytes_per_s": case.scenario.drain_bytes_per_s,
         "static_small_bytes": case.scenario.floor_bytes,
         "pool_bytes": case.scenario.pool_bytes,
+        "about": case.scenario.about,
+        "beside": case.scenario.beside,
         "held_bytes_mean": result.pool_held_mean,
         "held_bytes_peak": result.pool_held_peak,
         "granted_bytes_mean": result.pool_granted_mean,

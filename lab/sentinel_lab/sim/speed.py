@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sentinel_lab.policies import PRODUCT, made
@@ -39,7 +38,7 @@ RUNS = (
 
 
 def measured(scenario: Scenario, policy: str, times: int) -> dict[str, Any]:
-    whole = faster(scenario, times)
+    whole = scenario.times(times)
     traffic = of_pattern(whole, "periodic", SECONDS, 0, STEP_S)
     lane = Lane(whole, traffic, made(policy, whole))
     began_s = time.process_time()
@@ -54,19 +53,6 @@ def measured(scenario: Scenario, policy: str, times: int) -> dict[str, Any]:
         "frames_per_cpu_s": round(result.simulated_frames / spent_s),
         "microseconds_per_step": round(1e6 * spent_s / (SECONDS / STEP_S), 2),
     }
-
-
-def faster(scenario: Scenario, times: int) -> Scenario:
-    """So many times the packets, the link, the pool and the floors."""
-    classes = tuple(
-        replace(each, scale=each.scale * times, floor_bytes=each.floor_bytes * times) for each in scenario.classes
-    )
-    return replace(
-        scenario,
-        drain_bytes_per_s=scenario.drain_bytes_per_s * times,
-        pool_bytes=scenario.pool_bytes * times,
-        classes=classes,
-    )
 
 
 def main() -> None:

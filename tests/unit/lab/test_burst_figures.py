@@ -5,7 +5,7 @@ import pytest
 from sentinel_lab.bench import burst_page
 from sentinel_lab.bench.burst_figures import metrics
 from sentinel_lab.bench.burst_samples import Asked, Kept, plans
-from sentinel_lab.policies import NAMES
+from sentinel_lab.policies import NAMES, NEEDS_TRUTH
 from sentinel_lab.scenario import MIB, MIXED, SINGLE
 
 FIGURES = (
@@ -30,6 +30,25 @@ def test_drops_are_of_all_packets_and_an_interval_needs_more_than_one_round():
     assert found["periodic.static-small.drop_percent_low"] == pytest.approx(1.0)
     assert found["periodic.static-small.drop_percent_high"] == pytest.approx(3.0)
     assert "periodic.static-small.drop_percent_low" not in metrics([row("static-small", 10)])
+
+
+def test_each_class_has_its_figures_and_fairness_tells_who_suffers():
+    found = metrics([row("static-small", 500), row("static-small", 500, seed=1)])
+    assert found["periodic.static-small.bystander.sojourn_ms_p99"] == 2.0
+    assert found["periodic.static-small.bystander.sojourn_ms_p99_low"] == 2.0
+    assert found["periodic.static-small.fairness"] == pytest.approx(2.5**2 / (3 * 2.25))
+    assert metrics([row("static-small", 0)])["periodic.static-small.fairness"] == pytest.approx(1.0)
+
+
+def test_scenarios_of_their_own_go_by_their_own_schedules_and_no_policy_is_told_what_nobody_knows():
+    found = list(plans(Asked(patterns=("flows", "synflood", "mixed"), policies=NAMES, seconds=20.0, seeds=1)))
+    assert {each.scenario.name: each.pattern for each in found} == {
+        "flows": "cache",
+        "flood": "synflood",
+        "mixed": "scheduled",
+    }
+    told = {each.scenario.name for each in found if each.policy in NEEDS_TRUTH}
+    assert told == {"mixed"}
 
 
 def test_the_product_is_held_against_each_rival_that_was_measured_and_no_other():

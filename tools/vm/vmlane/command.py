@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S", help="seconds a guest may take"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what tests measured to this file")
     parser.add_argument("--catalogue", type=Path, default=lane.CATALOGUE, help=argparse.SUPPRESS)
     parser.add_argument("--inside", type=Path, default=lane.INSIDE, help=argparse.SUPPRESS)
     return parser
@@ -64,6 +68,8 @@ def _main(asked: argparse.Namespace) -> int:
         if runs[-1].failure:
             _say(f"--- kernel {kernel.name}: {runs[-1].failure}; the end of its console:")
             _say(guest.console_tail(runs[-1].console))
+    if asked.json:
+        asked.json.write_text(json.dumps(_measured(runs), indent=1) + "\n")
     for line in (*_figures(runs), *map(_summary, runs)):
         _say(line)
     return 0 if all(run.good for run in runs) else 1
@@ -74,6 +80,13 @@ def _summary(run: lane.Run) -> str:
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count) or "no test ran"
     trouble = f"; {run.failure}" if run.failure else ""
     return f"kernel {run.kernel}: {told}{trouble} ({run.seconds:.1f} s)"
+
+
+def _measured(runs: Sequence[lane.Run]) -> dict[str, object]:
+    """With the command and the day, since a page may quote it."""
+    kernels = {run.kernel: dict(figure for result in run.results for figure in result.figures) for run in runs}
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"command": shlex.join(["tools/vm/run", *sys.argv[1:]]), "date": date, "kernels": kernels}
 
 
 def _figures(runs: Sequence[lane.Run]) -> list[str]:
