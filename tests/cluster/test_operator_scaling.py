@@ -1,7 +1,10 @@
 """The autoscaler in a real operator against a real API server, under the chart's rights; the agents are told here."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -141,7 +144,7 @@ def test_the_scale_of_another_object_is_written_only_where_the_chart_allows_it(f
     fleet.plane.kubectl("delete", "deployment", "pool")
 
 
-def test_every_query_of_the_operators_dashboard_returns_data(fleet, tmp_path):
+def test_a_decision_is_seen_in_the_dashboard_and_explained(fleet, tmp_path):
     fleet.operator("op")
     front(fleet, "Auto")
     agents_expect(fleet, 125 * MB, *NODES)
@@ -152,3 +155,8 @@ def test_every_query_of_the_operators_dashboard_returns_data(fleet, tmp_path):
             for expr, _ in panel.queries:
                 asked = expr.replace("$cluster", "front").replace("$__rate_interval", "20s")
                 assert watching.wait_for(asked), panel.title
+    argv = [sys.executable, "-m", "sentinel_cli", "explain", "buffercluster/front"]
+    env = os.environ | {"KUBECONFIG": str(fleet.kubeconfig)}
+    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    assert "4 nodes are asked for. Last change: " in said, "people are told the same"
+    assert "present demand alone would call for 2" in said

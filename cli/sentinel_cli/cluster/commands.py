@@ -1,4 +1,4 @@
-"""`sentinel status|drain|pause|report`, which kubectl runs as `kubectl sentinel …`."""
+"""`sentinel status|explain|drain|pause|report`, which kubectl runs as `kubectl sentinel …`."""
 
 import asyncio
 import secrets
@@ -13,6 +13,7 @@ from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_cli.cluster import bundle, words
+from sentinel_cli.cluster import explain as why
 from sentinel_cli.cluster.redact import Redactor
 from sentinel_operator.cluster import Cluster, connected
 from sentinel_operator.objects import DRAIN_ASKED, Key
@@ -44,6 +45,44 @@ def status(name: str | None, namespace: str) -> None:
             click.echo("\n".join(words.told(cluster, own, datetime.now(UTC))))
 
     _with_cluster(say)
+
+
+@click.command()
+@click.argument("what", metavar="buffercluster/NAME|node/NAME")
+@NAMESPACE
+def explain(what: str, namespace: str) -> None:
+    """Say why something is as it is, and what would change it.
+
+    \b
+    Examples:
+      kubectl sentinel explain buffercluster/front -n shop
+      kubectl sentinel explain node/node7
+    """
+    kind, _, name = what.partition("/")
+    if kind not in EXPLAINED or not name:
+        raise Invalid(f"{what!r} cannot be explained: name a buffercluster/NAME or a node/NAME")
+
+    async def say(api: Cluster) -> None:
+        click.echo(why.told(await EXPLAINED[kind](api, namespace, name)))
+
+    _with_cluster(say)
+
+
+async def _explained_cluster(api: Cluster, namespace: str, name: str) -> tuple[why.Finding, ...]:
+    found = await api.get(Key(API_VERSION, "BufferCluster", namespace, name))
+    if found is None:
+        raise Invalid(f"there is no BufferCluster {namespace}/{name}: kubectl get bufc -A lists them")
+    return why.of_cluster(BufferCluster.parse(found), datetime.now(UTC))
+
+
+async def _explained_node(api: Cluster, _: str, name: str) -> tuple[why.Finding, ...]:
+    found = await api.get(Key(API_VERSION, "BufferNode", "", name))
+    if found is None:
+        raise Invalid(f"{name} is no buffer node: kubectl get bufn lists them")
+    return why.of_node(BufferNode.parse(found), datetime.now(UTC))
+
+
+EXPLAINED = {"buffercluster": _explained_cluster, "node": _explained_node}
 
 
 @click.command()
