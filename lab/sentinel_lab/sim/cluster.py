@@ -114,6 +114,8 @@ class Cluster:
     load: Floats = field(init=False)
     flows: Ints = field(init=False)
     alive: NDArray[np.bool_] = field(init=False)
+    foreign: Floats = field(init=False)
+    """Bytes per second at each node of what no placement has a say in."""
     _told: list[tuple[Floats, Floats]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -121,6 +123,7 @@ class Cluster:
         self.backlog, self.load = np.zeros(nodes), np.zeros(nodes)
         self.flows = np.zeros(nodes, np.int64)
         self.alive = np.ones(nodes, np.bool_)
+        self.foreign = np.zeros(nodes)
         self._publish()
 
     def heard(self) -> Heard:
@@ -137,7 +140,7 @@ class Cluster:
 
     def step(self) -> tuple[Floats, Floats, Floats]:
         """Offered, served and dropped by node. A node that is down loses what it holds and is offered."""
-        offered = np.maximum(self.load, 0.0) * STEP_S
+        offered = (np.maximum(self.load, 0.0) + self.foreign) * STEP_S
         present = self.backlog + offered
         served = np.where(self.alive, np.minimum(present, self.fleet.drain_bytes_per_s * STEP_S), 0.0)
         room = np.where(self.alive, self.fleet.limit_bytes, 0.0)
@@ -147,14 +150,16 @@ class Cluster:
         return offered, served, dropped
 
     def _publish(self) -> None:
-        drained = np.maximum(self.fleet.drain_bytes_per_s - self.load, 0.0) * HEADROOM_S
+        drained = np.maximum(self.fleet.drain_bytes_per_s - self.load - self.foreign, 0.0) * HEADROOM_S
         headroom = np.where(self.alive, np.maximum(self.fleet.limit_bytes - self.backlog, 0.0) + drained, 0.0)
         self._told.append((headroom, self.backlog.copy()))
         del self._told[: -max(1, self.age_steps + 1)]
 
 
-def placed(fleet: Fleet, flows: Flows, placement: Placement, age_steps: int = 1) -> Outcome:
-    """The whole run: flows stay where they were placed until they end."""
+def placed(
+    fleet: Fleet, flows: Flows, placement: Placement, age_steps: int = 1, foreign: Floats | None = None
+) -> Outcome:
+    """The whole run: flows stay where they were placed until they end. `foreign`: bytes per second by step and node."""
     cluster = Cluster(fleet, age_steps)
     steps = flows.steps
     node = np.zeros(len(flows.first), np.int64)
@@ -169,6 +174,8 @@ def placed(fleet: Fleet, flows: Flows, placement: Placement, age_steps: int = 1)
         new = slice(starts[step], starts[step + 1])
         node[new] = placement.place(flows.key[new], cluster.heard())
         cluster.join(node[new], flows.bytes_per_s[new])
+        if foreign is not None:
+            cluster.foreign = foreign[step]
         before_s = cluster.backlog / fleet.drain_bytes_per_s
         offered, served, dropped = cluster.step()
         sums[:, step] = offered.sum(), dropped.sum(), cluster.backlog.sum()

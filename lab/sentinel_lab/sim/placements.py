@@ -1,0 +1,107 @@
+"""Where new flows go: what our balancer does, and what others do instead, each over the same ring and the same news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sentinel_lb.decide.ring import SLOTS, Member, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from sentinel_lab.sim.cluster import Heard, Ints, Placement
+
+
+def ring_of(nodes: int) -> Ints:
+    """The product's own, of nodes of equal static capacity."""
+    return pairs([Member(f"node-{n}", n) for n in range(nodes)]).astype(np.int64)
+
+
+def slots_of(key: NDArray[np.uint64]) -> Ints:
+    """As the kernel finds them, of a hash whose upper half counts."""
+    mixed = key * np.uint64(0x9E3779B97F4A7C15)
+    return ((mixed >> np.uint64(32)) * np.uint64(SLOTS) >> np.uint64(32)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readiness:
+    """Of the ring's two candidates the one with more published room; without any, the less loaded."""
+
+    ring: Ints
+
+    def place(self, key: NDArray[np.uint64], heard: Heard) -> Ints:
+        first, second = self.ring[slots_of(key)].T
+        room, backlog = heard.headroom_bytes, heard.backlog_bytes
+        fuller = np.where(room[first] == room[second], backlog[second] < backlog[first], room[second] > room[first])
+        chosen: Ints = np.where(fuller, second, first)
+        return chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maglev:
+    """The ring's first candidate, whatever is heard."""
+
+    ring: Ints
+
+    def place(self, key: NDArray[np.uint64], _heard: Heard) -> Ints:
+        chosen: Ints = self.ring[slots_of(key), 0]
+        return chosen
+
+
+@dataclass(slots=True, eq=False)
+class RoundRobin:
+    nodes: int
+    _next: int = 0
+
+    def place(self, key: NDArray[np.uint64], _heard: Heard) -> Ints:
+        chosen = (self._next + np.arange(len(key))) % self.nodes
+        self._next = int(self._next + len(key)) % self.nodes
+        return chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeastConnections:
+    """Knows its own flows to the last one, and nothing else."""
+
+    def place(self, key: NDArray[np.uint64], heard: Heard) -> Ints:
+        flows = heard.flows.copy()
+        chosen = np.zeros(len(key), np.int64)
+        for each in range(len(key)):
+            chosen[each] = np.argmin(flows)
+            flows[chosen[each]] += 1
+        return chosen
+
+
+@dataclass(slots=True, eq=False)
+class TwoRandom:
+    """Of two nodes by chance the one with fewer of its own flows."""
+
+    nodes: int
+    seed: int
+    _random: np.random.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.seed)
+
+    def place(self, key: NDArray[np.uint64], heard: Heard) -> Ints:
+        flows = heard.flows.copy()
+        chosen = np.zeros(len(key), np.int64)
+        drawn = self._random.integers(0, self.nodes, (len(key), 2))
+        for each, (one, other) in enumerate(drawn):
+            chosen[each] = other if flows[other] < flows[one] else one
+            flows[chosen[each]] += 1
+        return chosen
+
+
+POLICIES: Final[Mapping[str, Callable[[Ints, int, int], Placement]]] = {
+    "readiness": lambda ring, _nodes, _seed: Readiness(ring),
+    "maglev": lambda ring, _nodes, _seed: Maglev(ring),
+    "round_robin": lambda _ring, nodes, _seed: RoundRobin(nodes),
+    "least_connections": lambda _ring, _nodes, _seed: LeastConnections(),
+    "two_random": lambda _ring, nodes, seed: TwoRandom(nodes, seed),
+}

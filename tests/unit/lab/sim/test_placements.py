@@ -1,0 +1,71 @@
+"""Where new flows go: each rule by itself, over the product's own ring."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sentinel_lab.bench.placement import NODES, OURS, SCENARIOS, compared, interval, local_load, outcome, traffic
+from sentinel_lab.sim.cluster import Heard
+from sentinel_lab.sim.placements import POLICIES, ring_of, slots_of
+
+RING = ring_of(NODES)
+KEYS = np.arange(4000, dtype=np.uint64) * np.uint64(0x1234567)
+
+
+def heard(room=None, backlog=None, flows=None) -> Heard:
+    nothing = np.zeros(NODES)
+    return Heard(
+        nothing if room is None else np.array(room, float),
+        nothing if backlog is None else np.array(backlog, float),
+        np.zeros(NODES, np.int64) if flows is None else np.array(flows),
+        np.ones(NODES, np.bool_),
+    )
+
+
+def places(policy, told):
+    return POLICIES[policy](RING, NODES, 1).place(KEYS, told)
+
+
+def test_by_readiness_the_candidate_with_more_room_wins():
+    room = np.arange(NODES)
+    assert (places("readiness", heard(room)) == RING[slots_of(KEYS)].max(axis=1)).all()
+
+
+def test_by_readiness_without_room_the_less_loaded_wins_and_equals_stay_with_the_ring():
+    backlog = np.arange(NODES) + 1.0
+    assert (places("readiness", heard(backlog=backlog)) == RING[slots_of(KEYS)].min(axis=1)).all()
+    assert (places("readiness", heard()) == places("maglev", heard(np.arange(NODES)))).all()
+
+
+def test_in_turn_everybody_gets_as_many():
+    assert set(Counter(places("round_robin", heard()).tolist()).values()) == {len(KEYS) // NODES}
+
+
+def test_fewest_connections_fills_the_valley_first():
+    flows = [1000] * (NODES - 1) + [0]
+    assert set(places("least_connections", heard(flows=flows))[:1000].tolist()) == {NODES - 1}
+
+
+def test_of_two_by_chance_nobody_takes_who_has_more():
+    flows = [0] * (NODES - 1) + [10**6]
+    assert Counter(places("two_random", heard(flows=flows)).tolist())[NODES - 1] < len(KEYS) / NODES**2 * 2
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_policy_meets_the_same_traffic(name):
+    one, again = (traffic(SCENARIOS[name], 3, 5.0) for _ in range(2))
+    assert (one.key == again.key).all()
+    assert (local_load(SCENARIOS[name], 3, 50) == local_load(SCENARIOS[name], 3, 50)).all()
+
+
+def test_where_rooms_differ_looking_for_room_drops_less_than_every_other():
+    found = {policy: [outcome(SCENARIOS["skewed"], policy, seed, 15.0) for seed in range(3)] for policy in POLICIES}
+    rows = {row["policy"]: row for row in compared("skewed", found)}
+    for policy in POLICIES.keys() - {OURS}:
+        assert rows[policy]["more_than_ours_points_95"][0] > 0
+
+
+def test_an_interval_holds_the_mean():
+    low, high = interval(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert 1.0 <= low < 2.5 < high <= 4.0
