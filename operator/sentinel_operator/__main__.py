@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import click
 import kopf
@@ -22,6 +23,9 @@ from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
 from sentinel_operator.settings import Settings, settings
 from sentinel_operator.worker import Worker
+
+if TYPE_CHECKING:
+    from sentinel_operator.mesh import Ear
 
 
 @click.command()
@@ -64,11 +68,12 @@ def serve_metrics(port: int) -> None:
 
 async def operate(chosen: Settings) -> int:
     mirror = Mirror()
+    ear = _ear(chosen)
     async with cluster.connected(mirror.keep) as api, ApiClient() as lease_client:
 
         async def work() -> None:
             due = Due()
-            worker = asyncio.create_task(Worker(api, chosen.release, due, mirror).run())
+            worker = asyncio.create_task(Worker(api, chosen.release, due, mirror, ear).run())
             watching = asyncio.create_task(
                 kopf.operator(
                     registry=handlers.registry(handlers.Told(mirror, due)),
@@ -84,7 +89,20 @@ async def operate(chosen: Settings) -> int:
                 task.result()
 
         async with _scaler(chosen.scaler_port, api):
-            return await election.lead(lease_client, chosen.namespace, chosen.identity, work)
+            try:
+                return await election.lead(lease_client, chosen.namespace, chosen.identity, work)
+            finally:
+                if ear is not None:
+                    ear.close()
+
+
+def _ear(chosen: Settings) -> "Ear | None":
+    """The mesh's engine takes memory, so it is loaded where there is a mesh."""
+    if not chosen.release.mesh_port:
+        return None
+    from sentinel_operator.mesh import Ear  # noqa: PLC0415
+
+    return Ear(chosen.identity, chosen.release.mesh_port)
 
 
 @contextlib.asynccontextmanager

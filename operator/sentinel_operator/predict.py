@@ -66,8 +66,8 @@ def _reports(world: World) -> tuple[Report, ...]:
 
 
 def _report(world: World, name: str, node: BufferNode | None) -> Report:
-    said = node.status.forecast if node and node.status and node.status.state != "Detached" else None
-    if node is None or node.status is None or said is None:
+    said = newest(world, node) if node else None
+    if node is None or said is None:
         return Report(name)
     trusted = _trusted(world.cluster, node)
     return Report(
@@ -75,7 +75,18 @@ def _report(world: World, name: str, node: BufferNode | None) -> Report:
         known=at_horizon(said, lead_time_s(world.cluster) if trusted else 0),
         fresh=(world.now - said.observed_at).total_seconds() <= silence_s(node),
         foresees=trusted and bool(said.points),
+        by_mesh=said is world.heard.get(name),
     )
+
+
+def newest(world: World, node: BufferNode) -> NodeForecast | None:
+    """Of what the mesh brought and what the node's agent wrote; a node that was handed back says nothing any more."""
+    if node.status is not None and node.status.state == "Detached":
+        return None
+    written, heard = node.status.forecast if node.status else None, world.heard.get(node.metadata.name)
+    if heard is None or (written is not None and written.observed_at > heard.observed_at):
+        return written
+    return heard
 
 
 def _trusted(cluster: BufferCluster, node: BufferNode) -> bool:
@@ -107,7 +118,7 @@ def _learned(memory: Memory, world: World, reports: tuple[Report, ...]) -> Memor
         if foretold.at <= world.now:
             memory = _compared(memory, [came[name] - p50 for name, p50 in foretold.p50.items() if name in came])
     fresh = {report.node for report in reports if report.fresh}
-    said = {n.metadata.name: n.status.forecast for n in world.own_nodes if n.status and n.metadata.name in fresh}
+    said = {n.metadata.name: newest(world, n) for n in world.own_nodes if n.metadata.name in fresh}
     p50 = {name: at_horizon(forecast, CHECKED_S).p50 for name, forecast in said.items() if forecast}
     later = tuple(foretold for foretold in memory.waiting if foretold.at > world.now)
     return replace(memory, waiting=(*later, Foretold(world.now + timedelta(seconds=CHECKED_S), p50)))

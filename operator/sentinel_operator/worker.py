@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import Counter
@@ -24,6 +25,9 @@ from sentinel_operator.predict import Memory, predict, remembered
 from sentinel_operator.render import balancers
 from sentinel_operator.render.base import Release
 
+if TYPE_CHECKING:  # the mesh's engine is loaded where there is a mesh
+    from sentinel_operator.mesh import Ear
+
 RESYNC_S = 120.0
 LOOK_AGAIN_S = 5.0  # while agents start or detach: their pods' readiness raises no event of ours
 
@@ -41,6 +45,7 @@ class Worker:
     release: Release
     due: Due
     mirror: Mirror
+    ear: "Ear | None" = None  # None without a mesh
     _memories: dict[ClusterName, Memory] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
@@ -74,6 +79,8 @@ class Worker:
         world = await observe(self.api, self.mirror, name, self.release)
         if world is None:
             self._memories.pop(name, None)
+            if self.ear is not None:
+                self.ear.forget(name)
             metrics.forget(name)
             return None
         before = world.cluster.status or BufferClusterStatus()
@@ -108,6 +115,9 @@ class Worker:
         """A decision when one is due; one that moves nodes is in the status before this returns."""
         if autoscale.due_in_s(world) != 0:
             return world, None
+        if self.ear is not None:
+            heard = await self.ear.heard(world.owner, len(world.own_nodes), world.now)
+            world = replace(world, heard=heard)
         demand, memory = predict(world, self._memories.get(name) or remembered(world))
         if demand.coverage_percent < world.cluster.spec.scaling.coverage.min_percent and await self._doubted():
             return await self._think(name, replace(world, buffer_nodes=tuple(self.mirror.buffer_nodes)))

@@ -1,20 +1,38 @@
 """The operator behind a network and an API server that fail: it converges, scales once, and never storms."""
 
+import itertools
+import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
 
+from sentinel_api.names import CLUSTER_LABEL
 from support.cluster import control_plane as planes
-from support.faulty_proxy import Asked, Proxy, between
-from support.operators import SYSTEM, Bench, prepared, until
-from support.scaled import MB, NODES, SPARES, agents_expect, decided_again, empty, front, make_nodes, scaling, taken
+from support.faulty_proxy import Asked, Fault, Proxy, between
+from support.lives import Guillotine, one_life, reached_by
+from support.operators import FRONT, GROUP, SYSTEM, Bench, prepared, until
+from support.scaled import (
+    MB,
+    NODES,
+    SPARES,
+    agents_expect,
+    ask,
+    decided_again,
+    empty,
+    front,
+    make_nodes,
+    ordered,
+    scaling,
+    taken,
+)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/sentinel-operator"
+MOST_DEATHS = 12
+SLOW = (pytest.mark.slow, pytest.mark.timeout(900))
 MOST_REQUESTS_PER_S = 25.0  # a look has about twenty, and a cluster rests a second after each
 
 
@@ -38,29 +56,54 @@ def behind(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[
 def faulty(behind: tuple[Bench, Proxy]) -> Iterator[tuple[Bench, Proxy]]:
     bench, proxy = behind
     yield bench, proxy
-    proxy.choose = lambda _: ""
+    proxy.choose, proxy.lost = lambda _: "", lambda _: None
     for process in bench.operators:
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     empty(bench)
 
 
-def scales_once(bench: Bench) -> None:
-    """Three nodes expect what four would carry: one spare is taken, and no second one."""
+def calm(bench: Bench) -> None:
+    """Three nodes carry what three can."""
     agents_expect(bench, 90 * MB, *NODES)
     until(bench, "three suffice", lambda: scaling(bench).get("targetNodes") == 3)
+
+
+def rises(bench: Bench) -> None:
+    """Three nodes expect what four would carry: one spare is taken, and no second one."""
     agents_expect(bench, 125 * MB, *NODES)
     until(bench, "a spare is taken", lambda: taken(bench) == [*NODES, SPARES[0]])
+    until(bench, "it has orders", lambda: ordered(bench) == {*NODES, SPARES[0]})
     decided_again(bench)
+    scaled_once(bench)
+
+
+def scaled_once(bench: Bench) -> None:
     assert taken(bench) == [*NODES, SPARES[0]]
     assert [(d["fromNodes"], d["toNodes"]) for d in scaling(bench)["decisions"]] == [(3, 4)]
 
 
-def once_each(fault: str):
+def states(bench: Bench) -> set[str]:
+    return {order["spec"]["desiredState"] for order in bench.get(f"{GROUP}/buffernodes")["items"]}
+
+
+def orphans(bench: Bench, uid: str) -> list[str]:
+    """Of a cluster that is gone: claimed nodes, and objects that its end would not take along."""
+    kinds = "configmaps,services,daemonsets,deployments,nodes,serviceaccounts,rolebindings,clusterrolebindings"
+    found = bench.plane.kubectl(
+        "get", kinds, "-A", "-l", "app.kubernetes.io/managed-by=sentinel-operator", "-o", "json"
+    )
+    items = json.loads(found.stdout)["items"] + bench.get("/api/v1/nodes")["items"]
+    claimed = [each["metadata"]["name"] for each in items if CLUSTER_LABEL in each["metadata"].get("labels", {})]
+    owned = [each for each in items if uid in (o["uid"] for o in each["metadata"].get("ownerReferences", ()))]
+    return sorted(set(claimed) - {each["metadata"]["name"] for each in owned})
+
+
+def once_each(fault: Fault) -> Callable[[Asked], Fault]:
     """Every different write fails once."""
     met: set[tuple[str, str]] = set()
 
-    def choose(asked: Asked) -> str:
+    def choose(asked: Asked) -> Fault:
         known = (asked.method, asked.path)
         if not asked.writes or asked.election or known in met:
             return ""
@@ -70,15 +113,137 @@ def once_each(fault: str):
     return choose
 
 
-def test_it_converges_and_scales_once_though_the_answer_to_each_write_is_lost_once(faulty):
+def every(number: int, fault: Fault) -> Callable[[Asked], Fault]:
+    """Whatever it is, also the Lease and the watches."""
+    count = itertools.count(1)
+    return lambda _: fault if next(count) % number == 0 else ""
+
+
+def watches(fault: Fault) -> Callable[[Asked], Fault]:
+    return lambda asked: fault if asked.watch else ""
+
+
+@pytest.mark.parametrize(
+    "killed_from", [pytest.param("its birth to its end", marks=SLOW), pytest.param("the forecast to the spare")]
+)
+def test_a_leader_killed_after_any_of_its_writes_repeats_nothing_and_forgets_nothing(faulty, killed_from):
     bench, proxy = faulty
-    proxy.choose = once_each("cut")
+    guillotine = Guillotine(proxy)
+    whole = killed_from == "its birth to its end"
+    first = guillotine.lives if whole else one_life
+    with reached_by(bench.kubeconfig):
+        ask(bench, "Auto", intervalSeconds=1)
+        first(lambda: ordered(bench) == set(NODES))
+        agents_expect(bench, 90 * MB, *NODES)
+        first(lambda: scaling(bench).get("targetNodes") == 3)
+        agents_expect(bench, 125 * MB, *NODES)
+        guillotine.lives(lambda: ordered(bench) == {*NODES, SPARES[0]})
+        decided = scaling(bench)["observedAt"]
+        guillotine.lives(lambda: scaling(bench)["observedAt"] > decided)
+        scaled_once(bench)
+        if whole:
+            ends(bench, guillotine)
+    sys.stdout.write(f"{len(guillotine.cuts)} lives: {guillotine.cuts}\n")  # shown by pytest -rP
+
+
+def ends(bench: Bench, guillotine: Guillotine) -> None:
+    """The cluster is deleted; agents answer when they are asked."""
+    agents_expect(bench, 90 * MB, SPARES[0])
+    uid = bench.get(FRONT)["metadata"]["uid"]
+    bench.plane.kubectl("delete", "bufferclusters", "front", "--wait=false")
+    guillotine.lives(lambda: states(bench) == {"Detached"})
+    for name in (*NODES, SPARES[0]):
+        bench.agent_says(name, state="Detached")
+    guillotine.lives(lambda: bench.get(FRONT) is None)
+    assert not ordered(bench)
+    assert taken(bench) == list(NODES), "the spare that it took is spare again"
+    assert not orphans(bench, uid)
+
+
+@pytest.mark.parametrize("fault", ["busy", "break"])
+def test_it_scales_once_though_every_third_request_is_refused(faulty, fault):
+    """The look of an operator, without its process and its watches; those are further down."""
+    bench, proxy = faulty
+    proxy.choose = every(3, fault)
+    with reached_by(bench.kubeconfig):
+        ask(bench, "Auto", intervalSeconds=1)
+        one_life(lambda: ordered(bench) == set(NODES))
+        agents_expect(bench, 90 * MB, *NODES)
+        one_life(lambda: scaling(bench).get("targetNodes") == 3)
+        agents_expect(bench, 125 * MB, *NODES)
+        one_life(lambda: ordered(bench) == {*NODES, SPARES[0]})
+        decided = scaling(bench)["observedAt"]
+        one_life(lambda: scaling(bench)["observedAt"] > decided)
+    scaled_once(bench)
+    assert proxy.seen[fault]
+
+
+KINDS: dict[str, Callable[[], Callable[[Asked], Fault]]] = {
+    "lost answers": lambda: once_each("cut"),
+    "429": lambda: every(3, "busy"),
+    "500": lambda: every(3, "break"),
+    "no connection": lambda: every(3, "refuse"),
+    "timeouts": lambda: every(12, "hang"),
+    "stale watches": lambda: watches("deaf"),
+    "dropped watches": lambda: watches("drop"),
+    "5 s latency": lambda: every(1, "slow"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_converges_scales_once_and_asks_for_no_more_than_it_may(faulty, kind):
+    bench, proxy = faulty
+    proxy.choose = KINDS[kind]()
     proxy.seen.clear()
     began = time.monotonic()
-    bench.operator("op")
+    operator = bench.operator("op")
     front(bench, "Auto")
-    scales_once(bench)
+    calm(bench)
+    rises(bench)
     took_s = time.monotonic() - began
-    asked = sum(proxy.seen[kind] for kind in ("reads", "writes", "watches"))
-    sys.stdout.write(f"{60 * asked / took_s:.0f} requests a minute: {dict(proxy.seen)}\n")  # shown by pytest -rP
+    asked = sum(proxy.seen[each] for each in ("reads", "writes", "watches"))
+    sys.stdout.write(f"{kind}: {60 * asked / took_s:.0f} requests a minute for {took_s:.0f} s: {dict(proxy.seen)}\n")
+    assert operator.poll() is None, "it never had to start again"
     assert asked <= MOST_REQUESTS_PER_S * took_s + 100, f"a storm: {dict(proxy.seen)} in {took_s:.0f} s"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_processes_hand_over_and_the_last_one_finishes(faulty):
+    """As `killed_from`, with processes, their Lease and SIGKILL: two replicas, of which a dead one is replaced."""
+    bench, proxy = faulty
+    numbers = itertools.count(1)
+    alive = {}
+    told = once_each("cut")
+
+    def start() -> None:
+        name = f"replica-{next(numbers)}"
+        alive[name] = bench.operator(name)
+
+    def killed(asked: Asked) -> None:
+        holder = bench.get(LEASE)["spec"]["holderIdentity"]
+        alive[holder].kill()
+
+    start()
+    start()
+    front(bench, "Auto")
+    calm(bench)
+    proxy.choose, proxy.lost = told, killed
+    agents_expect(bench, 125 * MB, *NODES)
+    deaths = 0
+    while deaths < MOST_DEATHS and ordered(bench) != {*NODES, SPARES[0]}:
+        for name in [name for name, process in alive.items() if process.poll() is not None]:
+            del alive[name]
+            deaths += 1
+            start()
+        time.sleep(0.5)
+    proxy.lost = lambda _: None
+    proxy.choose = lambda _: ""
+    agents_expect(bench, 125 * MB, *NODES)
+    until(bench, "it has orders", lambda: ordered(bench) == {*NODES, SPARES[0]})
+    decided_again(bench)
+    scaled_once(bench)
+    assert deaths
+    sys.stdout.write(f"{deaths} leaders killed\n")

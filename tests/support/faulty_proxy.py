@@ -12,8 +12,9 @@ from typing import Literal
 import aiohttp
 from aiohttp import web
 
-Fault = Literal["", "cut", "refuse", "busy", "break", "slow", "deaf"]
-"""cut: done, but nobody hears of it; refuse: it never arrives; busy: 429; break: 500; deaf: a watch without events."""
+Fault = Literal["", "cut", "refuse", "busy", "break", "slow", "hang", "deaf", "drop"]
+"""cut: done, but nobody hears of it; refuse: it never arrives; busy: 429; break: 500; slow: seconds late; hang: it is
+never answered; deaf: a watch without events; drop: a watch that breaks after each event."""
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 SLOW_S = 5.0
@@ -42,6 +43,7 @@ class Proxy:
     server: str
     ca: str
     choose: Callable[[Asked], Fault] = lambda _: ""
+    lost: Callable[[Asked], None] = lambda _: None  # called between the deed and the cut
     seen: Counter = field(default_factory=Counter)
     url: str = ""
 
@@ -60,6 +62,10 @@ class Proxy:
                 return web.json_response({"kind": "Status", "code": 500, "message": "broken"}, status=500)
             case "slow":
                 await asyncio.sleep(SLOW_S)
+            case "hang":
+                while request.transport is not None and not request.transport.is_closing():
+                    await asyncio.sleep(0.1)
+                return web.Response()
         return await self._forwarded(request, fault)
 
     async def _forwarded(self, request: web.Request, fault: Fault) -> web.StreamResponse:
@@ -71,6 +77,7 @@ class Proxy:
         async with session.request(request.method, url, headers=headers, data=body, skip_auto_headers=bare) as answer:
             if fault == "cut":
                 await answer.read()
+                self.lost(Asked(request.method, request.path, watch=False))
                 return self._gone(request)
             kept = {k: v for k, v in answer.headers.items() if k.title() not in HOP_BY_HOP}
             response = web.StreamResponse(status=answer.status, headers=kept)
@@ -78,12 +85,14 @@ class Proxy:
             async for chunk in answer.content.iter_any():
                 if fault != "deaf":
                     await response.write(chunk)
+                if fault == "drop":
+                    return self._gone(request)
             await response.write_eof()
             return response
 
     def _gone(self, request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        request.transport.abort()
+        if request.transport is not None:
+            request.transport.abort()
         return web.Response()
 
 

@@ -34,6 +34,11 @@ def empty(bench: Bench) -> None:
 
 
 def front(bench: Bench, mode: str, **scaling) -> None:
+    ask(bench, mode, **scaling)
+    until(bench, "the nodes have orders", lambda: ordered(bench) >= set(NODES))
+
+
+def ask(bench: Bench, mode: str, **scaling) -> None:
     rules = {"mode": mode, "intervalSeconds": 1, "nodeCapacityBytesPerSecond": CAPACITY, "headroomPercent": 0}
     body = {
         "apiVersion": "sentinel.io/v1alpha1",
@@ -42,7 +47,6 @@ def front(bench: Bench, mode: str, **scaling) -> None:
         "spec": {"scaling": {**rules, **scaling}},
     }
     bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-    until(bench, "the nodes have orders", lambda: ordered(bench) >= set(NODES))
 
 
 def ordered(bench: Bench) -> set[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
+from typing import Literal
 
 from sentinel_api.v1alpha1.clusterstatus import DecisionInputs, ScalingDecision, ScalingStatus
 from sentinel_api.v1alpha1.conditions import Status
@@ -100,9 +101,16 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
             horizon_seconds=demand.horizon_s,
             reporting_nodes=demand.reporting,
             coverage_percent=demand.coverage_percent,
-            source="Status" if demand.reporting else "None",
+            source=_source(demand),
         ),
     )
+
+
+def _source(demand: Demand) -> Literal["Mesh", "Status", "None"]:
+    """Where most of them came from."""
+    if not demand.reporting:
+        return "None"
+    return "Mesh" if 2 * demand.by_mesh > demand.reporting else "Status"
 
 
 def _logged(before: ScalingStatus, decision: ScalingDecision) -> tuple[ScalingDecision, ...]:

@@ -27,6 +27,7 @@ class Report:
     known: Known | None = None
     fresh: bool = False
     foresees: bool = False  # it sent a forecast, and that is trusted
+    by_mesh: bool = False  # it came by the mesh, not by the node's status
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Demand:
     nodes: int = 0
     reporting: int = 0
     foreseeing: int = 0
+    by_mesh: int = 0
     correlation: float = 1.0  # that the sum was formed with
 
     @property
@@ -70,6 +72,7 @@ def fleet(reports: Iterable[Report], horizon_s: int, correlation: float) -> Dema
         nodes=len(ordered),
         reporting=sum(report.fresh for report in ordered),
         foreseeing=sum(report.fresh and report.foresees for report in ordered),
+        by_mesh=sum(report.fresh and report.by_mesh for report in ordered),
         correlation=correlation,
     )
 

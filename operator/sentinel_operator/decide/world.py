@@ -1,12 +1,12 @@
 """All that the planner may know, frozen; the observer fills it in one pass."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
-from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.buffernode import BufferNode, NodeForecast
 from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render.base import Owner, Release
 
@@ -71,6 +71,7 @@ class World:
     buffers_capacity: bool = False  # the cluster knows CapacityBuffers
     monitored: bool = False  # the cluster knows PodMonitors
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
+    heard: Mapping[str, NodeForecast] = field(default_factory=dict)  # node → what it said in the mesh a moment ago
 
     @property
     def owner(self) -> Owner:

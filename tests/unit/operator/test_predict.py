@@ -61,6 +61,25 @@ def test_distrust_must_be_earned(scores, believed):
     assert demand.seen.p95 == believed
 
 
+def test_the_newest_word_counts_and_the_status_is_what_is_left_without_the_mesh():
+    written = seen(report(points=[(120, 100, 100)]), report(points=[(120, 100, 100)]))
+    said = told(points=[(120, 400, 500)])
+    heard = {"n0": said.model_copy(update={"observed_at": NOW})}
+    demand, _ = predict(replace(written, heard=heard), Memory())
+    assert (demand.seen.p95, demand.reporting, demand.by_mesh) == (600, 2, 1)
+    late = {"n0": said.model_copy(update={"observed_at": NOW - timedelta(seconds=30)})}
+    demand, _ = predict(replace(written, heard=late), Memory())
+    assert (demand.seen.p95, demand.by_mesh) == (200, 0)
+
+
+def test_the_mesh_brings_a_node_that_has_not_written_yet_and_none_that_was_handed_back():
+    heard = {"n0": told(points=[(120, 400, 500)])}
+    fresh = replace(seen(None, report(points=POINTS)), buffer_nodes=(buffer_node("n0", cluster()),), heard=heard)
+    assert predict(fresh, Memory())[0].reporting == 1
+    gone = replace(seen(report(state="Detached", points=POINTS)), heard=heard)
+    assert predict(gone, Memory())[0].reporting == 0
+
+
 def rounds(deviations, count=300):
     """The correlation after so many rounds in which nodes deviate from a forecast of 1000 as given."""
     memory = Memory()

@@ -1,0 +1,93 @@
+"""What nodes say of their demand in the mesh: seconds newer than the status that they write. Read only.
+
+Where there is no mesh, or it says nothing, the status is what is known; nobody waits for the mesh.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from sentinel_api.errors import Invalid
+from sentinel_api.records import HORIZONS_S, Flag, NodeState, Role
+from sentinel_api.v1alpha1.buffernode import ForecastPoint, NodeForecast
+from sentinel_mesh.mesh import Mesh, incarnation
+from sentinel_mesh.place import Place
+from sentinel_operator.due import ClusterName
+from sentinel_operator.render import mesh
+from sentinel_operator.render.base import Owner
+
+FRESH_NS = 1_000_000_000
+UNSURE = Flag.FALLBACK_FORECAST | Flag.FORECAST_GATED
+HEARD_AT_MOST = 100  # nodes: ten states a second of each are a few percent of a core; beyond, the status does
+
+log = structlog.get_logger()
+
+
+def _service(owner: Owner) -> str:
+    return f"{mesh.name(owner)}.{owner.namespace}.svc"
+
+
+@dataclass(slots=True)
+class Ear:
+    """One place in the mesh of each cluster, taken when it is first asked for; a name that resolves to nobody yet is
+    looked up again by the mesh itself."""
+
+    identity: str
+    port: int
+    host: Callable[[Owner], str] = _service
+    _meshes: dict[ClusterName, Mesh[NodeState] | None] = field(default_factory=dict)
+
+    async def heard(self, owner: Owner, nodes: int, now: datetime) -> dict[str, NodeForecast]:
+        """Of every node that spoke within the last second, and foresees; by name."""
+        name = ClusterName(owner.namespace, owner.name)
+        if nodes > HEARD_AT_MOST:
+            self.forget(name)
+            return {}
+        if name not in self._meshes:
+            self._meshes[name] = await asyncio.to_thread(self._joined, owner)
+        joined = self._meshes[name]
+        if joined is None:
+            return {}
+        view = joined.view()
+        return {
+            member.name: forecast(member.state, now - timedelta(microseconds=(view.at_ns - member.heard_ns) / 1_000))
+            for member in view.members.values()
+            if member.state is not None and member.heard_ns is not None and view.at_ns - member.heard_ns <= FRESH_NS
+            if member.state.role is Role.BUFFER and not member.state.flags & UNSURE
+        }
+
+    def forget(self, name: ClusterName) -> None:
+        left = self._meshes.pop(name, None)
+        if left is not None:
+            left.close()
+
+    def close(self) -> None:
+        for name in tuple(self._meshes):
+            self.forget(name)
+
+    def _joined(self, owner: Owner) -> Mesh[NodeState] | None:
+        """It offers no state, so it says nothing and is nobody's back end."""
+        peer = f"tcp/{self.host(owner)}:{self.port}"
+        try:
+            return Mesh(Place(owner.label, self.identity, incarnation(), (), (peer,)), _silent)
+        except Invalid as error:
+            log.warning("mesh_not_joined", cluster=owner.label, error=str(error))
+            return None
+
+
+def forecast(state: NodeState, heard_at: datetime) -> NodeForecast:
+    demand = state.demand
+    points = tuple(
+        ForecastPoint.model_construct(horizon_seconds=seconds, p50=p50, p95=p95)
+        for seconds, p50, p95 in zip(HORIZONS_S, demand.p50, demand.p95, strict=True)
+    )
+    return NodeForecast.model_construct(
+        seq=state.seq, observed_at=heard_at, demand_bytes_per_second=demand.now, points=points
+    )
+
+
+def _silent(told: NodeState, _: int) -> NodeState:
+    return told
