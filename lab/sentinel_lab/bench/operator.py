@@ -63,16 +63,18 @@ class Watched:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="1000 nodes only, and not for long.")
+@click.option("--size", "sizes", type=click.IntRange(1, 5000), multiple=True, help="So many nodes instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def operator(quick: bool, as_json: bool) -> None:
+def operator(quick: bool, sizes: tuple[int, ...], as_json: bool) -> None:
     """Measure the operator with 1000 (and 5000) reporting BufferNodes. Needs a checkout with `make tools` done.
 
     \b
     Examples:
       sentinel bench operator --quick --json
+      sentinel bench operator --quick --size 5000 --json
     """
     metrics: dict[str, float] = {}
-    for size in QUICK_SIZES if quick else SIZES:
+    for size in sizes or (QUICK_SIZES if quick else SIZES):
         click.echo(f"{size} nodes", err=True)
         found = asyncio.run(_measured(size, QUICK_STEADY_S if quick else STEADY_S))
         metrics |= {f"{name}_{size}": round(value, 3) for name, value in found.items()}
@@ -87,7 +89,7 @@ async def _measured(size: int, steady_s: float) -> dict[str, float]:
             await fleet.make_nodes()
             await fleet.make_cluster(CAPACITY)
             spread_s = await _spread(plane, fleet, Path(folder))
-            async with _running(plane, Path(folder)) as watched:
+            async with _running(plane, Path(folder), "first") as watched:
                 began = time.monotonic()
                 last = (await fleet.status())["scaling"]["observedAt"]
                 await _until(lambda: _decided_after(fleet, last), "the first decision")
@@ -98,20 +100,45 @@ async def _measured(size: int, steady_s: float) -> dict[str, float]:
                     **await _steady(fleet, watched, steady_s),
                     "decision_s": await _jump(fleet),
                     "rss_mib": watched.peak_kib / 1024,
+                    **await _handover(plane, fleet, Path(folder), watched),
                 }
 
 
 async def _spread(plane: Plane, fleet: Fleet, folder: Path) -> float:
     """From no order at all to all nodes ready, by an operator that is gone afterwards; its Lease is given up."""
     began = time.monotonic()
-    async with _running(plane, folder):
+    async with _running(plane, folder, "before"):
         await _until(lambda: _ordered(fleet), "orders for all nodes")
         spread_s = time.monotonic() - began
         await fleet.learn_digest()
         await fleet.report_all()
         await _until(lambda: _all_ready(fleet), "all nodes ready")
-    await fleet.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{plane.namespace}/leases/sentinel-operator")
+    await fleet.ask("DELETE", _lease(plane))
     return spread_s
+
+
+async def _handover(plane: Plane, fleet: Fleet, folder: Path, leader: Watched) -> dict[str, float]:
+    """From the leader's SIGKILL until the other replica, which waited for the Lease, has it and has decided."""
+    async with _running(plane, folder, "second"):
+        await _until(lambda: _waits(folder / "second.log"), "the second replica")
+        leader.process.kill()
+        killed, last = time.monotonic(), (await fleet.status())["scaling"]["observedAt"]
+        await _until(lambda: _held_by(plane, fleet, "second"), "the new leader")
+        led_s = time.monotonic() - killed
+        await _until(lambda: _decided_after(fleet, last), "its first decision")
+        return {"leads_s": led_s, "decides_s": time.monotonic() - killed}
+
+
+def _lease(plane: Plane) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{plane.namespace}/leases/sentinel-operator"
+
+
+async def _waits(log: Path) -> bool:
+    return "lease_wanted" in log.read_text()
+
+
+async def _held_by(plane: Plane, fleet: Fleet, name: str) -> bool:
+    return bool((await fleet.ask("GET", _lease(plane)))["spec"]["holderIdentity"] == name)
 
 
 async def _steady(fleet: Fleet, watched: Watched, seconds: float) -> dict[str, float]:
@@ -166,21 +193,22 @@ async def _until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(plane: Plane, folder: Path) -> AsyncIterator[Watched]:
+async def _running(plane: Plane, folder: Path, name: str) -> AsyncIterator[Watched]:
     env: dict[str, Any] = {
         **os.environ,
         "KUBECONFIG": plane.operator,
         "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
         "SENTINEL_NAMESPACE": plane.namespace,
+        "SENTINEL_POD_NAME": name,
         "SENTINEL_HEALTH_PORT": str(_free_port()),
         "SENTINEL_METRICS_PORT": str(_free_port()),
     }
-    with (folder / "operator.log").open("ab") as log:
+    with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
     try:
         yield Watched(process)
     except RuntimeError as error:
-        error.add_note((folder / "operator.log").read_text()[-2000:])
+        error.add_note((folder / f"{name}.log").read_text()[-2000:])
         raise
     finally:
         process.terminate()
