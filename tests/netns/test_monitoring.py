@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,7 +12,7 @@ import pytest
 from monitoring.dashboards import DASHBOARDS
 from monitoring.rules import RECORDINGS
 
-from support.lb_lab import address, echoed, lab, wait_until
+from support.lb_lab import PATIENCE_S, address, echoed, lab, wait_until
 from support.prometheus import Prometheus, prometheus
 
 if TYPE_CHECKING:
@@ -69,3 +72,15 @@ def test_every_query_of_a_panel_returns_data(watched, panel, expr):
         watched.answers(expr)  # is a query, and may be without an answer
     else:
         assert watched.wait_for(expr)
+
+
+def test_top_shows_what_real_agents_tell(watched):
+    argv = [sys.executable, "-m", "sentinel_cli", "top", *map(address, AGENTS), "--once", "--json"]
+    with watched.space.entered():
+        said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    told = json.loads(said)
+    assert [node["error"] for node in told["nodes"]] == ["", ""]
+    assert all(node["poolBytes"]["total"] > 0 for node in told["nodes"])
+    classes = [each for each in told["classes"] if each["name"] == "gold"]
+    assert len(classes) == len(AGENTS)
+    assert all(each["limit"] > 0 for each in classes)

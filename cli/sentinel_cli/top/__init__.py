@@ -1,0 +1,1 @@
+"""`sentinel top`: the classes of running agents, live in a terminal."""
