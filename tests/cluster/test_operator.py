@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sentinel_api.errors import Invalid
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER, LOAD_BALANCER_CLASS, ROLE_BUFFER, ROLE_LABEL
 from sentinel_cli.cluster import commands
+from sentinel_operator.observe import _node_of
 from support import audited
 from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, rights, running, until
 
@@ -132,6 +133,46 @@ def test_a_change_goes_out_by_a_canary_and_back_by_itself_when_it_drops(front):
     obeyed(front, "n1", buffer=buffer)
     until(front, "it is held", lambda: rollout(front)["phase"] == "Held")
     assert front.condition("Degraded") == ("True", "RolloutFailed")
+
+
+def images(front: Bench) -> dict[str, str]:
+    """Of the agent's pod on each node; nobody places them, so the node is the one each was made for."""
+    made = front.get("/api/v1/namespaces/default/pods?labelSelector=app.kubernetes.io/component=agent")["items"]
+    return {_node_of(pod): pod["spec"]["containers"][0]["image"] for pod in made if not leaving(pod)}
+
+
+def leaving(pod: dict) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+OLD, NEW = "sentinel.test/agent:1", "sentinel.test/agent:2"
+
+
+@pytest.mark.slow
+def test_a_newer_operator_replaces_agents_one_by_one_while_both_versions_are_alive(front):
+    until(front, "three orders", lambda: len(ordered(front)) == 3)
+    strategy = {"spec": {"agent": {"updateStrategy": {"soakSeconds": 1}, "tolerations": ANY_TAINT}}}
+    front.plane.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(strategy))
+    until(front, "three pods", lambda: list(images(front).values()) == [OLD] * 3)
+    obeyed(front, "n1", "n2", "n3", versions={"agent": "1.0.0"})
+    until(front, "it is out", lambda: rollout(front).get("good"))
+    until(front, "it is ready", lambda: front.condition("Ready") == ("True", "AllAgentsReady"))
+    orders = ordered(front)
+    for process in front.operators:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+    newer = front.operator("newer", NEW)
+    for count, name in enumerate(("n1", "n2", "n3"), start=1):
+        until(front, f"the agent of {name} is new", lambda name=name: images(front).get(name) == NEW)
+        assert sorted(images(front).values()).count(NEW) <= count, "one at a time: the next waits for this one"
+        assert ordered(front) == orders, "what nodes are asked for is the same, so old agents go on"
+        assert front.condition("Degraded") == ("False", "AsExpected")
+        obeyed(front, name, versions={"agent": "2.0.0"})
+    until(front, "all are new", lambda: rollout(front)["phase"] == "Done")
+    until(front, "it is ready", lambda: front.condition("Ready") == ("True", "AllAgentsReady"))
+    newer.send_signal(signal.SIGTERM)
+    newer.wait(60)
 
 
 def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):

@@ -31,13 +31,13 @@ class Bench:
         self.operators: list[subprocess.Popen[bytes]] = []
         self.metrics_ports: list[int] = []
 
-    def operator(self, name: str) -> subprocess.Popen[bytes]:
+    def operator(self, name: str, agent_image: str = "sentinel.test/agent:1") -> subprocess.Popen[bytes]:
         health, metrics = planes.free_ports("127.0.0.1", 2)
         self.metrics_ports.append(metrics)
         env = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
-            "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
+            "SENTINEL_AGENT_IMAGE": agent_image,
             "SENTINEL_NAMESPACE": SYSTEM,
             "SENTINEL_POD_NAME": name,
             "SENTINEL_HEALTH_PORT": str(health),
