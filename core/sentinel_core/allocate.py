@@ -47,8 +47,8 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
     """One tick. Without an outlook, or with an expired one, it is the reactive rule with hysteresis."""
     cap = _cap(limits, seen)
     expected = _expected(limits, seen, outlook, held)
-    present = np.where(seen.measured, _need(seen, held, None), held.limit_bytes)
     floor = np.maximum(limits.floor_bytes, seen.flow_floor_bytes)
+    present = np.where(seen.measured, _present(limits, seen, held), held.limit_bytes)
     floors = _floors(limits, floor, cap)
     reacted = stages.share(limits, floors, np.minimum(present, cap))
     within_step = np.maximum(np.minimum(held.limit_bytes + limits.grow_step_bytes, cap), reacted)
@@ -77,6 +77,7 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
             kept_bytes=np.minimum(kept, limit),
             needed_ns=needed_ns,
             arrivals=np.where(seen.measured, seen.arrivals, held.arrivals),
+            backlog_bytes=np.where(seen.measured, seen.backlog_bytes, held.backlog_bytes),
             foreseen_bytes=expected.foreseen_bytes,
             foreseen_ns=expected.foreseen_ns,
         ),
@@ -98,11 +99,22 @@ def _floors(limits: Limits, floor: Ints, cap: Ints) -> Ints:
     return stages.share(limits, configured, np.minimum(floor, cap))
 
 
+def _present(limits: Limits, seen: Seen, held: Held) -> Ints:
+    """What the reactive rule asks for. The floor stays free above what is queued and coming, since a burst that nobody
+    foresaw begins within a period."""
+    need: Ints = np.minimum(_need(seen, held, None) + limits.floor_bytes, BYTES_MAX)
+    return need
+
+
 def _need(seen: Seen, held: Held, reach_periods: Floats | None) -> Ints:
-    earlier = np.where(np.isnan(held.arrivals), seen.arrivals, held.arrivals)
-    backlog = seen.backlog_bytes.astype(np.float64)
-    rates = _rates(seen.arrivals), _rates(earlier), _rates(seen.drain)
-    return _bytes(reactive.need_bytes(*rates, backlog, reach_periods=reach_periods), round_up=True)
+    first = np.isnan(held.arrivals)
+    waiting = seen.backlog_bytes.astype(np.float64)
+    if seen.refused_bytes is not None:
+        waiting += _rates(seen.refused_bytes)
+    before = np.where(first, waiting, held.backlog_bytes)
+    arrivals, earlier = _rates(seen.arrivals), _rates(np.where(first, seen.arrivals, held.arrivals))
+    need = reactive.need_bytes(arrivals, earlier, _rates(seen.drain), waiting, reach_periods=reach_periods)
+    return _bytes(np.maximum(need, reactive.going_on_bytes(waiting, before, reach_periods)), round_up=True)
 
 
 def _signs_say(seen: Seen, held: Held, present: Ints) -> Ints:
@@ -122,7 +134,7 @@ def _signs_say(seen: Seen, held: Held, present: Ints) -> Ints:
 
 def _kept(limits: Limits, seen: Seen, held: Held, justified: Ints, cap: Ints) -> tuple[Ints, Ints]:
     """What stays of earlier room, and when it was last needed: hysteresis in time, then in steps."""
-    needed_ns = np.where(justified >= held.kept_bytes, seen.now_ns, held.needed_ns)
+    needed_ns = np.where(2 * justified > held.kept_bytes, seen.now_ns, held.needed_ns)
     resting = seen.now_ns - needed_ns < limits.refractory_ns
     memory = np.where(resting, held.kept_bytes, held.kept_bytes - limits.shrink_step_bytes)
     return stages.share(limits, justified, np.minimum(memory, cap)), needed_ns

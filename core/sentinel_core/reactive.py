@@ -39,3 +39,14 @@ def need_bytes(
     slope = np.maximum(arrivals_bps - earlier_arrivals_bps, 0.0) / period_s
     growth = (arrivals_bps - drain_bps) * reach_s + slope * reach_s**2 / 2
     return np.maximum(backlog_bytes, 0.0) + np.maximum(growth, 0.0)
+
+
+def going_on_bytes(
+    backlog_bytes: NDArray[np.float64],
+    earlier_backlog_bytes: NDArray[np.float64],
+    reach_periods: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Bytes per class if the queue goes on growing as it just did. A burst that began within the period raised its
+    mean rate by less than what it now brings, but the queue shows it."""
+    reach = REACH_PERIODS if reach_periods is None else reach_periods
+    return backlog_bytes + np.maximum(backlog_bytes - earlier_backlog_bytes, 0.0) * reach

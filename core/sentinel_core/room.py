@@ -77,9 +77,9 @@ class Limits:
     """Never exceeded, whatever the forecast says; None: there is none."""
     grow_step_bytes: int = BYTES_MAX
     """Most that forecast and loan add in a tick; floors and reactive needs are granted at once."""
-    shrink_step_bytes: int = 1 << 18
+    shrink_step_bytes: int = 1 << 20
     refractory_ns: int = 2_000_000_000
-    """Room is kept so long after it was last needed, if nobody else needs it, and then shrinks by steps."""
+    """Room is kept so long after half of it was last needed, if nobody else needs it, and then shrinks by steps."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.pool_bytes <= BYTES_MAX or self.lend_bytes < 0:
@@ -109,6 +109,8 @@ class Seen:
     warning: Floats | None = None
     announced: Floats | None = None
     """Bytes per second that somebody who decides about it says will come; what comes anyway may be more."""
+    refused_bytes: Floats | None = None
+    """What was dropped since the look before; it would wait now, had there been room."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +130,7 @@ class Held:
     """Without what was lent."""
     needed_ns: Ints
     arrivals: Floats
+    backlog_bytes: Ints
     foreseen_bytes: Ints
     foreseen_ns: Ints
     """What the last likely burst was due, and when it was last likely."""
@@ -159,4 +162,12 @@ def start(now_ns: int, rows: int = CLASSES) -> Held:
     """Before the first tick nothing is held, and there is no earlier rate to take a slope from."""
     zeros = np.zeros(rows, np.int64)
     now = np.full(rows, now_ns)
-    return Held(zeros, zeros, needed_ns=now, arrivals=np.full(rows, np.nan), foreseen_bytes=zeros, foreseen_ns=now)
+    return Held(
+        limit_bytes=zeros,
+        kept_bytes=zeros,
+        needed_ns=now,
+        arrivals=np.full(rows, np.nan),
+        backlog_bytes=zeros,
+        foreseen_bytes=zeros,
+        foreseen_ns=now,
+    )

@@ -108,6 +108,10 @@ class Sample:
         column: NDArray[np.uint64] = getattr(self, counter)
         return column.astype(np.float64) * (1e9 / self.period_ns)
 
+    def refused_bytes(self) -> NDArray[np.float64]:
+        """What was dropped, if it was of the size of what arrived."""
+        return self.drops * (self.bytes / np.maximum(self.packets, 1))
+
     def has(self, group: Valid) -> NDArray[np.bool_]:
         """Per class: whether all fields of the group were measured."""
         bits = int(group)

@@ -91,6 +91,7 @@ class Predictive:
             flow_floor_bytes=np.zeros(CLASSES, np.int64),
             measured=sample.has(Valid.COUNTERS | Valid.QUEUE),
             warning=self._warning(sample),
+            refused_bytes=sample.refused_bytes(),
         )
 
     def _warning(self, sample: Sample) -> NDArray[np.float64]:

@@ -91,6 +91,4 @@ class Schedule:
         backlog = sample.backlog_bytes.astype(np.float64)
         grown = np.maximum(backlog - self._backlog, 0.0)
         self._backlog = backlog
-        packet_bytes = sample.bytes / np.maximum(sample.packets, 1)
-        refused: Floats = grown + sample.drops * packet_bytes
-        return np.where(sample.has(Valid.QUEUE), refused, beyond)
+        return np.where(sample.has(Valid.QUEUE), grown + sample.refused_bytes(), beyond)

@@ -74,6 +74,7 @@ class Worlds:
             kept_bytes=limit // self.random.integers(1, 4),
             needed_ns=NOW - self.random.integers(0, 4 * S, 16),
             arrivals=self.rates(),
+            backlog_bytes=self.sizes(),
             foreseen_bytes=self.sizes() * self.random.integers(0, 2, 16),
             foreseen_ns=NOW - self.random.integers(0, 2 * S, 16),
         )
@@ -160,6 +161,20 @@ def test_a_forecast_never_takes_what_the_reactive_rule_would_have_had_but_from_t
     assert (made.limit_bytes >= without.reactive_bytes)[~made.draining].all()
     assert not made.draining[limits.drop_cost > 20].any()
     assert not without.draining.any()
+
+
+@many
+@given(FORESEEN)
+def test_memory_allowing_nobody_has_less_than_a_plain_rule_that_knows_its_queue_alone(world):
+    """Its floor above what waits or was refused, and twice what that grew by: whatever is forecast."""
+    limits, seen, outlook, held = world
+    random = np.random.default_rng(int(seen.backlog_bytes.sum()) % 2**32)
+    limits = replace(limits, pool_bytes=2**40)
+    seen = replace(seen, refused_bytes=random.integers(0, MIB, 16).astype(float), measured=np.ones(16, np.bool_))
+    waiting = seen.backlog_bytes + seen.refused_bytes
+    plain = limits.floor_bytes + waiting + 2 * np.maximum(waiting - held.backlog_bytes, 0)
+    made = allocate(limits, seen, outlook, held)
+    assert (made.limit_bytes >= np.minimum(plain, made.cap_bytes))[~made.draining].all()
 
 
 @many
@@ -273,7 +288,7 @@ def test_a_calm_node_holds_its_floors():
 
 def test_pressure_gets_room_at_once_without_any_forecast():
     made = allocate(limits(), seen(arrivals=(1.01e8, 1e6), backlog=(40_000, 0)), None, start(NOW))
-    assert ordered(made) == [40_000 + 200_000, 8 * KIB]
+    assert ordered(made) == [40_000 + 200_000 + 32 * KIB, 8 * KIB]
     assert why(made)[0] is Why.REACTIVE
     assert made.burst[1]
 
@@ -299,7 +314,7 @@ def test_a_class_never_waits_longer_than_it_may():
 def test_before_a_likely_burst_the_standing_queue_of_a_cheap_class_gives_way():
     full = seen(backlog=(0, 900 * KIB))
     reacting, foreseeing = (allocate(limits(), full, outlook, start(NOW)) for outlook in (None, burst_for(1)))
-    assert ordered(reacting) == [32 * KIB, 900 * KIB]
+    assert ordered(reacting) == [32 * KIB, 908 * KIB]
     assert foreseeing.forecast_bytes[1:3].tolist() == [600 * KIB, MIB - 600 * KIB]
     assert why(foreseeing)[1] is Why.PRE_DRAIN
     assert foreseeing.draining[2]
@@ -312,7 +327,7 @@ def test_an_unlikely_burst_drains_nobody_however_long_it_stays_unlikely():
     for _ in range(3):
         made = allocate(limits(), seen(backlog=(0, 900 * KIB)), unlikely, held)
         assert not made.draining.any()
-        assert ordered(made)[1] == 900 * KIB
+        assert ordered(made)[1] == 908 * KIB
         held = made.held
 
 
@@ -335,13 +350,37 @@ def test_when_the_pool_is_short_the_earlier_priority_is_served_first():
 
 
 def test_room_is_kept_for_the_refractory_and_given_back_in_steps():
-    made = allocate(limits(), seen(), burst_for(1), start(NOW))
+    stepping = limits(shrink_step_bytes=256 * KIB)
+    made = allocate(stepping, seen(), burst_for(1), start(NOW))
     sizes = []
     for tick in range(1, 30):
-        made = allocate(limits(), seen(now_ns=NOW + tick * PERIOD_NS), None, made.held)
+        made = allocate(stepping, seen(now_ns=NOW + tick * PERIOD_NS), None, made.held)
         sizes.append(ordered(made)[0])
     assert sizes[:19] == [600 * KIB] * 19
     assert sizes[19:23] == [344 * KIB, 88 * KIB, 32 * KIB, 32 * KIB]
+
+
+def test_room_of_which_more_than_half_is_needed_is_kept_however_long_that_lasts():
+    made = allocate(limits(), seen(backlog=(300 * KIB, 0)), burst_for(1, magnitude_bytes=200 * KIB), start(NOW))
+    for tick in range(1, 30):
+        waiting = seen(now_ns=NOW + tick * PERIOD_NS, backlog=(300 * KIB, 0))
+        made = allocate(limits(), waiting, None, made.held)
+    assert ordered(made)[0] == 500 * KIB
+
+
+def test_a_queue_that_grew_within_the_period_is_expected_to_go_on_though_the_mean_rate_says_nothing():
+    """A burst that began late in the period: its mean rate is below the drain."""
+    calm = allocate(limits(max_delay_us=classes(100_000, 500_000)), seen(), None, start(NOW))
+    began = seen(arrivals=(5e7, 1e6), backlog=(50_000, 0))
+    made = allocate(limits(max_delay_us=classes(100_000, 500_000)), began, None, calm.held)
+    assert ordered(made)[0] >= 32 * KIB + 50_000 + 2 * 50_000
+
+
+def test_what_was_refused_counts_as_if_it_waited():
+    told = replace(seen(backlog=(32 * KIB, 0)), refused_bytes=classes(200_000, 0, np.float64))
+    calm = allocate(limits(), seen(backlog=(32 * KIB, 0)), None, start(NOW))
+    made = allocate(limits(), told, None, calm.held)
+    assert ordered(made)[0] == 64 * KIB + 200_000 + 2 * 200_000
 
 
 def test_idle_room_is_lent_evenly_up_to_the_calm_size_and_recalled_on_demand():
@@ -481,8 +520,8 @@ def test_what_is_announced_for_an_earlier_priority_takes_nothing_that_a_later_on
     busy = seen(arrivals=(1e6, 1.02e8))
     told = replace(busy, announced=classes(1.5e8, 0, np.float64))
     made, without = (allocate(limits(), each, None, start(NOW)) for each in (told, busy))
-    assert ordered(without)[1] == 400_000
-    assert ordered(made)[1] == 400_000
+    assert ordered(without)[1] == 400_000 + 8 * KIB
+    assert ordered(made)[1] == 400_000 + 8 * KIB
     assert ordered(made)[0] > ordered(without)[0]
 
 
