@@ -35,7 +35,7 @@ MOST_NODES = 8
 PAST_S = 120.0  # a dozen periodic bursts: as many as it takes to be believed
 HEADS = {
     "dropped %": "dropped\n%",
-    "delay p50 ms": "delay\np50\nms",
+    "delay mean ms": "delay\nmean\nms",
     "delay p99 ms": "delay\np99\nms",
     "in queue p99 ms": "queue\np99\nms",
     "granted mean KiB": "granted\nmean\nKiB",

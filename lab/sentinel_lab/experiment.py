@@ -60,9 +60,12 @@ class Run:
     node: NodeResult
     dirt: tuple[str, ...]
     nodes: int = 1
+    simulated: bool = False
 
     @property
     def who(self) -> str:
+        if self.simulated:
+            return "One simulated buffer node"
         return "One buffer node" if self.nodes == 1 else f"{self.nodes} buffer nodes behind a balancer"
 
     @property
@@ -83,10 +86,15 @@ class Run:
             "floor_bytes": self.plan.scenario.floor_bytes,
             "past_seconds": self.plan.past_s,
             "node": asdict(self.node),
-            "classes": [asdict(each) | {"rightful_drop_percent": each.rightful_drop_percent} for each in self.classes],
+            "classes": [_told(each) for each in self.classes],
             "late_ticks": self.history.late_ticks,
             "dirt": list(self.dirt),
         }
+
+
+def _told(each: ClassResult) -> dict[str, Any]:
+    rightful = {"rightful_drop_percent": each.rightful_drop_percent} if each.flood_sent else {}
+    return asdict(each) | rightful
 
 
 def check(plan: Plan) -> None:
@@ -102,7 +110,6 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
     with (
         built(SINGLE_BOTTLENECK) as spaces,
         tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder,
-        _controller(plan, spaces[NODE], Path(folder)) as loop,
     ):
         order = SendOrder(
             namespace=spaces[SENDER].name,
@@ -111,7 +118,10 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
             streams=streams(plan),
         )
         bulk = [_bulk(each, plan, order) for each in scenario.classes if each.kind == "bulk"]
-        with ready(order, spaces[RECEIVER].name, Path(folder), bulk) as traffic:
+        with (
+            ready(order, spaces[RECEIVER].name, Path(folder), bulk) as traffic,
+            _controller(plan, spaces[NODE], Path(folder)) as loop,
+        ):
             start_ns = traffic.start()
             loop.begin(start_ns)
             while traffic.sending() or not _drained(loop.history, scenario):

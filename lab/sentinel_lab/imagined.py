@@ -35,7 +35,8 @@ def imagined(plan: Plan) -> Run:
     assert result.series is not None
     history = _history(plan, traffic, result.series)
     classes = tuple(_class(plan, each, result, history) for each in plan.scenario.classes)
-    return Run(plan, 0, history, traffic.bursts, classes, of_node(plan.scenario, history), ())
+    node = of_node(plan.scenario, history)
+    return Run(plan, 0, history, traffic.bursts, classes, node, (), simulated=True)
 
 
 def _history(plan: Plan, traffic: Traffic, series: Series) -> History:
@@ -85,6 +86,7 @@ def _class(plan: Plan, each: TrafficClass, result: Result, history: History) -> 
         granted_bytes_peak=figures.granted_peak,
         held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
         held_bytes_peak=figures.held_peak,
+        delay_ms_mean=figures.mean_ms,
         delay_ms_p50=p50,
         delay_ms_p95=p95,
         delay_ms_p99=p99,

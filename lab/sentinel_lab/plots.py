@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sentinel_lab.experiment import Run
 
 BIN_S = 0.1
-KIB = 1024
+MIB = 1 << 20
 BURST_COLOUR = "#f3e3b3"
 COLOURS = ("#1b6ca8", "#c8553d", "#5a9367", "#7d5ba6", "#555555")
 DROPPED_COLOUR = "#b3261e"
@@ -35,16 +35,18 @@ def two_panels(runs: Sequence[Run], title: str) -> bytes:
     try:
         for axes in (above, below):
             _shade(axes, runs[0].bursts)
+            axes.set_axisbelow(True)
             axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
         for run, colour in zip(runs, COLOURS, strict=False):
             alone = len(runs) == 1
-            _drops(above, run, colour if not alone else DROPPED_COLOUR, DROPPED if alone else run.plan.policy)
-            _sizes(below, run, colour, GRANTED if alone else run.plan.policy)
+            name = f"{run.plan.policy}: {run.bursty.dropped:,} of {run.bursty.sent:,} dropped"
+            _drops(above, run, colour if not alone else DROPPED_COLOUR, DROPPED if alone else name)
+            _sizes(below, run, colour, GRANTED if alone else name)
         above.set_ylabel(f"packets dropped\nper {BIN_S * 1000:.0f} ms")
         above.set_ylim(0, max(1.0, above.get_ylim()[1]))  # no drop at all must not look like an axis of fractions
         above.yaxis.set_major_locator(MaxNLocator(integer=True))
-        below.set_ylabel("buffer (KiB)")
+        below.set_ylabel("buffer size (MiB)")
         below.set_ylim(bottom=0)
         below.set_xlim(0, max(run.plan.seconds for run in runs))
         below.set_xlabel("seconds")
@@ -76,10 +78,10 @@ def _drops(axes: Axes, run: Run, colour: str, name: str) -> None:
 def _sizes(axes: Axes, run: Run, colour: str, name: str) -> None:
     bursty = run.plan.scenario.bursty.id
     at = run.history.seconds(bursty, run.start_ns)
-    limit = run.history.series(bursty, "limit_bytes") / KIB
+    limit = run.history.series(bursty, "limit_bytes") / MIB
     axes.step(at, limit, where="post", color=colour, linewidth=1.5, label=name)
     if name == GRANTED:
-        backlog = run.history.series(bursty, "backlog_bytes") / KIB
+        backlog = run.history.series(bursty, "backlog_bytes") / MIB
         axes.fill_between(at, backlog, color=colour, alpha=0.35, linewidth=0, label="held in the queue")
 
 

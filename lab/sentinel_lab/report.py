@@ -27,7 +27,7 @@ COLUMNS = (
     "sent",
     "dropped",
     "dropped %",
-    "delay p50 ms",
+    "delay mean ms",
     "delay p99 ms",
     "in queue p99 ms",
     "granted mean KiB",
@@ -51,7 +51,7 @@ def row(each: ClassResult) -> tuple[str, ...]:
         f"{each.sent:,}",
         f"{each.dropped:,}",
         f"{each.drop_percent:.2f}",
-        f"{each.delay_ms_p50:.1f}",
+        f"{each.delay_ms_mean:.1f}",
         f"{each.delay_ms_p99:.1f}",
         f"{each.sojourn_ms_p99:.1f}",
         f"{each.granted_bytes_mean / 1024:,.0f}",
@@ -65,7 +65,7 @@ def sentence(run: Run) -> str:
     mine, plan = run.bursty, run.plan
     return (
         f"{plan.pattern} traffic for {plan.seconds:g} s under {plan.policy}: {mine.dropped:,} of {mine.sent:,} "
-        f"packets dropped ({mine.drop_percent:.2f} %), delay {mine.delay_ms_p50:.0f} ms in the middle and "
+        f"packets dropped ({mine.drop_percent:.2f} %), delay {mine.delay_ms_mean:.0f} ms on average and "
         f"{mine.delay_ms_p99:.0f} ms at the 99th percentile, with {mine.granted_bytes_mean / 1024:,.0f} KiB granted "
         f"and {mine.held_bytes_mean / 1024:,.0f} KiB really held on average."
         + (f" It remembered {plan.past_s:g} s of such traffic." if plan.past_s else "")
@@ -83,13 +83,18 @@ def page(run: Run, picture: bytes) -> str:
 <p>{html.escape(sentence(run))}</p>{warning}
 <img alt="Drops and buffer size against time" src="data:image/png;base64,{encoded}">
 {_table([row(each) for each in run.classes])}
-<p class="note">Granted is the limit the class was given, held is what really stood in the queue. Delay is measured
-between the two end points, time in the queue by the kernel. The queue empties at
-{scenario.drain_bytes_per_s * 8 / 1e6:.0f} Mbit/s; limits lie between {scenario.floor_bytes // 1024:,} and
-{scenario.pool_bytes // 1024:,} KiB.</p>
+<p class="note">Granted is the limit the class was given, held is what really stood in the queue. {_clock(run)}
+The queue empties at {scenario.drain_bytes_per_s * 8 / 1e6:.0f} Mbit/s; limits lie between
+{scenario.floor_bytes // 1024:,} and {scenario.pool_bytes // 1024:,} KiB.</p>
 <footer>{html.escape(", ".join(f"{name} {value}" for name, value in machine().items()))}, seed {run.plan.seed}</footer>
 </html>
 """
+
+
+def _clock(run: Run) -> str:
+    if run.simulated:
+        return "Nothing was sent: this was worked out in virtual time, and delay is the time in the queue alone."
+    return "Delay is measured between the two end points, time in the queue by the kernel."
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

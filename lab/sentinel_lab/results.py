@@ -44,6 +44,7 @@ class ClassResult:
     granted_bytes_peak: float
     held_bytes_mean: float
     held_bytes_peak: float
+    delay_ms_mean: float = 0.0
     fairness: float | None = None
     flood_sent: int = 0
     flood_received: int = 0
@@ -95,6 +96,7 @@ def of(each: TrafficClass, seconds: float, history: History, outcome: Outcome) -
         granted_bytes_peak=float(max(limits, default=0)),
         held_bytes_mean=history.time_mean(each.id, "backlog_bytes"),
         held_bytes_peak=float(max(backlogs, default=0)),
+        delay_ms_mean=0.0 if bulk else outcome.mean_delay_ms(each.port),
         fairness=jain(outcome.tcp_served[each.port].bytes_by_connection) if bulk else None,
         flood_sent=flood_sent,
         flood_received=flood_received,

@@ -32,6 +32,7 @@ QUICK_POLICIES: Final = ("static-small", "reactive-100ms", "reactive-10ms", poli
 QUICK_SECONDS, FULL_SECONDS, FULL_ROUNDS = 6.1, 20.0, 3  # the first periodic burst ends after six
 SETTLING_SECONDS: Final = 4.0
 """What a sample takes beside its traffic: processes start, the queue empties, everything is taken down."""
+REFERENCE_POLICIES, REFERENCE_SECONDS = ("reactive-100ms", policies.PRODUCT), 60.0
 QUICK_PAST_S: Final = 120.0
 """Twelve bursts: just enough to be believed, and done in a second and a half."""
 ATTEMPTS: Final = 3  # a dirty sample is thrown away and taken again; it is never averaged
@@ -45,6 +46,9 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
     "--pattern", "patterns", multiple=True, help=f"{', '.join(sorted({*OF_PATTERN, *SPELLINGS}))}; repeatable."
 )
 @click.option("--policy", "chosen", multiple=True, help=f"One of {', '.join(policies.NAMES)}; repeatable.")
+@click.option(
+    "--reference", is_flag=True, help="Periodic bursts for 60 s, once: reactive at 100 ms against predictive."
+)
 @click.option("--seconds", type=float, help="Length of each run.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
 @click.option("--sweep", is_flag=True, help="Over drains and static-small limits too.")
@@ -63,6 +67,7 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
     \b
     Examples:
       sudo sentinel bench burst --quick --json
+      sudo sentinel bench burst --reference
       sudo sentinel bench burst --pattern mixed --rounds 3
       sudo sentinel bench burst --pattern trace:/data/web.csv.gz@10 --policy oracle --policy reactive-10ms
       sudo sentinel bench burst --picture docs/img/levitation.png
@@ -107,23 +112,33 @@ def _load() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
-def _asked(*, quick: bool, sweep: bool, keep: Path | None, **options: Any) -> tuple[Asked, Path | None]:
+def _asked(
+    *, quick: bool, reference: bool, sweep: bool, keep: Path | None, **options: Any
+) -> tuple[Asked, Path | None]:
     """The samples wanted, and where they are kept."""
     if options["seconds"] is not None and options["seconds"] <= 0:
         raise Invalid("the run's length must be greater than zero")
     for each in options["chosen"]:
         policies.known(each)
     asked = Asked(
-        patterns=options["patterns"] or (("periodic",) if quick else (*BURSTS, MIXED_PATTERN)),
-        policies=options["chosen"] or (QUICK_POLICIES if quick else SWEPT if sweep else policies.NAMES),
-        seconds=options["seconds"] or (QUICK_SECONDS if quick else FULL_SECONDS),
-        seeds=options["rounds"] or (1 if quick else FULL_ROUNDS),
+        patterns=options["patterns"] or (("periodic",) if quick or reference else (*BURSTS, MIXED_PATTERN)),
+        policies=options["chosen"] or _rivals(quick, reference, sweep),
+        seconds=options["seconds"] or (QUICK_SECONDS if quick else REFERENCE_SECONDS if reference else FULL_SECONDS),
+        seeds=options["rounds"] or (1 if quick or reference else FULL_ROUNDS),
         past_s=QUICK_PAST_S if quick else PAST_S,
         drains=DRAINS if sweep else (),
         floors=FLOORS if sweep else (),
         pools=_pools(options["pools_mib"]),
     )
     return asked, keep or (None if quick else KEPT)
+
+
+def _rivals(quick: bool, reference: bool, sweep: bool) -> tuple[str, ...]:
+    if quick:
+        return QUICK_POLICIES
+    if reference:
+        return REFERENCE_POLICIES
+    return SWEPT if sweep else policies.NAMES
 
 
 def _taken(plans: list[Plan], kept: Kept) -> tuple[list[Row], list[Row]]:

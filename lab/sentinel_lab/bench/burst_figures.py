@@ -92,6 +92,7 @@ FIGURES: Final[dict[str, Callable[[Sequence[Row]], float]]] = {
 OF_EACH: Final[dict[str, tuple[str, float]]] = {
     "drop_percent": ("drop_percent", 1.0),
     "goodput_mb_per_s": ("goodput_bytes_per_s", 1e6),
+    "delay_ms_mean": ("delay_ms_mean", 1.0),
     "sojourn_ms_p50": ("sojourn_ms_p50", 1.0),
     "sojourn_ms_p95": ("sojourn_ms_p95", 1.0),
     "sojourn_ms_p99": ("sojourn_ms_p99", 1.0),
@@ -135,7 +136,9 @@ def _picks(rounds: int) -> NDArray[np.int64]:
 def against(rows: Sequence[Row]) -> dict[str, float]:
     """The product against its rivals, over the same seeds; a ratio is there only when both its sides were measured."""
     figures = {policy: of_policy(rows, policy) for policy in {row["policy"] for row in rows}}
-    return _drops_against(figures) | _costs_against(figures) if PRODUCT in figures else {}
+    if PRODUCT not in figures:
+        return {}
+    return _drops_against(figures) | _delays_against(figures) | _costs_against(figures)
 
 
 def _drops_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
@@ -150,6 +153,18 @@ def _drops_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
         found["oracle_gap"] = drops[PRODUCT] - drops["oracle"]
     if drops.get("reactive-100ms") and "predictive-inverted" in drops:
         found["inverted_drop_ratio_vs_reactive_100ms"] = drops["predictive-inverted"] / drops["reactive-100ms"]
+    return found
+
+
+def _delays_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
+    """Negative where the product's packets wait longer, as those do that a rival drops."""
+    found: dict[str, float] = {}
+    for which in ("delay_ms_mean", "delay_ms_p99"):
+        sides = [figures[PRODUCT], figures.get("reactive-100ms", ())]
+        if all(side and all(which in _class(row) for row in side) for side in sides):
+            mine, rival = (_mean(which)(side) for side in sides)
+            if rival:
+                found[f"{which}_reduction_vs_reactive_100ms"] = 1 - mine / rival
     return found
 
 

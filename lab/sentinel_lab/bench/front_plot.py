@@ -82,7 +82,7 @@ def _panel(axes: Axes, pattern: str, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_title(pattern, loc="left", fontsize=11)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(LEAST_PERCENT * 0.6, 60)
+    axes.set_ylim(LEAST_PERCENT * 0.6, 100)
     axes.yaxis.set_major_formatter(FuncFormatter(_percent))
     axes.set_xlim(2, 3_000)
     axes.xaxis.set_major_locator(FixedLocator(DELAYS_MS))

@@ -55,6 +55,10 @@ class Outcome:
             return 0.0
         return float(np.quantile((mine["got_ns"] - mine["sent_ns"]) / 1e6, quantile))
 
+    def mean_delay_ms(self, port: int) -> float:
+        mine = self.to(port)
+        return float(np.mean((mine["got_ns"] - mine["sent_ns"]) / 1e6)) if mine.size else 0.0
+
     def dirt(self) -> list[str]:
         """Why this sample must not be used."""
         found = []
@@ -72,7 +76,8 @@ Process = subprocess.Popen[str]
 
 
 class Traffic:
-    """All processes, ready: `start` sets them off, `outcome` waits for what is still under way and ends them."""
+    """All processes, starting: `start` waits until they are ready and sets them off, `outcome` waits for what is still
+    under way and ends them."""
 
     def __init__(self, sending: Process, receiving: Process, output: Path) -> None:
         self._sending = sending
@@ -83,6 +88,11 @@ class Traffic:
 
     def start(self) -> int:
         """When the first packet is due, on CLOCK_MONOTONIC."""
+        _await_ready(self._receiving, "receiver")
+        _await_ready(self._sending, "sender")
+        for client, server in self.tcp.values():
+            _await_ready(server, "TCP server")
+            _await_ready(client, "TCP client")
         start_ns = time.monotonic_ns() + HEAD_START_NS
         for each in self._senders():
             _write(each, str(start_ns))
@@ -116,7 +126,7 @@ class Traffic:
 
 @contextmanager
 def ready(send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[TcpOrder] = ()) -> Iterator[Traffic]:
-    """Every process up and waiting; they end with the block, whatever happens in it."""
+    """Every process under way, all at once; they end with the block, whatever happens in it."""
     output = folder / "arrivals.npy"
     ports, syn_ports = (tuple(each.port for each in send.streams if each.kind == kind) for kind in ("udp", "syn"))
     receive = ReceiveOrder(namespace=receive_namespace, ports=ports, syn_ports=syn_ports, output=str(output))
@@ -143,6 +153,8 @@ def exchanged(order: TcpOrder, receive_namespace: str) -> tuple[TcpSent, Served]
         _process("tcp_server", serve.model_dump_json()) as server,
         _process("tcp_client", order.model_dump_json()) as client,
     ):
+        _await_ready(server, "TCP server")
+        _await_ready(client, "TCP client")
         _write(client, str(time.monotonic_ns() + HEAD_START_NS))
         sent = TcpSent.model_validate_json(_answer(client, "TCP client"))
         _write(server, "stop")
@@ -158,12 +170,15 @@ def _process(module: str, order: str) -> Iterator[Process]:
     ) as process:
         try:
             _write(process, order)
-            if process.stdout is None or process.stdout.readline() != "ready\n":
-                raise Transient(f"the {module} process did not start")
             yield process
         finally:
             if process.poll() is None:
                 process.terminate()
+
+
+def _await_ready(process: Process, name: str) -> None:
+    if process.stdout is None or process.stdout.readline() != "ready\n":
+        raise Transient(f"the {name} process did not start")
 
 
 def _write(process: Process, line: str) -> None:
