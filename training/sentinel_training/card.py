@@ -24,6 +24,7 @@ WHAT: Final = {
     "surge": "rate over its slow mean",
     "persistence": "time since the last burst",
 }
+WHAT_TRUNK: Final = {"lstm": "An LSTM", "tcn": "A temporal convolution (TCN)"}
 
 
 def digest(path: Path) -> str:
@@ -36,7 +37,7 @@ def of(path: Path, plan: dict[str, Any], validation: dict[str, Any], test: dict[
         "digest": digest(path),
         "inputs_digest": inputs.DIGEST,
         "trunk": plan["trunk"],
-        "command": f"sentinel model train{' --quick' if plan['plan'] == 'quick' else ''}",
+        "command": f"sentinel model train --trunk {plan['trunk']}{' --quick' if plan['plan'] == 'quick' else ''}",
         "plan": plan,
         "data": "made scenes only; no trace was learned from",
         "kinds": list(scenes.KINDS),
@@ -58,7 +59,7 @@ def spelled(card: dict[str, Any]) -> str:
     lines = [
         f"# Model `{card['name']}`",
         "",
-        f"A {card['trunk'].upper()} that corrects what the agent's learners say of each traffic class, one step of",
+        f"{WHAT_TRUNK[card['trunk']]} that corrects what the agent's learners say of each traffic class, one step of",
         "100 ms a call. It was trained on made scenes only, so it knows no schedule: those the learners find while",
         "they run. Without it the agent forecasts with the learners alone.",
         "",
@@ -71,6 +72,7 @@ def spelled(card: dict[str, Any]) -> str:
         f"| size | {test['bytes']} bytes |",
         f"| one step of 16 classes, one thread | p50 {test['step_ms_p50']:.3f} ms, p99 {test['step_ms_p99']:.3f} ms |",
         f"| calibration | slope {card['plan']['slope']:.3f}, shift {card['plan']['shift']:.3f} (validation) |",
+        f"| logs of sizes shifted by | {', '.join(f'{each:+.2f}' for each in card['plan']['sizes'])} (validation) |",
         f"| heads kept on validation | {', '.join(card['plan']['kept']) or 'none'} |",
         "",
         "## On scenes drawn after training",

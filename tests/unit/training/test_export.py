@@ -13,7 +13,7 @@ from sentinel_training.session import Session
 if TORCH := find_spec("torch") is not None:
     import torch
 
-    from sentinel_training import export, network, train
+    from sentinel_training import export, finish, network, train
 
 pytestmark = pytest.mark.skipif(not TORCH, reason="PyTorch is only in the extra `training`")
 
@@ -71,6 +71,22 @@ def test_a_head_that_was_not_kept_passes_the_learners_answer_through(tmp_path):
     assert hazard[:, 1:] == pytest.approx(1 / (1 + np.exp(-part.x[:, 1:, HAZARDS])), abs=1e-5)
     expected = np.maximum(np.exp(part.x[:, :, DEMANDS] + part.x[:, :, -1:]) - FLOORS[0], 0.0)
     assert demand.reshape(expected.shape) == pytest.approx(expected, rel=1e-4, abs=0.1)
+
+
+def test_sizes_are_shifted_until_as_many_are_below_them_as_they_say(tmp_path):
+    part = lessons()
+    came = np.random.default_rng(3).normal(2.0, 1.0, (STEPS, SERIES)).astype(np.float32)
+    asked = Lessons(part.kinds, part.step_s, part.x, part.valid, part.until_s, came, part.demand)
+    shifts = finish._covering([asked], [np.zeros((STEPS, SERIES, 3), np.float32)])
+    assert [float((came < shift).mean()) for shift in shifts] == pytest.approx([0.1, 0.5, 0.9], abs=0.01)
+    said = []
+    for name, sizes in (("plain", (0.0, 0.0, 0.0)), ("shifted", shifts)):
+        export.write(network.fresh("tcn"), export.Finish(sizes=sizes), tmp_path / f"{name}.onnx")
+        session = Session(tmp_path / f"{name}.onnx")
+        said.append(session.step(part.x[0], part.valid[0], session.start(SERIES))[1] + 1.0)
+    grown = (said[1] / said[0])[said[0].min(axis=1) > 1.1]  # where no floor was met
+    assert len(grown)
+    assert grown == pytest.approx(np.tile(np.exp(shifts), (len(grown), 1)), rel=1e-3)
 
 
 def test_an_export_names_the_inputs_it_was_trained_on(tmp_path):
