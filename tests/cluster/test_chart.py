@@ -1,6 +1,7 @@
 """The chart: what helm makes of it, and what a real API server says to that."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from support.cluster.binaries import binary
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/sentinel"
 SYSTEM = "sentinel-system"
+MANIFESTS = ROOT / "deploy/manifests/sentinel.yaml"
+UPGRADE_PAGE = ROOT / "docs/how-to/install-and-upgrade.md"
 
 VALUES = {
     "defaults": {},
@@ -113,3 +116,40 @@ def test_rules_go_to_the_prometheus_operator_where_there_is_one():
     plain = yaml.safe_load((ROOT / "deploy/prometheus/sentinel.rules.yaml").read_text())
     assert rule["spec"] == plain
     assert not of_kind({}, "PrometheusRule")
+
+
+def test_the_plain_manifests_are_the_chart_with_its_defaults():
+    done = subprocess.run([ROOT / "tools/manifests.sh", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_api_server_takes_the_plain_manifests(kinds):
+    kinds.plane.kubectl("create", "namespace", SYSTEM, check=False)
+    argv = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(MANIFESTS))
+    done = kinds.plane.kubectl(*argv, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_newer_definitions_come_by_the_command_that_the_page_gives(kinds):
+    """Helm leaves definitions alone in an upgrade. What helm installed once, and who wrote objects by it, is here."""
+    command = re.search(r"^kubectl (apply .*crds.*)$", UPGRADE_PAGE.read_text(), re.MULTILINE)
+    old = yaml.safe_load((ROOT / "crds/sentinel.io_bufferclusters.yaml").read_text())
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/bufferclusters.sentinel.io"
+    spec = old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    del spec["properties"]["paused"], spec["default"]["paused"]
+    query = "?fieldManager=helm&force=true"
+    kind = "application/apply-patch+yaml"
+    status, answer = kinds.plane.request("PATCH", path + query, old, content_type=kind)
+    assert status == 200, answer
+    kept = {"apiVersion": "sentinel.io/v1alpha1", "kind": "BufferCluster", "metadata": {"name": "kept"}, "spec": {}}
+    try:
+        assert kinds.create(kept)[0] == 201
+        assert command is not None
+        kinds.plane.kubectl(*command[1].replace("crds/", f"{ROOT}/crds/").split())
+        _, found = kinds.plane.request("GET", path)
+        schema = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert "paused" in schema["properties"]["spec"]["properties"]
+        assert kinds.get("BufferCluster", "kept")["metadata"]["name"] == "kept"
+    finally:
+        kinds.delete("BufferCluster", "kept")
+        kinds.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
