@@ -28,6 +28,18 @@ struct {
 	__type(value, struct sn_conn);
 } sn_lb_conns SEC(".maps");
 
+/*
+ * A connection enters the table with its second packet. Until then it has a line here, which costs a sixth of making
+ * room in a full table, and a flood of openings pushes out nobody who talks.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SN_LB_OPENINGS);
+	__type(key, __u32);
+	__type(value, struct sn_opening);
+} sn_lb_openings SEC(".maps");
+
 struct opened {
 	__u64 window_ns;
 	__u64 flows;
@@ -55,11 +67,47 @@ static __always_inline int too_many(__u64 now)
 	return ++opened->flows > sn_opens_per_s;
 }
 
-static __always_inline void remember(const struct sn_packet *packet, const struct sn_flow_key *key,
-				     const struct sn_lb_route *route)
+static __always_inline int same_flow(const struct sn_flow_key *one, const struct sn_flow_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[4] == b[4] && a[1] == b[1] && a[0] == b[0] && a[3] == b[3] && a[2] == b[2];
+}
+
+/* Two lines side by side may hold it. */
+static __always_inline struct sn_opening *opening_at(const struct sn_lb_route *route, __u32 other)
+{
+	__u32 index = (route->hash & (SN_LB_OPENINGS - 1)) ^ other;
+
+	return bpf_map_lookup_elem(&sn_lb_openings, &index);
+}
+
+static __always_inline struct sn_opening *opening_of(const struct sn_flow_key *key, const struct sn_lb_route *route)
+{
+	struct sn_opening *one = opening_at(route, 0), *other;
+
+	if (one && same_flow(&one->key, key))
+		return one;
+	other = opening_at(route, 1);
+	return other && same_flow(&other->key, key) ? other : NULL;
+}
+
+/* Where it is already, or instead of the older of two. */
+static __always_inline struct sn_opening *place_for(const struct sn_flow_key *key, const struct sn_lb_route *route)
+{
+	struct sn_opening *known = opening_of(key, route), *one = opening_at(route, 0), *other = opening_at(route, 1);
+
+	if (known || !one || !other)
+		return known;
+	return other->conn.last_ns < one->conn.last_ns ? other : one;
+}
+
+static __always_inline void remember(const struct sn_packet *packet, const struct sn_vip *vip,
+				     const struct sn_flow_key *key, const struct sn_lb_route *route)
 {
 	__u32 backend = route->backend;
 	struct sn_backend_state *state = bpf_map_lookup_elem(&sn_lb_states, &backend);
+	struct sn_opening *opening;
 	struct sn_conn conn = {};
 
 	if (!state)
@@ -70,7 +118,16 @@ static __always_inline void remember(const struct sn_packet *packet, const struc
 	conn.backend = backend;
 	conn.unsure = route->unsure;
 	conn.second = route->second;
-	bpf_map_update_elem(&sn_lb_conns, key, &conn, BPF_ANY);
+	if (key->protocol != IPPROTO_TCP || !route->opens || route->known == SN_LB_OVER ||
+	    (vip->flags & SN_VIP_STICKY)) {
+		bpf_map_update_elem(&sn_lb_conns, key, &conn, BPF_ANY);
+		return;
+	}
+	opening = place_for(key, route);
+	if (!opening)
+		return;
+	opening->key = *key;
+	opening->conn = conn;
 }
 
 static __always_inline int may_open(const struct sn_packet *packet)
@@ -137,7 +194,7 @@ static __always_inline void begin(struct sn_packet *packet, const struct sn_vip 
 			doubt(packet, vip, route);
 	}
 	if (!crowded && route->backend < SN_LB_BACKENDS)
-		remember(packet, key, route);
+		remember(packet, vip, key, route);
 }
 
 /* Whether the packet's flow is known, and stays where it was. */
@@ -146,9 +203,13 @@ static __always_inline int follows(struct sn_conn *conn, struct sn_packet *packe
 {
 	struct sn_backend_state *state;
 
-	if (!conn || is_over(conn, packet, vip))
+	if (!conn)
 		return 0;
-	route->known = 1;
+	if (is_over(conn, packet, vip)) {
+		route->known = SN_LB_OVER;
+		return 0;
+	}
+	route->known = SN_LB_FOUND;
 	conn->last_ns = packet->now_ns;
 	if (packet->flags & SN_CLOSES)
 		conn->closed = 1;
@@ -163,20 +224,46 @@ static __always_inline int follows(struct sn_conn *conn, struct sn_packet *packe
 	return 1;
 }
 
+/* What is known of a connection that only began; with its next packet it enters the table. */
+static __always_inline struct sn_conn *begun(struct sn_flow_key *key, struct sn_packet *packet, struct sn_vip *vip,
+					     struct sn_lb_route *route)
+{
+	struct sn_opening *opening = key->protocol == IPPROTO_TCP ? opening_of(key, route) : NULL;
+	struct sn_conn *conn;
+
+	if (!opening)
+		return NULL;
+	conn = &opening->conn;
+	if (route->about)
+		return conn;
+	if (!may_open(packet)) {
+		bpf_map_update_elem(&sn_lb_conns, key, conn, BPF_ANY);
+		conn = bpf_map_lookup_elem(&sn_lb_conns, key);
+		opening->key.protocol = 0;
+		opening->conn.last_ns = 0;
+	}
+	follows(conn, packet, vip, route);
+	if (route->known == SN_LB_FOUND)
+		return conn;
+	route->known = SN_LB_NEW;
+	return NULL;
+}
+
 static __always_inline struct sn_conn *conn_of(struct sn_flow_key *key, struct sn_packet *packet, struct sn_vip *vip,
 					       struct sn_lb_route *route)
 {
-	struct sn_conn *conn;
+	struct sn_conn *conn = NULL;
 
-	if (!(vip->flags & SN_VIP_STICKY))
-		return route->about || route->known ? bpf_map_lookup_elem(&sn_lb_conns, key) : NULL;
-	key->source_port = 0;
-	key->destination_port = 0;
-	conn = bpf_map_lookup_elem(&sn_lb_conns, key);
-	if (route->about)
-		return conn;
-	follows(conn, packet, vip, route);
-	return route->known ? conn : NULL;
+	if (vip->flags & SN_VIP_STICKY) {
+		conn = bpf_map_lookup_elem(&sn_lb_conns, key);
+		if (route->about)
+			return conn;
+		follows(conn, packet, vip, route);
+		return route->known == SN_LB_FOUND ? conn : NULL;
+	}
+	if (route->about || route->known == SN_LB_FOUND)
+		conn = bpf_map_lookup_elem(&sn_lb_conns, key);
+	return conn || route->known != SN_LB_NEW ? conn : begun(key, packet, vip, route);
 }
 
 /*
@@ -191,10 +278,14 @@ int sn_lb_place(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route
 	if (!packet || !vip || !route)
 		return 0;
 	key = packet->key;
+	if (vip->flags & SN_VIP_STICKY) {
+		key.source_port = 0;
+		key.destination_port = 0;
+	}
+	route->hash = hash_of(&key);
 	conn = conn_of(&key, packet, vip, route);
 	if (route->backend < SN_LB_BACKENDS)
 		return 1;
-	route->hash = hash_of(&key);
 	if (route->about) {
 		route->backend = conn && living(conn->backend, packet->now_ns) ? conn->backend
 									       : first_living(packet, vip, route->hash);

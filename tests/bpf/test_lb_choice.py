@@ -21,6 +21,7 @@ CLIENT6 = "2001:db8::7"
 MAC = bytes.fromhex("02aabbccdd01")
 GOLD = 80  # the port whose class is 1
 NODES = 6
+TABLE = 8192  # flows, of the balancer under test
 HOUR_NS = 3600 * 10**9
 # Time goes by in steps of 5 s, and no age that matters is a multiple of that: real time may pass unseen in between.
 SLOW = {"sn_opens_per_s": 0, "sn_ready_age_ns": 12 * 10**9, "sn_mesh_age_ns": 12 * 10**9}
@@ -250,7 +251,7 @@ def test_an_unknown_flow_goes_to_the_first_candidate_however_much_room_the_other
 def test_fragments_of_one_pair_go_one_way_and_are_not_remembered(twin):
     went = {twin.send(datagram(port, fragment=part)).backend for port in range(9) for part in (MORE_FRAGMENTS, 185)}
     assert len(went) == 1
-    assert twin.kernel.object.map("sn_lb_conns").dump()[0].size == 0
+    assert twin.kernel.remembered() == 0
 
 
 def test_a_sticky_client_keeps_its_node_over_ports_and_connections(twin):
@@ -292,10 +293,49 @@ def test_a_flood_of_new_flows_leaves_the_table_to_those_in_it(built):
     for port in range(1, 2001):
         testrun.run(balancer.program, segment(port=port))
     reasons = balancer.reasons()
-    remembered = balancer.object.map("sn_lb_conns").dump()[0].size
+    remembered = balancer.remembered()
     assert reasons["BY_ROOM"] + reasons["UNRECORDED"] == 2000
-    assert remembered == reasons["BY_ROOM"] < 1000
+    assert 0 < remembered <= reasons["BY_ROOM"] < 1000
     balancer.object.close()
+
+
+def test_more_openings_than_the_table_holds_push_out_nobody_who_talks(built):
+    """However many connections begin and never go on: no bound on them, a small table, and every one a fresh key."""
+    balancer = Balancer(sn_opens_per_s=0, sn_ready_age_ns=HOUR_NS, sn_mesh_age_ns=HOUR_NS)
+    twin = fresh(balancer)
+    lives = {}
+    for port in range(1, 65):
+        lives[port] = twin.send(segment(port=port)).backend
+        assert twin.send(segment(ACK, port=port)).reason == "KNOWN"
+    for last in range(40):
+        for port in range(1024, 1536):
+            ends = (f"10.3.2.{last}", VIP4)
+            syn = tcp(flags=SYN, source_port=port, ends=ends)
+            testrun.run(balancer.program, ethernet(ipv4(syn, protocol=TCP, source=ends[0], destination=VIP4)))
+    assert balancer.reasons()["BY_RING"] == 64 + 40 * 512 > 2 * TABLE
+    for port, node in lives.items():
+        told = twin.send(segment(ACK, port=port))
+        assert (told.backend, told.reason) == (node, "KNOWN")
+    balancer.object.close()
+
+
+def test_a_connection_enters_the_table_with_its_second_packet(twin):
+    twin.send(segment())
+    assert twin.kernel.object.map("sn_lb_conns").dump()[0].size == 0
+    twin.send(segment())
+    assert twin.kernel.object.map("sn_lb_conns").dump()[0].size == 0, "the client only says it again"
+    assert twin.send(segment(ACK)).reason == "KNOWN"
+    assert twin.kernel.object.map("sn_lb_conns").dump()[0].size == twin.kernel.remembered() == 1
+
+
+def test_an_opening_whose_place_another_took_is_met_in_the_middle(twin):
+    """Its node knows it."""
+    twin.send(segment())
+    places = twin.kernel.views["openings"]
+    (place,) = (places["key"]["protocol"] != 0).nonzero()[0]
+    places["key"]["source_port"][place] += 1
+    del twin.reference.conns[next(iter(twin.reference.conns))]
+    assert twin.send(segment(ACK)).reason == "MIDSTREAM"
 
 
 def answer(backend, source, *, kind=probes.ANSWER, sent_ns=1):

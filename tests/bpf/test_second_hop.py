@@ -318,5 +318,4 @@ def test_whichever_balancer_a_packet_meets_it_ends_where_its_connection_began(si
                 twin.reference.backends[number].rooms = {0: (what[0], twin.reference.now)}
         elif kind == "forget":
             made.balancers[number].reference.conns.clear()
-            for key in list(site[0][number].object.map("sn_lb_conns").keys()):
-                site[0][number].object.map("sn_lb_conns").delete(key)
+            site[0][number].forget_flows()

@@ -31,7 +31,7 @@ class Balancer:
             for name, number in layout.constants(OBJECT, enum).items()
             if name not in ("SN_REASONS", "SN_LB_REASON_END")
         }
-        arrays = ("states", "backends", "by_vip", "by_node", "reasons", "source", "rings")
+        arrays = ("openings", "states", "backends", "by_vip", "by_node", "reasons", "source", "rings")
         self.views = {name: self.object.map(f"sn_lb_{name}").view(writable=True) for name in arrays}
         self.views |= {name: self.object.map(f"sn_{name}").view(writable=True) for name in ("ready", "seen", "prober")}
 
@@ -39,11 +39,21 @@ class Balancer:
         for name, view in self.views.items():
             if name != "rings":  # without a VIP nobody reads them
                 view[...] = np.zeros((), view.dtype)
-        for name in ("sn_lb_vips", "sn_lb_conns"):
-            for key in list(self.object.map(name).keys()):
-                self.object.map(name).delete(key)
+        for key in list(self.object.map("sn_lb_vips").keys()):
+            self.object.map("sn_lb_vips").delete(key)
+        self.forget_flows()
         self.object.map("sn_lb_opened").put(0, window_ns=0)
         self.rules.replace([])
+
+    def forget_flows(self) -> None:
+        self.views["openings"][...] = np.zeros((), self.views["openings"].dtype)
+        for key in list(self.object.map("sn_lb_conns").keys()):
+            self.object.map("sn_lb_conns").delete(key)
+
+    def remembered(self) -> int:
+        """Flows, those that only began among them."""
+        begun = int((self.views["openings"]["key"]["protocol"] != 0).sum())
+        return begun + int(self.object.map("sn_lb_conns").dump()[0].size)
 
     def reasons(self) -> Counter[str]:
         totals = self.views["reasons"]["packets"].reshape(maps.cpus(), -1).sum(axis=0)
@@ -95,6 +105,9 @@ class Twin:
             older = conn.copy()
             older["last_ns"] = max(1, int(conn["last_ns"]) - int(seconds * 1e9))
             connections.put(key, older)
+        begun = self.kernel.views["openings"]["conn"]
+        older_ns = begun["last_ns"].astype(np.int64) - int(seconds * 1e9)
+        begun["last_ns"] = np.where(begun["last_ns"] > 0, np.maximum(1, older_ns), 0)
 
     def tell(self) -> None:
         """All that the control plane knows, by the age it has now."""

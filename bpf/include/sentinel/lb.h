@@ -8,12 +8,14 @@
 
 #include <linux/types.h>
 
+#include "flow.h"
 #include "reason.h"
 
 enum sn_lb_const {
 	SN_LB_SLOTS = 65537, /* of one ring */
 	SN_LB_VIPS = 256,
 	SN_LB_BACKENDS = 1024,
+	SN_LB_OPENINGS = 65536, /* a power of two */
 	SN_LB_REASONS = 64, /* what the parser found wrong keeps its number; ours follow */
 };
 
@@ -101,6 +103,13 @@ struct sn_conn {
 	__u8 _pad[2];
 };
 _Static_assert(sizeof(struct sn_conn) == 24, "read by user space");
+
+/* A connection that began and did not go on yet, at the place that its hash names: the newest of that place. */
+struct sn_opening {
+	struct sn_flow_key key;
+	struct sn_conn conn;
+};
+_Static_assert(sizeof(struct sn_opening) == 64, "one cache line");
 
 /* Index: cpu × SN_LB_VIPS + vip, or cpu × SN_LB_BACKENDS + backend; one writer a cell. */
 struct sn_lb_cell {

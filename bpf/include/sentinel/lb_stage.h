@@ -9,6 +9,12 @@
 #include "lb.h"
 #include "stage.h"
 
+enum sn_lb_known {
+	SN_LB_NEW = 0,
+	SN_LB_FOUND = 1, /* of a flow in the table */
+	SN_LB_OVER = 2, /* opens another under the key of one that is in the table */
+};
+
 /* Where a packet goes; backend is SN_LB_BACKENDS while that is open. */
 struct sn_lb_route {
 	__u64 hash; /* of the flow */
@@ -16,7 +22,7 @@ struct sn_lb_route {
 	__u16 second; /* the other node that the flow may live at; with `unsure` */
 	__u8 opens; /* 1: counted as a new flow */
 	__u8 about; /* 1: the key is that of a flow which this packet is about, not part of */
-	__u8 known; /* 1: of a flow in the table */
+	__u8 known; /* enum sn_lb_known */
 	__u8 unsure; /* 1: only its nodes know which of the two it lives at */
 };
 

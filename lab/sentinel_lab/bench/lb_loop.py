@@ -49,6 +49,7 @@ class Kind:
     readiness: bool = True
     remembers: bool = True
     table: int = 262_144
+    known: bool = True
 
 
 @contextmanager
@@ -81,13 +82,13 @@ def balancer(kind: Kind) -> Iterator[bpf_object.Object]:
         yield loaded
 
 
-def open_flows(loaded: bpf_object.Object, kind: Kind) -> None:
-    """One SYN of each: a flow that is met in the middle would be sent as one in doubt for ever."""
-    if kind.frame is not bpf_frames.PLAIN4:
-        return
-    with loop_over(OPENING) as loop:
-        target = bpf_loop.Target("opening", loaded.program("sn_balance").descriptor, XDP_TX)
-        loop.once(target, kind.flows)
+def end_doubt(loaded: bpf_object.Object) -> None:
+    """As if their first packets had been seen: flows that are met in the middle stay in doubt, and take a longer way."""
+    connections = loaded.map("sn_lb_conns")
+    for key, conn in zip(*connections.dump(), strict=True):
+        sure = conn.copy()
+        sure["unsure"] = 0
+        connections.put(key, sure)
 
 
 def _set_alive(loaded: bpf_object.Object, *, readiness: bool) -> None:
