@@ -83,7 +83,7 @@ def balancer(kind: Kind) -> Iterator[bpf_object.Object]:
 
 
 def end_doubt(loaded: bpf_object.Object) -> None:
-    """As if their first packets had been seen: flows that are met in the middle stay in doubt, and take a longer way."""
+    """As if their first packets had been seen: flows that are met in the middle stay in doubt and take a longer way."""
     connections = loaded.map("sn_lb_conns")
     for key, conn in zip(*connections.dump(), strict=True):
         sure = conn.copy()
