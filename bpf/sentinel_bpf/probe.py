@@ -22,6 +22,7 @@ _RIGHTS: Final = ("BPF", "NET_ADMIN", "PERFMON")
 # A structure that only this part of the kernel defines, and the module that brings it where it is not built in.
 _TRAFFIC_CONTROL: Final = {
     "htb": ("htb_sched", "sch_htb"),
+    "tbf": ("tbf_sched_data", "sch_tbf"),
     "clsact": ("clsact_sched_data", "sch_ingress"),
     "cls_bpf": ("cls_bpf_prog", "cls_bpf"),
     "mirred": ("tcf_mirred", "act_mirred"),
@@ -32,7 +33,7 @@ _TRAFFIC_CONTROL: Final = {
     "pie": ("pie_sched_data", "sch_pie"),
     "netem": ("netem_sched_data", "sch_netem"),
 }
-_TIER_B: Final = ("htb", "clsact", "cls_bpf", "mirred", "ifb")
+_TIER_B: Final = ("htb", "tbf", "clsact", "cls_bpf", "mirred", "ifb")
 
 
 @dataclass(frozen=True, slots=True)

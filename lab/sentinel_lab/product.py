@@ -18,7 +18,8 @@ import yaml
 
 from sentinel_api.errors import Transient
 from sentinel_bpf import layout, pinned, pins
-from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
+from sentinel_bpf.buffer.leaves import Leaves
+from sentinel_bpf.buffer.plumbing import queue_device
 from sentinel_bpf.buffer.port import CLASSES
 from sentinel_bpf.buffer.wire import Rtnl
 from sentinel_bpf.object import ABI_VERSION
@@ -171,18 +172,16 @@ class Watcher:
             self._cells = found["sn_cells"].view()
             self._sojourn = found["sn_sojourn"].view()
         handles = layout.constants(OBJECT, "sn_queue_const")
-        self._major, self._minor = handles["SN_QUEUE_MAJOR"], handles["SN_QUEUE_MINOR"]
-        self._queue = queue_index
+        self._minor = handles["SN_QUEUE_MINOR"]
+        self._leaves = Leaves(Rtnl(), handles["SN_QUEUE_MAJOR"])
+        self._leaves.at(queue_index, frames_from=queue_index)
         self._scenario = scenario
-        self._wire = Rtnl()
         self._said = -1
 
     def look(self, history: History) -> None:
         cells = self._cells.reshape(-1, CLASSES)
         buckets = self._sojourn["bucket"].reshape(cells.shape[0], CLASSES, -1).sum(axis=0)
-        queued = {each.handle & 0xFFFF: each for each in self._wire.classes(self._queue)}
-        with Plumbing(self._major) as plumbing:
-            limits = plumbing.leaf_limits(self._queue)
+        queued = self._leaves.read(self._minor + each.id for each in self._scenario.classes)
         now_ns = time.monotonic_ns()
         for each in self._scenario.classes:
             minor, mine = self._minor + each.id, cells[:, each.id]
@@ -190,7 +189,7 @@ class Watcher:
                 each.id,
                 Tick(
                     now_ns,
-                    limits[minor],
+                    queued[minor].limit_bytes,
                     queued[minor].backlog_bytes,
                     int(mine["packets"].sum()),
                     int(mine["bytes"].sum()),

@@ -23,11 +23,13 @@ def test_what_it_says_of_links_and_tcx_is_what_attaching_does(load, veth, bpffs)
     attach.attach(bank.program("tag"), veth[1], attach.Hook.TCX_EGRESS, bpffs / "tcx")
 
 
-@pytest.mark.parametrize("kind", ["htb", "fq", "fq_codel", "cake", "pie", "netem"])
+@pytest.mark.parametrize("kind", ["htb", "tbf", "fq", "fq_codel", "cake", "pie", "netem"])
 def test_what_it_says_of_a_qdisc_is_what_the_kernel_does(veth, kind):
     command = ["tc", "qdisc", "add", "dev", veth[0], "root", kind]
     if kind == "netem":
         command += ["delay", "1ms"]
+    if kind == "tbf":
+        command += ["rate", "1mbit", "burst", "9k", "limit", "9k"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode == 0) == (kind in probe.probe().traffic_control)
 

@@ -78,14 +78,13 @@ def test_a_killed_agent_slows_nothing_down_and_its_successor_takes_over_without_
 def leaf_limit() -> int:
     """Bytes that the queue of class 1 may hold on its way out, as the kernel says."""
     told = json.loads(run("tc", "-json", "qdisc", "show", "dev", EXIT_DEVICE))
-    (leaf,) = [each for each in told if each["kind"] == "bfifo" and each["parent"] == "5e17:11"]
+    (leaf,) = [each for each in told if each["kind"] == "bfifo" and each["parent"] == "5f28:1"]
     return int(leaf["options"]["limit"])
 
 
 def sent_by_the_class() -> int:
-    told = wire.Rtnl().classes(socket.if_nametoindex(EXIT_DEVICE))
-    (mine,) = [each.sent_packets for each in told if each.handle == 0x5E17_0011]
-    return mine
+    spot = wire.Spot(socket.if_nametoindex(EXIT_DEVICE), parent=0x5F28_0001, handle=0x6028_0000)
+    return wire.Rtnl().leaves([spot])[spot.parent].sent_packets
 
 
 def test_a_killed_agent_leaves_its_egress_queue_with_its_classes_and_its_last_limit(node, agent):

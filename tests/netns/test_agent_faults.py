@@ -151,9 +151,7 @@ def test_somebody_elses_limit_is_put_right_and_somebody_elses_queue_is_left_alon
     agent.start()
     agent.ticked_on()
     before = limits()
-    run(
-        "tc", "qdisc", "change", "dev", queue_device(), "parent", "5e17:11", "handle", "5e19:", "bfifo", "limit", "5555"
-    )
+    run("tc", "qdisc", "change", "dev", queue_device(), "parent", "5f28:1", "handle", "6028:", "bfifo", "limit", "5555")
     assert "5555b" in limits()
     agent.until(lambda: limits() == before, "our own limit is put right")
     run("tc", "qdisc", "replace", "dev", queue_device(), "root", "handle", "1:", "pfifo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ HOUR_NS = 3600 * 10**9
 EXIT_DEVICE = "back"  # of the node, towards the receiver
 PORTS = {each: 9100 + each for each in range(CLASSES)}
 PROGRAMS = frozenset({"sn_classify"})
+UDP_SEGMENT = 103  # linux/udp.h
 
 
 def home() -> Home:
@@ -64,6 +66,11 @@ class Egress:
         for _ in range(count):
             self.outgoing[class_id].sendto(bytes(size), (RECEIVER_ADDRESS, PORTS[class_id]))
 
+    def send_aggregate(self, class_id: int, frames: int, size: int = 1000) -> None:
+        """One packet to the queue, so many to whoever receives."""
+        parts = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", size))]
+        self.outgoing[class_id].sendmsg([bytes(frames * size)], parts, 0, (RECEIVER_ADDRESS, PORTS[class_id]))
+
     def received(self, class_id: int) -> int:
         """Since the beginning."""
         return self.wires.received_in_all(PORTS[class_id])
@@ -86,7 +93,7 @@ def quiet(wires: Bottleneck) -> None:
 def egress(agent: bpf_object.Object, wires: Bottleneck) -> Iterator[Egress]:
     quiet(wires)
     made = Egress(wires, agent)
-    priorities = layout.constants(QDISC_OBJECT, "sn_queue_const")
+    priorities = layout.constants(agent.path, "sn_queue_const")
     for class_id in range(CLASSES):
         sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sending.setsockopt(socket.SOL_SOCKET, 32, 64 << 20)  # SO_SNDBUFFORCE: what stands in the queue counts there

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.tcmsg import plugins, sched_pfifo
 
+from sentinel_bpf.buffer.leaves import BUCKETS
 from sentinel_bpf.filters import Filters, Side
 from sentinel_bpf.netlink import said
 
@@ -18,7 +19,6 @@ plugins["bfifo"] = sched_pfifo
 
 MTU_BYTES = 1600
 TRUNK_MINOR = 1  # the class all others borrow from
-LEAF_MAJOR_STEP = 1  # leaf qdisc of class c: major + step + c
 FILTER_NAME = "sn_classify"
 ALIAS = "sentinel buffer"
 ALIAS_CLSACT = "sentinel buffer, clsact made by it"
@@ -139,17 +139,13 @@ class Plumbing:
         return {each["handle"] & 0xFFFF for each in self._route.get_classes(index)} - {TRUNK_MINOR}
 
     def leaf_limits(self, index: int) -> dict[int, int]:
-        """Limit in bytes of each bfifo, by the minor of its class: what the kernel has, not what was sent."""
+        """Limit in bytes of each class's fifo, by minor: what the kernel has, not what was sent."""
+        first = self._major + BUCKETS
         return {
-            each["parent"] & 0xFFFF: each.get_attr("TCA_OPTIONS")["limit"]
+            (each["parent"] >> 16) - first: each.get_attr("TCA_OPTIONS")["limit"] & 0xFFFFFFFF
             for each in self._qdiscs(index)
-            if each.get_attr("TCA_KIND") == "bfifo" and each["parent"] >> 16 == self._major
+            if each.get_attr("TCA_KIND") == "bfifo" and each["parent"] >> 16 > first
         }
-
-    def add_leaf(self, index: int, minor: int, handle: int, limit_bytes: int) -> None:
-        with said("adding a bfifo"):
-            parent = self._major << 16 | minor
-            self._route.tc("add", "bfifo", index, handle, parent=parent, limit=limit_bytes)
 
     def remove_root(self, index: int) -> None:
         with said("removing the root qdisc"):

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sentinel_api.errors import SentinelError, Unsupported
 from sentinel_bpf import layout, probe
 from sentinel_bpf.buffer import discipline
-from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Verdict, check_limits
 from sentinel_bpf.buffer.standing import Stand, wait_while
+from sentinel_bpf.buffer.succession import Succession, left_by_another
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class QdiscBuffer:
         self._agent = agent
         self._home = home
         self._pool_bytes = pool_bytes
-        self._stand = Stand(interface, discipline.KIND)
+        self._stand = Stand(interface, discipline.KIND, left_by_another)
         self._major = layout.constants(agent.path, "sn_queue_const")["SN_QUEUE_MAJOR"]
         self._queue: _Queue | None = None
         self._configured: frozenset[int] = frozenset()
@@ -87,14 +88,23 @@ class QdiscBuffer:
         """What stands in a class that goes away is sent; later packets of it land in class 0."""
         self._check(classes)
         with Plumbing(self._major) as plumbing:
-            device, queue_index = self._stand.ready(plumbing)
-            self._lay_out(self._opened(queue_index), classes)
-            if plumbing.root(queue_index)[1] != self._major:
-                self._add(plumbing, queue_index)
-            if self._stand.ingress:
+            if not self._stand.ingress:
+                self._lead(self._made(plumbing, self._stand.ready(plumbing)[1], classes))
+                return
+            device = plumbing.index(self._interface.name)
+            with Succession(queue_device(device or 0)) as earlier:
+                earlier.set_aside()
+                device, queue_index = self._stand.ready(plumbing)
+                self._made(plumbing, queue_index, classes)
+                earlier.inherit()
                 plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
-            else:
-                self._lead(queue_index)
+                earlier.finish(self._home.pins.parent)
+
+    def _made(self, plumbing: Plumbing, queue_index: int, classes: Sequence[QueueClass]) -> int:
+        self._lay_out(self._opened(queue_index), classes)
+        if plumbing.root(queue_index)[1] != self._major:
+            self._add(plumbing, queue_index)
+        return queue_index
 
     def _lead(self, queue_index: int) -> None:
         """Have sn_egress say the class of what leaves through this device; 0 ends it."""

@@ -22,9 +22,11 @@ DRAIN_PATIENCE_S: Final = 2.0
 class Stand:
     """One interface and direction, for a root qdisc of `kind`: the device itself, or the ifb behind its ingress."""
 
-    def __init__(self, interface: Interface, kind: str) -> None:
+    def __init__(self, interface: Interface, kind: str, succeeds: Callable[[str], bool] = lambda _kind: False) -> None:
+        """`succeeds`: of which other kinds, standing where traffic comes in, this one takes the place."""
         self._interface = interface
         self._kind = kind
+        self._succeeds = succeeds
         self.ingress: Final = interface.direction is Direction.INGRESS
 
     def obstacle(self, plumbing: Plumbing) -> str:
@@ -47,7 +49,8 @@ class Stand:
             return ""
         if not plumbing.is_ifb(queue):
             return f"{name} is not an ifb device"
-        return plumbing.obstacle(queue, name, self._kind)
+        kind, _ = plumbing.root(queue)
+        return plumbing.obstacle(queue, name, kind if self._succeeds(kind) else self._kind)
 
     def check(self, classes: Sequence[QueueClass]) -> None:
         check_classes(classes)

@@ -7,6 +7,7 @@ afford that. Setup, where it does not matter, still goes through pyroute2.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _TCMSG = struct.Struct("=BxxxiIII")  # tcmsg: family, ifindex, handle, parent, info
 _ATTRIBUTE = struct.Struct("=HH")
+_LIMIT_AT = 24  # in tc_tbf_qopt, behind two rates
+U32 = 0xFFFFFFFF
+SIOCGIFMTU = 0x8921
 
 RTM_NEWQDISC = 36
-RTM_GETTCLASS = 42
+RTM_GETQDISC = 38
 NLMSG_ERROR = 2
-NLMSG_DONE = 3
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
 NLM_F_ECHO = 0x8
-NLM_F_DUMP = 0x300
+NLM_F_REPLACE = 0x100
+NLM_F_CREATE = 0x400
 
 TCA_KIND = 1
 TCA_OPTIONS = 2
@@ -38,6 +42,12 @@ TCA_STATS2 = 7
 STATS_BASIC = 1
 STATS_QUEUE = 3
 STATS_PKT64 = 8
+
+TBF_PARMS = 1
+TBF_RATE64 = 4
+TBF_BURST = 6
+ETHERNET = struct.pack("=BBHhHI", 0, 1, 0, 0, 0, U32)  # tc_ratespec: the rate itself is in TBF_RATE64
+UNBOUND_BYTES_PER_S = 1 << 50  # even the largest packet takes less than a nanosecond, so it waits for no token
 
 ANSWER_BYTES = 1 << 16
 PATIENCE_S = 2.0  # the kernel answers in microseconds unless another holds the RTNL lock
@@ -53,10 +63,10 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassStats:
-    """Raw counters of one HTB class; the 32-bit ones wrap."""
+class Leaf:
+    """Raw counters of one fifo, and the limit it has; the 32-bit ones wrap."""
 
-    handle: int
+    limit_bytes: int
     sent_bytes: int
     sent_packets: int
     backlog_packets: int
@@ -80,13 +90,36 @@ def attributes(raw: bytes) -> dict[int, bytes]:
     return found
 
 
-def fifo_limit(ifindex: int, parent: int, handle: int, limit_bytes: int) -> bytes:
-    """Body of a message that changes the limit of the bfifo at `parent`; the kernel keeps what stands in it."""
-    return (
-        _TCMSG.pack(socket.AF_UNSPEC, ifindex, handle, parent, 0)
-        + attribute(TCA_KIND, b"bfifo\0")
-        + attribute(TCA_OPTIONS, struct.pack("=I", limit_bytes))
-    )
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A qdisc's place: in which device, below which class, and under which handle."""
+
+    ifindex: int
+    parent: int
+    handle: int
+
+
+def parted(spot: Spot, limit_bytes: int, whole_bytes: int) -> bytes:
+    """Body of a message for a token bucket that holds nothing back, for the one thing that no fifo does: it takes apart
+    aggregates larger than `whole_bytes`. It passes the limit on to the fifo in it, which keeps what it holds."""
+    options = attribute(TBF_PARMS, ETHERNET + bytes(len(ETHERNET)) + struct.pack("=III", limit_bytes, 0, 0))
+    options += attribute(TBF_RATE64, struct.pack("=Q", UNBOUND_BYTES_PER_S))
+    options += attribute(TBF_BURST, struct.pack("=I", whole_bytes))
+    return _body(spot) + attribute(TCA_KIND, b"tbf\0") + attribute(TCA_OPTIONS, options)
+
+
+def fifo(spot: Spot, limit_bytes: int) -> bytes:
+    return _body(spot) + attribute(TCA_KIND, b"bfifo\0") + attribute(TCA_OPTIONS, struct.pack("=I", limit_bytes))
+
+
+def _body(spot: Spot) -> bytes:
+    return _TCMSG.pack(socket.AF_UNSPEC, spot.ifindex, spot.handle, spot.parent, 0)
+
+
+def limit_of(bucket: Message) -> int:
+    """What the kernel says a bucket of `parted` has."""
+    parameters = attributes(bucket.attributes.get(TCA_OPTIONS, b"")).get(TBF_PARMS, b"")
+    return int.from_bytes(parameters[_LIMIT_AT : _LIMIT_AT + 4], "little") if parameters else -1
 
 
 class Rtnl:
@@ -99,46 +132,50 @@ class Rtnl:
         self._sequence = 0
         weakref.finalize(self, self._socket.close)
 
-    def change(self, bodies: Sequence[bytes]) -> dict[int, Message]:
-        """Send all bodies as RTM_NEWQDISC in one write; what the kernel then has, by parent.
+    def change(self, bodies: Sequence[bytes], *, make: bool = False) -> tuple[dict[int, Message], Exception | None]:
+        """Change (or make) all these qdiscs in one write; what the kernel then has, by parent, and its first refusal.
 
         NLM_F_ECHO makes it answer each change with the resulting object, so that reading back costs no second question.
         """
-        flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO
+        found, refused = self._ask(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE if make else 0, bodies)
+        return found, _error(refused, "changing the queue's limits") if refused else None
+
+    def leaves(self, spots: Sequence[Spot]) -> dict[int, Leaf]:
+        """The fifos that stand at these places, by parent; a dump would list those of every device of the node."""
+        found, refused = self._ask(RTM_GETQDISC, 0, [_body(each) for each in spots])
+        if refused not in {0, errno.ENOENT, errno.EINVAL}:  # there is no such class, or no qdisc of this handle in it
+            raise _error(refused, "reading the queue")
+        return {parent: _leaf(message) for parent, message in found.items()}
+
+    def mtu(self, index: int) -> int:
+        """Zero where the device is gone."""
+        try:
+            name = socket.if_indextoname(index)
+            answer = fcntl.ioctl(self._socket, SIOCGIFMTU, struct.pack("=16si20x", name.encode(), 0))
+        except OSError:
+            return 0
+        return int.from_bytes(answer[16:20], "little")
+
+    def _ask(self, kind: int, flags: int, bodies: Sequence[bytes]) -> tuple[dict[int, Message], int]:
+        """Answers by parent, and the first error."""
+        if not bodies:
+            return {}, 0
         first = self._sequence + 1
-        self._send([(RTM_NEWQDISC, flags, body) for body in bodies])
+        self._send([(kind, NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO | flags, body) for body in bodies])
         pending = set(range(first, first + len(bodies)))
-        echoed: dict[int, Message] = {}
+        answers: dict[int, Message] = {}
         refused = 0
         while pending:
-            for kind, sequence, payload in self._receive():
+            for answer, sequence, payload in self._receive():
                 if sequence < first:
                     continue
-                if kind == NLMSG_ERROR:
+                if answer == NLMSG_ERROR:
                     refused = refused or -struct.unpack_from("=i", payload)[0]
                     pending.discard(sequence)
-                elif kind == RTM_NEWQDISC:
-                    message = _message(kind, payload)
-                    echoed[message.parent] = message
-        if refused:
-            raise _error(refused, "changing the queue's limits")
-        return echoed
-
-    def classes(self, ifindex: int) -> list[ClassStats]:
-        """Counters of every traffic class of a device, in one dump."""
-        body = _TCMSG.pack(socket.AF_UNSPEC, ifindex, 0, 0, 0)
-        self._send([(RTM_GETTCLASS, NLM_F_REQUEST | NLM_F_DUMP, body)])
-        asked = self._sequence
-        found: list[ClassStats] = []
-        while True:
-            for kind, sequence, payload in self._receive():
-                if sequence != asked:
-                    continue
-                if kind == NLMSG_ERROR:
-                    raise _error(-struct.unpack_from("=i", payload)[0], "reading the queue")
-                if kind == NLMSG_DONE:
-                    return found
-                found.append(_class_stats(_message(kind, payload)))
+                elif answer == RTM_NEWQDISC:
+                    message = _message(answer, payload)
+                    answers[message.parent] = message
+        return answers, refused
 
     def _send(self, messages: Sequence[tuple[int, int, bytes]]) -> None:
         batch = bytearray()
@@ -165,13 +202,14 @@ def _message(kind: int, payload: bytes) -> Message:
     return Message(kind, ifindex, handle, parent, attributes(payload[_TCMSG.size :]))
 
 
-def _class_stats(message: Message) -> ClassStats:
+def _leaf(message: Message) -> Leaf:
     stats = attributes(message.attributes.get(TCA_STATS2, b""))
     sent_bytes, sent_packets = struct.unpack_from("=QI", stats.get(STATS_BASIC, bytes(12)))
     if STATS_PKT64 in stats:
         (sent_packets,) = struct.unpack_from("=Q", stats[STATS_PKT64])
     packets, backlog, drops = struct.unpack_from("=III", stats.get(STATS_QUEUE, bytes(12)))
-    return ClassStats(message.handle, sent_bytes, sent_packets, packets, backlog, drops)
+    limit = int.from_bytes(message.attributes.get(TCA_OPTIONS, b"")[:4], "little")
+    return Leaf(limit, sent_bytes, sent_packets, packets, backlog, drops)
 
 
 def _error(number: int, doing: str) -> Exception:

@@ -19,7 +19,7 @@ COMPLETE = Features(
     bpf_links=True,
     tcx=True,
     qdisc_bpf=True,
-    traffic_control=frozenset({"htb", "clsact", "cls_bpf", "mirred", "ifb"}),
+    traffic_control=frozenset({"htb", "tbf", "clsact", "cls_bpf", "mirred", "ifb"}),
     capabilities=frozenset({"BPF", "NET_ADMIN", "PERFMON", "SYS_ADMIN"}),
     bpffs=True,
     memlock_bytes=8 << 20,
@@ -53,7 +53,7 @@ def test_the_tier_and_its_reason(change, expected, why):
 
 
 def test_tier_b_without_its_parts_only_observes():
-    lacking = replace(COMPLETE, qdisc_bpf=False, traffic_control=frozenset({"htb", "clsact", "cls_bpf", "mirred"}))
+    lacking = replace(COMPLETE, qdisc_bpf=False, traffic_control=COMPLETE.traffic_control - {"ifb"})
     assert tier(lacking) == Choice("C", "The kernel lacks ifb.")
 
 
@@ -73,7 +73,7 @@ def test_a_queue_that_was_not_built_is_not_promised():
         ({"jit": False}, "net.core.bpf_jit_enable=1"),
         ({"bpf_links": False}, "5.9 or newer"),
         ({"tcx": False}, "cls_bpf is used instead"),
-        ({"traffic_control": frozenset({"htb"})}, "lacks clsact, cls_bpf, mirred, ifb"),
+        ({"traffic_control": frozenset({"htb"})}, "lacks tbf, clsact, cls_bpf, mirred, ifb"),
         ({"bpffs": False, "capabilities": POD}, "mount -t bpf bpf /run/sentinel/bpf"),
         ({"version": (5, 10)}, "ulimit -l unlimited"),
     ],
