@@ -102,7 +102,7 @@ class Scaling(Model):
     lead_time_seconds: Int | None = Field(
         None, ge=1, le=3_600, description="Time until a new node carries traffic; left out it is measured."
     )
-    tolerance_percent: Percent = Field(5, description="Change in the number of nodes that is too small to act on.")
+    tolerance_percent: Percent = Field(8, description="Change in the number of nodes that is too small to act on.")
     scale_up: ScaleUp = Field(ScaleUp(), description="How fast the cluster may grow.")
     scale_down: ScaleDown = Field(ScaleDown(), description="How slowly it shrinks.")
     coverage: Coverage = Field(Coverage(), description="How many nodes must have reported.")

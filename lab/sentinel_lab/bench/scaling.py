@@ -26,7 +26,7 @@ HEADROOM: Final = 20
 PATIENT_S, QUICK_S = 300, 60
 """How long fewer nodes must have sufficed: the usual of the HPA rule for ours, and ours for the HPA rule."""
 SWEEP: Final = (0, 10, 20, 40, 80)
-SEEDS, QUICK_SEEDS = (1, 2, 3), (1,)
+SEEDS, QUICK_SEEDS = (4, 5, 6), (4,)  # the operating point was chosen on 1 to 3
 JUDGED_S, QUICK_JUDGED_S = 21_600, 14_400
 LONGEST_S: Final = 43_200
 
