@@ -90,8 +90,8 @@ class Precursors:
         return Signs(
             slope=self._bytes.step(arrivals_bps, elapsed_s),
             syn_growth=self._syns.step(syns_per_s, elapsed_s),
-            pressure=np.clip((fullness - PRESSED) / (FULL - PRESSED), 0.0, 1.0),
-            alarm=np.clip(alarm, 0.0, 1.0),
+            pressure=_share_of_one((fullness - PRESSED) / (FULL - PRESSED)),
+            alarm=_share_of_one(alarm),
         )
 
 
@@ -119,8 +119,13 @@ class _Growth:
         self._seen_s += elapsed_s
         if self._seen_s < SLOW_S:
             return np.zeros_like(rate)
-        growth = np.clip((ratio - 1.0) / (FULL_RATIO - 1.0), 0.0, 1.0)
+        growth = _share_of_one((ratio - 1.0) / (FULL_RATIO - 1.0))
         return np.where(grown > BEYOND_CHANCE * noise, growth, 0.0)
+
+
+def _share_of_one(amount: Floats) -> Floats:
+    # Not `clip`: it takes three times as long, and every tick pays.
+    return np.minimum(np.maximum(amount, 0.0), 1.0)
 
 
 def _share(elapsed_s: float, constant_s: float) -> float:

@@ -99,7 +99,7 @@ class ScheduleLearner:
     def certainty(self) -> Floats:
         """From 0 to 1: by how much the lately told chances were better than always telling the average."""
         gained: Floats = 1.0 - self._loss / self._naive_loss
-        return np.clip(gained, 0.0, 1.0)
+        return np.minimum(np.maximum(gained, 0.0), 1.0)
 
     def step(self, packets: Floats, known: Bools, surplus_bytes: Floats) -> Bools:
         """One period; true where a burst began. `surplus_bytes`: what came beyond what could leave at once."""

@@ -122,7 +122,7 @@ class LiveScore:
         said = self._said[at]
         answered = ~np.isnan(said)
         came = self._onset_age < self._horizon_steps
-        bucket[SQUARES] += np.where(answered, (np.nan_to_num(said) - came) ** 2, 0.0)
+        bucket[SQUARES] += np.where(answered, said - came, 0.0) ** 2
         bucket[ANSWERS] += answered
         self._said[at] = np.nan if forecast is None else forecast.burst_within(HAZARD_BINS)
 
