@@ -11,6 +11,7 @@ const volatile __u32 sn_top_on = 1;
 
 #define MAX_THROUGHPUT (1ull << 38) /* times MAX_RTT in microseconds stays within 64 bits */
 #define PANE_BYTES_MAX (1ull << 34) /* times NS_PER_S stays within 64 bits */
+#define TOLD_AT_ONCE 32
 #define REPORT_MS 200
 
 struct {
@@ -81,14 +82,12 @@ static __always_inline __u32 in_ms(__u64 ns)
 }
 
 /*
- * A flow tells its source of each of its first sixteen packets, and of later ones in batches: one that falls silent
- * without an end leaves at most 31 untold, and never more than a third of all.
+ * A flow tells its source of its packets each time their number is a power of two, and from 32 on by so many: one that
+ * falls silent without an end has told of more than half of them, and leaves at most 31 untold.
  */
 static __always_inline int tells(__u64 packets)
 {
-	__u64 batch = packets <= 16 ? 1 : packets <= 128 ? 8 : 32;
-
-	return !(packets & (batch - 1));
+	return !(packets & (packets < TOLD_AT_ONCE ? packets - 1 : TOLD_AT_ONCE - 1));
 }
 
 static __always_inline void report(struct sn_flow *flow, struct sn_packet *packet)
