@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ CHART = ROOT / "deploy/helm/sentinel"
 BUFFER = {"sentinel.io/role": "buffer"}
 NODES = (NodeSpec("node1", BUFFER), NodeSpec("node2", BUFFER), NodeSpec("node3"))
 SYSTEM = "sentinel-system"
+SBOM = "usr/share/sentinel/sbom.cdx.json"
 PATIENCE_S = 240.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -90,6 +92,24 @@ def test_ten_lines_make_a_ready_cluster_with_programs_and_queues_on_its_nodes_al
     assert {status["dataPlane"]["tier"] for status in nodes.values()} == {"B"}
     assert all(len(status["forecast"]["points"]) == 4 for status in nodes.values())
     assert "htb 5e17:" in sentinel.run(first, "tc", "qdisc").stdout
+
+
+def bill(image: Path) -> set[str]:
+    """Names of what the image says that it holds."""
+    with tarfile.open(image) as whole:
+        layers = json.load(whole.extractfile("manifest.json"))[0]["Layers"]
+        for layer in layers:
+            with tarfile.open(fileobj=whole.extractfile(layer)) as files:
+                if SBOM in files.getnames():
+                    return {each["name"] for each in json.load(files.extractfile(SBOM))["components"]}
+    return set()
+
+
+def test_each_image_tells_what_is_in_it(images):
+    operator, agent = (bill(image) for image in images)
+    assert {"kopf", "numpy", "libc6", "python3"} <= operator
+    assert {"pyroute2", "onnxruntime", "libbpf1", "python3"} <= agent
+    assert not agent & {"kopf", "kubernetes"}, "an agent speaks to the API server by itself"
 
 
 def test_an_agent_that_is_replaced_takes_over_what_is_there(sentinel):
