@@ -125,7 +125,7 @@ class Loop:
     def _doubt_until(self, deadline_ns: int) -> None:
         while (left_ns := max(0, deadline_ns - time.monotonic_ns())) and not self._stopped.is_set():
             self._stopped.wait(min(left_ns, DOUBT_NS) / 1e9)
-            self.hands.doubt(self.observer.doubted(self._seats.values()))
+            self.hands.doubt(self.observer.silent(self._seats.values()))
 
     def _try(self) -> None:
         """An error is told once for each kind of it, counted always, and ends this tick only."""

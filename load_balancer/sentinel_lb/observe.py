@@ -11,7 +11,6 @@ import numpy as np
 
 from sentinel_api.records import Role
 from sentinel_bpf.maps import snapshot
-from sentinel_lb.decide.prober import MISSED
 from sentinel_mesh.membership import Level, Probe
 
 if TYPE_CHECKING:
@@ -84,17 +83,16 @@ class Observer:
         self._packets, self._bytes, self._looked_ns = packets, sent, now_ns
         return world
 
-    def doubted(self, seats: Iterable[Seat]) -> list[int]:
-        """Numbers of those whom the mesh does not believe at this instant; asked far more often than `look`."""
-        names = self.mesh.doubted() if self.mesh is not None else frozenset()
+    def silent(self, seats: Iterable[Seat]) -> list[int]:
+        """Numbers of those whom the mesh does not hear at this instant; asked far more often than `look`."""
+        names = self.mesh.silent() if self.mesh is not None else frozenset()
         return [seat.number for seat in seats if seat.spec.name in names] if names else []
 
     def _probed(self, seats: list[Seat], now_ns: int) -> dict[int, Probe]:
         """By what the kernel noted; while the prober itself is held up nothing is known."""
-        aimed = self.prober.aimed
-        targets = {each.number for each in aimed.targets} if self.prober.believed(now_ns) else set()
+        targets = {each.number for each in self.prober.aimed.targets} if self.prober.believed(now_ns) else set()
         seen = self.plane.seen["last_seen_ns"]
-        patience_ns = MISSED * aimed.period_ns
+        patience_ns = self.prober.patience_ns
         return {
             seat.number: (Probe.GOOD if now_ns - int(seen[seat.number]) <= patience_ns else Probe.FAILING)
             if seat.number in targets

@@ -93,12 +93,19 @@ def judge(before: Standing | None, seen: Witnesses, now_ns: int) -> Standing:
 def verdict(seen: Witnesses, now_ns: int) -> Level:
     """What the witnesses say at this instant, without memory."""
     age_ns = None if seen.heard_ns is None else now_ns - seen.heard_ns
-    fresh = age_ns is not None and age_ns <= LATE_NS and not seen.overdue and not _gone(seen)
+    fresh = speaks(seen, now_ns)
     if seen.probe is Probe.FAILING:
         return Level.SUSPECTED if fresh else Level.DEAD
     if seen.probe is Probe.GOOD and (age_ns is None or age_ns > SILENT_NS):
         return Level.HEADLESS
     return Level.ALIVE if fresh else Level.SUSPECTED
+
+
+def speaks(seen: Witnesses, now_ns: int) -> bool:
+    """Whether the mesh hears it at this instant. Who fell lately is suspected a while longer though he speaks again:
+    that is no reason to take away the flows that he has."""
+    fresh = seen.heard_ns is not None and now_ns - seen.heard_ns <= LATE_NS
+    return fresh and not seen.overdue and not _gone(seen)
 
 
 def _gone(seen: Witnesses) -> bool:

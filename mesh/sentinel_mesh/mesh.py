@@ -12,6 +12,7 @@ from sentinel_api.wire import pack_alarm, pack_share
 from sentinel_mesh.alarms import Alarms
 from sentinel_mesh.beats import Beats
 from sentinel_mesh.connection import Connection, Renewal, may_change
+from sentinel_mesh.inbox import Inbox
 from sentinel_mesh.refusal import Refusal
 from sentinel_mesh.roster import Roster, View
 from sentinel_mesh.shares import Shares
@@ -62,7 +63,7 @@ class Mesh(Generic[T]):
         send = self._connection.send
         self._voice = Voice(record, partial(send, "state"))
         self._renewal = Renewal(self._connection, place, renewal_s) if may_change(place) else None
-        watch = Watch(self._connection.beats, self._felt) if place.attentive else None
+        watch = Watch(self._connection.beats, self._felt, Inbox(place.ports).stuck) if place.attentive else None
         beats = Beats(place.incarnation, partial(send, "beat"))
         self._threads = [each for each in (watch, beats, self._voice, self._renewal) if each is not None]
         self._alarms_sent = 0
@@ -94,9 +95,9 @@ class Mesh(Generic[T]):
     def view(self, probes: Mapping[str, Probe] | None = None) -> View:
         return self._ears.states.view(time.monotonic_ns(), probes)
 
-    def doubted(self) -> frozenset[str]:
-        """Who is suspected, or dead; cheaper than a view, for whoever must know at once."""
-        return self._ears.states.doubted(time.monotonic_ns())
+    def silent(self) -> frozenset[str]:
+        """Who is not heard at this instant; cheaper than a view, for whoever must know at once."""
+        return self._ears.states.silent(time.monotonic_ns())
 
     def share(self, intended: Share) -> None:
         """A balancer's own; raises Transient where the engine does not take it."""

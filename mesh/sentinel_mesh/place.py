@@ -63,5 +63,10 @@ class Place:
         return tuple(each for each in self.peers if not own or each < min(own))
 
     @property
+    def ports(self) -> frozenset[int]:
+        """Of every endpoint that is listened on or dialled."""
+        return frozenset(int(each.rpartition(":")[2]) for each in (*self.listen, *self.peers, *self.routers))
+
+    @property
     def others(self) -> tuple[str, ...]:
         return tuple(each for each in self.peers if each not in self.listen)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from sentinel_api.errors import Invalid
 from sentinel_api.wire import BEAT_MAX_BYTES, STATE_MAX_BYTES, UnknownVersion, unpack_beat, unpack_state
 from sentinel_mesh.keys import Token, node_of, token_of
-from sentinel_mesh.membership import LATE_NS, SILENT_NS, Level, Probe, Standing, Witnesses, judge
+from sentinel_mesh.membership import LATE_NS, SILENT_NS, Level, Probe, Standing, Witnesses, judge, speaks
 from sentinel_mesh.pulse import Rhythm, beaten
 from sentinel_mesh.refusal import Refusal
+from sentinel_mesh.watch import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +35,8 @@ class Member:
     since_ns: int
     state: NodeState | None
     heard_ns: int | None
+    speaks: bool = True
+    """At this instant; who fell lately may speak again and still be suspected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class _Entry:
     seen_ns: int
     state: NodeState | None = None
     heard_ns: int | None = None
+    held_ns: int = 0
+    """How late the watcher was in all when it heard that."""
     gone_ns: int | None = None
     tokens: set[Token] = field(default_factory=set)
     """A process has two while it renews its certificate."""
@@ -63,16 +68,25 @@ class _Entry:
     beat: Beat | None = None
     beat_ns: int = 0
 
-    def judged(self, now_ns: int, awake_ns: int) -> Standing:
-        seen = Witnesses(self.heard_ns, self.gone_ns, self.probe, self.overdue(awake_ns))
-        self.standing = judge(self.standing, seen, now_ns)
+    def judged(self, now_ns: int, clock: Clock) -> Standing:
+        self.standing = judge(self.standing, self.witnesses(now_ns, clock), now_ns)
         return self.standing
 
-    def clearly_alive(self, now_ns: int, awake_ns: int) -> bool:
-        """Then a judgement would change nothing: the usual case, and a thousand of them are asked for in a row."""
-        alive = self.standing is not None and self.standing.level is Level.ALIVE and self.gone_ns is None
-        fresh = self.heard_ns is not None and now_ns - self.heard_ns <= LATE_NS
-        return alive and fresh and not self.overdue(awake_ns)
+    def speaks(self, now_ns: int, clock: Clock) -> bool:
+        """First what is usual and cheap: a thousand of them are asked for a hundred times a second."""
+        if self.heard_ns is not None and self.gone_ns is None and now_ns - self.heard_ns <= LATE_NS:
+            return not self.overdue(clock.awake_ns)
+        return speaks(self.witnesses(now_ns, clock), now_ns)
+
+    def witnesses(self, now_ns: int, clock: Clock) -> Witnesses:
+        return Witnesses(*self.heard(now_ns, clock), self.probe, self.overdue(clock.awake_ns))
+
+    def heard(self, now_ns: int, clock: Clock) -> tuple[int | None, int | None]:
+        """When its last state came and when it was gone, as if the watcher's own delays since then had not been."""
+        if self.heard_ns is None:
+            return None, self.gone_ns
+        late_ns = min(clock.held_ns(now_ns) - self.held_ns, now_ns - self.heard_ns)
+        return self.heard_ns + late_ns, None if self.gone_ns is None else self.gone_ns + late_ns
 
     def overdue(self, awake_ns: int) -> bool:
         """States that go on long after the last beat outweigh its silence: then it is the beats that ended."""
@@ -80,16 +94,16 @@ class _Entry:
             return False
         return self.rhythm.overdue(awake_ns)
 
-    def beats(self, beat: Beat, now_ns: int, awake_ns: int) -> bool:
+    def beats(self, beat: Beat, now_ns: int, clock: Clock) -> bool:
         """False for a replay. Beats of a process that has told no state yet count for nothing."""
         if self.state is None or beat.incarnation > self.state.incarnation:
             return True
         known = (self.state.incarnation, self.beat.seq if self.beat else -1)
         if (beat.incarnation, beat.seq) <= known:
             return False
-        if self.overdue(awake_ns):
-            self.judged(now_ns, awake_ns)  # a gap that ends with this beat was one, even if nobody looked meanwhile
-        self.rhythm = beaten(self.rhythm, beat.period_ms * 1_000_000, awake_ns)
+        if self.overdue(clock.awake_ns):
+            self.judged(now_ns, clock)  # a gap that ends with this beat was one, even if nobody looked meanwhile
+        self.rhythm = beaten(self.rhythm, beat.period_ms * 1_000_000, clock.awake_ns)
         self.beat, self.beat_ns, self.seen_ns = beat, now_ns, now_ns
         return True
 
@@ -117,7 +131,7 @@ class Roster:
         self._own = own
         self._entries: dict[str, _Entry] = {}
         self._refused: Counter[Refusal] = Counter()
-        self._awake_ns = 0
+        self._clock = Clock()
         self._lock = threading.Lock()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -148,18 +162,19 @@ class Roster:
                 return
             entry.seen_ns = now_ns
             if entry.vouched(token, alive=alive, now_ns=now_ns):
-                entry.judged(now_ns, self._awake_ns)
+                entry.judged(now_ns, self._clock)
             else:
                 self._refused[Refusal.CROWDED] += 1
 
     def beaten(self, heard: Iterable[Heard], now_ns: int, awake_ns: int) -> None:
         """All beats that came since the last time; from here on overdue is who was not among them for long."""
+        clock = Clock(now_ns, awake_ns)
         with self._lock:
             for key, size, read in heard:
-                refusal = self._felt(key, size, read, now_ns, awake_ns)
+                refusal = self._felt(key, size, read, now_ns, clock)
                 if refusal is not None:
                     self._refused[refusal] += 1
-            self._awake_ns = awake_ns
+            self._clock = clock
 
     def view(self, now_ns: int, probes: Mapping[str, Probe] | None = None) -> View:
         """`probes` is what the balancer's kernel says of nodes, where there is a balancer."""
@@ -169,19 +184,21 @@ class Roster:
             members = {}
             for name, entry in sorted(self._entries.items()):
                 entry.probe = (probes or {}).get(name, Probe.UNKNOWN)
-                standing = entry.judged(now_ns, self._awake_ns)
-                members[name] = Member(name, standing.level, standing.since_ns, entry.state, entry.heard_ns)
+                standing = entry.judged(now_ns, self._clock)
+                members[name] = Member(
+                    name,
+                    standing.level,
+                    standing.since_ns,
+                    entry.state,
+                    entry.heard_ns,
+                    entry.speaks(now_ns, self._clock),
+                )
             return View(now_ns, MappingProxyType(members), MappingProxyType(dict(self._refused)))
 
-    def doubted(self, now_ns: int) -> frozenset[str]:
-        """Who is suspected, or dead, by what the probes said when the roster was last viewed."""
+    def silent(self, now_ns: int) -> frozenset[str]:
+        """Who is not heard at this instant; cheaper than a view."""
         with self._lock:
-            return frozenset(
-                name
-                for name, entry in self._entries.items()
-                if not entry.clearly_alive(now_ns, self._awake_ns)
-                and entry.judged(now_ns, self._awake_ns).level in (Level.SUSPECTED, Level.DEAD)
-            )
+            return frozenset(name for name, each in self._entries.items() if not each.speaks(now_ns, self._clock))
 
     def _believe(self, key: str, size: int, read: Callable[[], bytes], now_ns: int) -> Refusal | None:
         try:
@@ -198,12 +215,13 @@ class Roster:
             return Refusal.REPLAYED
         if entry.state is not None and entry.state.incarnation != state.incarnation:
             entry.gone_ns, entry.rhythm, entry.beat = None, None, None  # of another process
-        entry.judged(now_ns, self._awake_ns)  # a gap that ends with this state was one, even if nobody looked meanwhile
+        entry.judged(now_ns, self._clock)  # a gap that ends with this state was one, even if nobody looked meanwhile
         entry.state, entry.heard_ns, entry.seen_ns = state, now_ns, now_ns
-        entry.judged(now_ns, self._awake_ns)
+        entry.held_ns = self._clock.held_ns(now_ns)
+        entry.judged(now_ns, self._clock)
         return None
 
-    def _felt(self, key: str, size: int, read: Callable[[], bytes], now_ns: int, awake_ns: int) -> Refusal | None:
+    def _felt(self, key: str, size: int, read: Callable[[], bytes], now_ns: int, clock: Clock) -> Refusal | None:
         """Beats alone make no member: who tells no state is of no use to anybody."""
         try:
             name = node_of(key)
@@ -215,7 +233,7 @@ class Roster:
         if isinstance(beat, UnknownVersion):
             return Refusal.UNKNOWN_VERSION
         entry = self._entries.get(name)
-        fresh = entry is None or entry.beats(beat, now_ns, awake_ns)
+        fresh = entry is None or entry.beats(beat, now_ns, clock)
         return None if fresh else Refusal.REPLAYED
 
     def _entry(self, name: str, now_ns: int) -> _Entry | None:

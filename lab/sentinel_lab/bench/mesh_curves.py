@@ -24,9 +24,17 @@ PHASES: Final = np.linspace(0.0, 1.0, 21)
 HOUR_NS: Final = 3600 * 10**9
 
 
-def curve(gaps: Sequence[Iterable[int]]) -> list[dict[str, Any]]:
-    """A row for each setting; `gaps` are nanoseconds between beats, a sequence for each pair of nodes."""
-    return [_row(tuning, gaps) for tuning in TUNINGS]
+CLOCKS: Final = ("wall", "watcher")
+
+
+def curve(gaps: Sequence[Sequence[Sequence[int]]]) -> list[dict[str, Any]]:
+    """A row for each clock and setting; `gaps` are nanoseconds between beats by each clock, a sequence for each pair of
+    nodes."""
+    return [
+        {"what": "curve", "clock": clock} | _row(tuning, [[each[index] for each in pair] for pair in gaps])
+        for index, clock in enumerate(CLOCKS)
+        for tuning in TUNINGS
+    ]
 
 
 def _row(tuning: Tuning, gaps: Sequence[Iterable[int]]) -> dict[str, Any]:
@@ -43,7 +51,6 @@ def _row(tuning: Tuning, gaps: Sequence[Iterable[int]]) -> dict[str, Any]:
         lived_ns += now_ns
     times_ms = np.concatenate(noticed_ms)
     return {
-        "what": "curve",
         "least_periods": tuning.least_periods,
         "margin": tuning.margin,
         "detect_p50_ms": float(np.percentile(times_ms, 50)),

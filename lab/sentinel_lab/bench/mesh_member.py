@@ -36,19 +36,20 @@ CLUSTER = "lab"
 
 
 class Noting(Roster):
-    """Keeps the gaps between beats, by the watcher's clock."""
+    """Keeps the gaps between beats, by the clock on the wall and by the watcher's, which stands still with him."""
 
     def __init__(self, own: str) -> None:
         super().__init__(own)
-        self.gaps: dict[str, list[int]] = {}
-        self._last: dict[str, int] = {}
+        self.gaps: dict[str, list[tuple[int, int]]] = {}
+        self._last: dict[str, tuple[int, int]] = {}
 
     def beaten(self, heard: Iterable[Heard], now_ns: int, awake_ns: int) -> None:
         came = list(heard)
         for key, _, _ in came:
             if key in self._last:
-                self.gaps.setdefault(node_of(key), []).append(awake_ns - self._last[key])
-            self._last[key] = awake_ns
+                wall_ns, watcher_ns = self._last[key]
+                self.gaps.setdefault(node_of(key), []).append((now_ns - wall_ns, awake_ns - watcher_ns))
+            self._last[key] = now_ns, awake_ns
         super().beaten(came, now_ns, awake_ns)
 
 

@@ -52,10 +52,10 @@ def node_name(role: str) -> str:
     return f"lab-{os.getpid()}-{role}"
 
 
-def agent() -> dict[str, Any]:
+def agent(rate_bits: int = NODE_RATE_BITS) -> dict[str, Any]:
     return {
         "trafficClasses": [_gold()],
-        "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": NODE_RATE_BITS}]},
+        "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": rate_bits}]},
         "balancers": [f"{address(EDGE)}/32"],
     }
 

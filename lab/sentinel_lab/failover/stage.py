@@ -57,10 +57,20 @@ class Program:
         self._process.wait()
         self._process = None
 
+    def cpu_s(self) -> float:
+        """Spent so far by it and its threads; nothing while it does not run."""
+        if self._process is None:
+            return 0.0
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
     def check(self) -> None:
         """Raises Transient for one that ended by itself."""
         if self._process is not None and (code := self._process.poll()) is not None:
-            lines = self._log.read_text(errors="replace").splitlines()
+            lines = self.said().splitlines()
             raise Transient(f"{self._command[2]} ended with exit code {code}: {lines[-1] if lines else 'no word'}")
 
     def remove(self) -> None:
@@ -76,10 +86,16 @@ class Program:
 class Stage:
     """Nodes behind a balancer, all ready at the beginning."""
 
-    def __init__(self, spaces: Mapping[str, Namespace], nodes: tuple[str, ...], folder: Path) -> None:
+    def __init__(
+        self,
+        spaces: Mapping[str, Namespace],
+        nodes: tuple[str, ...],
+        folder: Path,
+        rate_bits: int = plan.NODE_RATE_BITS,
+    ) -> None:
         self.spaces, self.nodes, self.folder = spaces, nodes, folder
         self.balancer = self._program(plan.EDGE, "sentinel_lb", plan.balancer(nodes))
-        self.agents = {role: self._program(role, "sentinel_agent", plan.agent()) for role in nodes}
+        self.agents = {role: self._program(role, "sentinel_agent", plan.agent(rate_bits)) for role in nodes}
 
     def cut(self, node: str) -> None:
         """The switch passes nothing on, in neither direction; no link goes down, and nobody is told."""
@@ -134,7 +150,7 @@ def wait_until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE
 
 
 @contextmanager
-def staged(nodes: int, *, behind_nat: bool = False) -> Iterator[Stage]:
+def staged(nodes: int, *, behind_nat: bool = False, rate_bits: int = plan.NODE_RATE_BITS) -> Iterator[Stage]:
     roles = plan.names(nodes)
     remove_pins_of_the_dead()
     with ExitStack() as stack:
@@ -144,7 +160,7 @@ def staged(nodes: int, *, behind_nat: bool = False) -> Iterator[Stage]:
         if behind_nat:
             for role in roles:
                 nft(spaces[role], plan.behind_nat())
-        stage = Stage(spaces, roles, folder)
+        stage = Stage(spaces, roles, folder, rate_bits)
         for each in (*stage.agents.values(), stage.balancer):
             stack.callback(each.remove)
             each.start()

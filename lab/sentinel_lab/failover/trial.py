@@ -49,7 +49,7 @@ class Trial:
 
 def under_traffic(stage: Stage, strike: Callable[[], None], until: Callable[[], None] | None = None) -> Trial:
     """Packets flow from before the strike until `until` returns and a while longer."""
-    with _flowing(stage) as stream:
+    with flowing(stage) as stream:
         stream.start()
         time.sleep(BEFORE_S)
         struck_ns = time.monotonic_ns()
@@ -65,7 +65,7 @@ def with_calls(stage: Stage, node: str, strike: Callable[[], None]) -> Trial:
     calls = Calls(stage.spaces[SENDER], CALLS)
     try:
         there = ports_at(stage.spaces[node])
-        with _flowing(stage) as stream:
+        with flowing(stage) as stream:
             stream.start()
             time.sleep(BEFORE_S)
             struck_ns = time.monotonic_ns()
@@ -100,14 +100,15 @@ class Stream:
 
 
 @contextmanager
-def _flowing(stage: Stage) -> Iterator[Stream]:
+def flowing(stage: Stage, packets_per_s: int = PACKETS_PER_S) -> Iterator[Stream]:
+    """Both ends are up; nothing is sent before `start`."""
     send = {
         "namespace": stage.spaces[SENDER].name,
         "address": plan.VIP,
         "port": plan.STREAM_PORT,
         "first_port": next(_first_port),
         "flows": FLOWS,
-        "packets_per_s": PACKETS_PER_S,
+        "packets_per_s": packets_per_s,
         "output": str(stage.folder / "sent.npy"),
     }
     receive = ReceiveOrder(

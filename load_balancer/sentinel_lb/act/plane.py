@@ -17,6 +17,7 @@ from sentinel_bpf.maps import cpus
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import compiled
 from sentinel_lb.act.tables import Tables, load_balancer
+from sentinel_mesh.membership import LATE_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 PROGRAM: Final = "sn_balance"
 RINGS: Final = 32
 """Different sets of backends that VIPs may have, one less; a quarter of a megabyte each."""
+
+SILENT_NS: Final = LATE_NS + 100_000_000
+"""A state is told to the kernel by the next tick, so it is so much older there. Suspicions are told at once; this age
+only counts when the control plane itself falls silent after the prober."""
 
 log = structlog.get_logger()
 
@@ -77,7 +82,12 @@ class Plane:
 def open_plane(place: Place) -> Plane:
     """Load or take over, and attach; packets are balanced from here on. Unsupported where a stranger is attached."""
     slots = layout.constants(place.object_path, "sn_lb_const")["SN_LB_SLOTS"]
-    loaded = load_balancer(place.object_path, pins=place.folder, max_entries={"sn_lb_rings": RINGS * slots})
+    loaded = load_balancer(
+        place.object_path,
+        rodata={"sn_mesh_age_ns": SILENT_NS},
+        pins=place.folder,
+        max_entries={"sn_lb_rings": RINGS * slots},
+    )
     plane = Plane(place, loaded)
     try:
         attached = attach.attach(loaded.program(PROGRAM), place.interface, attach.Hook.XDP, place.link)

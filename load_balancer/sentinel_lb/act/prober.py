@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sentinel_lb.act.sendmany import Salvo
-from sentinel_lb.decide.prober import Rhythm
+from sentinel_lb.decide.prober import MISSED, MOST_NS, Patience, Rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,11 +69,12 @@ def inner(target: Target, wire: Wire) -> bytes:
     datagram = _UDP.pack(SOURCE_PORT, wire.probe_port, length, 0) + payload
     if there.version == 4:
         head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, HOPS, UDP, 0) + here.packed + there.packed
-        return head[:10] + struct.pack("!H", _sum(head)) + head[12:] + datagram
+        return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + datagram
     return struct.pack("!IHBB", 6 << 28, length, UDP, HOPS) + here.packed + there.packed + datagram
 
 
-def _sum(raw: bytes) -> int:
+def checksum(raw: bytes) -> int:
+    """Of the Internet, over whole words."""
     total: int = sum(struct.unpack(f"!{len(raw) // 2}H", raw))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -108,6 +109,25 @@ def _salvo(encap: str, targets: Sequence[Target], wire: Wire) -> Salvo:
     return Salvo(packets, [(each.address, port) for each in targets])
 
 
+@dataclass(slots=True)
+class Answers:
+    """The longest gap between two answers of any one node, over a few rounds: what holds up this machine holds up
+    everybody's answers, and is learned once."""
+
+    since_ns: int
+    seen_ns: NDArray[np.int64] | None = None
+    longest_ns: int = 0
+    rounds: int = 0
+
+    def note(self, seen_ns: NDArray[Any]) -> None:
+        """`seen_ns` is when each was heard last; a gap longer than anybody waits was an absence."""
+        before, self.seen_ns = self.seen_ns, seen_ns.astype(np.int64)
+        self.rounds += 1
+        if before is not None:
+            gaps = self.seen_ns - before
+            self.longest_ns = int(gaps[gaps <= MOST_NS].max(initial=self.longest_ns))
+
+
 class Prober:
     """`aim` may be called from any thread; the heartbeat is written by the prober's own."""
 
@@ -120,6 +140,8 @@ class Prober:
         self._sockets: dict[tuple[int, str], socket.socket] = {}
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
         self.rhythm = Rhythm()
+        self._patience = Patience()
+        self._answers = Answers(time.monotonic_ns())
         self.sent = 0
         self.unsent = 0
         self.late = 0
@@ -139,6 +161,11 @@ class Prober:
             return False
         newest_ns = int(self._seen["last_seen_ns"][numbers].max())
         return self.rhythm.believed(now_ns, aimed.period_ns, newest_ns)
+
+    @property
+    def patience_ns(self) -> int:
+        """So long no answer is a failing probe, here and in the kernel."""
+        return MISSED * self._patience.period_ns(self._round.period_ns)
 
     def start(self) -> None:
         self._thread.start()
@@ -166,6 +193,7 @@ class Prober:
         if not set(aimed.targets) <= set(self._laid_out.targets):
             self.rhythm = Rhythm()
         self._laid_out = aimed
+        self._answers = Answers(time.monotonic_ns())
         return Volley(aimed, self._wire)
 
     def _fire(self, volley: Volley, seq: int) -> None:
@@ -174,9 +202,19 @@ class Prober:
         now_ns = time.monotonic_ns()
         self.rhythm = self.rhythm.after(now_ns, volley.period_ns)
         self.late += self.rhythm.steady == 0
+        self._learn(now_ns)
         if self.believed(now_ns):
-            self._heartbeat["period_ns"][0] = volley.period_ns
+            self._heartbeat["period_ns"][0] = self._patience.period_ns(volley.period_ns)
             self._heartbeat["beat_ns"][0] = now_ns
+
+    def _learn(self, now_ns: int) -> None:
+        numbers = [each.number for each in self._laid_out.targets]
+        self._answers.note(self._seen["last_seen_ns"][numbers])
+        if self.rhythm.steady == 0:  # gaps that end while the prober itself is late are its own
+            self._answers = Answers(now_ns)
+        elif self._answers.rounds > MISSED:
+            self._patience = self._patience.after(self._answers.longest_ns, now_ns - self._answers.since_ns)
+            self._answers = Answers(now_ns, self._answers.seen_ns)
 
     def _socket(self, version: int, encap: str) -> socket.socket:
         made = self._sockets.get((version, encap))

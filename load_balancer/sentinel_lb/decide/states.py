@@ -33,6 +33,8 @@ class Heard(Protocol):
     def state(self) -> NodeState | None: ...
     @property
     def heard_ns(self) -> int | None: ...
+    @property
+    def speaks(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def standing(seat: Seat, seen: Evidence, now_ns: int) -> Standing:
     state = member.state if member is not None else None
     draining = seat.drains_since_ns is not None or (state is not None and bool(state.flags & Flag.DRAINING))
     heard_ns = (member.heard_ns or 0) if member is not None else 0
-    suspected = member is not None and member.level in (Level.SUSPECTED, Level.DEAD)
+    suspected = member is not None and not member.speaks
     fresh = state is not None and member is not None and member.level is Level.ALIVE and now_ns - heard_ns <= FRESH_NS
     if way:
         found, reason = State.DEAD, way
@@ -94,7 +96,7 @@ def standing(seat: Seat, seen: Evidence, now_ns: int) -> Standing:
 
 def _judged(member: Heard | None, probe: Probe, *, fresh: bool, draining: bool, ended: str) -> tuple[State, str]:
     level = member.level if member is not None else None
-    silent = level in (None, Level.DEAD, Level.SUSPECTED)
+    silent = member is None or not member.speaks
     if ended:
         return State.DRAINING, f"drained: {ended}"
     if probe is Probe.FAILING and silent:

@@ -154,14 +154,41 @@ def test_nobody_is_suspected_while_the_watcher_itself_stands_still(roster):
 
 @pytest.mark.parametrize("silence_ns", [0, BEAT_NS, OVERDUE_NS, LATE_NS + 1, 2 * SILENT_NS])
 @pytest.mark.parametrize("probe", Probe)
-def test_whoever_asks_only_for_the_doubted_hears_what_a_view_says(silence_ns, probe):
-    asked, viewed = Roster("me"), Roster("me")
-    for roster in (asked, viewed):
-        now_ns = beating(roster, 4) + silence_ns
-        roster.view(T0, {"n1": probe})
-        beat(roster, 0, now_ns)
-    said = viewed.view(now_ns, {"n1": probe}).level("n1")
-    assert asked.doubted(now_ns) == ({"n1"} if said in (Level.SUSPECTED, Level.DEAD) else frozenset())
+def test_whoever_asks_only_for_the_silent_hears_what_a_view_says(roster, silence_ns, probe):
+    now_ns = beating(roster, 4) + silence_ns
+    beat(roster, 0, now_ns)
+    silent = roster.silent(now_ns)
+    assert silent == ({"n1"} if silence_ns >= OVERDUE_NS else frozenset())
+    assert roster.view(now_ns, {"n1": probe}).members["n1"].speaks == (not silent)
+
+
+def test_who_fell_lately_is_suspected_though_he_speaks_again(roster):
+    last_ns = beating(roster, 4)
+    beat(roster, 99, last_ns + OVERDUE_NS, "n1")
+    member = roster.view(last_ns + OVERDUE_NS).members["n1"]
+    assert (member.level, member.speaks) == (Level.SUSPECTED, True)
+    assert not roster.silent(last_ns + OVERDUE_NS)
+
+
+def test_states_are_not_late_while_the_watcher_itself_stands_still(roster):
+    tell(roster, state())
+    beat(roster, 0, T0, awake_ns=T0)
+    held_ns = LATE_NS + BEAT_NS
+    assert roster.view(T0 + held_ns).level("n1") is Level.ALIVE, "nobody looked since: the watcher was held up"
+    beat(roster, 0, T0 + held_ns, awake_ns=T0 + BEAT_NS)
+    assert roster.view(T0 + held_ns).level("n1") is Level.ALIVE
+    awake_ns = T0 + held_ns + LATE_NS
+    beat(roster, 0, awake_ns, awake_ns=awake_ns - held_ns + BEAT_NS)
+    assert roster.view(awake_ns).level("n1") is Level.SUSPECTED, "the node had its whole time, and said nothing"
+
+
+def test_whoever_is_gone_stays_so_however_late_the_watcher_is(roster):
+    vouch(roster)
+    tell(roster, state())
+    beat(roster, 0, T0, awake_ns=T0)
+    vouch(roster, T0 + 1, alive=False)
+    beat(roster, 0, T0 + LATE_NS, awake_ns=T0 + 2)
+    assert roster.view(T0 + LATE_NS).level("n1") is Level.SUSPECTED
 
 
 def test_a_gap_between_beats_counts_as_a_fall_even_when_nobody_looked(roster):

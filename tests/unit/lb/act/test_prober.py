@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from sentinel_lb.act.prober import Prober, Round, Target, Wire
-from sentinel_lb.decide.prober import MISSED
+from sentinel_lb.act.prober import Answers, Prober, Round, Target, Wire
+from sentinel_lb.decide.prober import MISSED, Rhythm
 
 UNHURRIED_NS = 100_000_000_000  # no round of this test comes late
 WIRE = Wire(magic=1, version=1, ask=1, probe_port=18471, tunnel_port=18472)
@@ -46,3 +46,27 @@ def test_nobody_is_judged_before_he_had_his_time_to_answer(prober):
 def test_who_is_no_longer_asked_delays_no_judgement(prober):
     beats(prober, (OLD, NEW), MISSED + 2)
     assert beats(prober, (OLD,), 2) == [True, True]
+
+
+def test_gaps_are_noted_by_node_and_only_from_the_second_answer_on():
+    answers = Answers(since_ns=0)
+    for seen in ([0, 1000], [30_000_000, 1000], [30_000_000, 90_001_000], [10**12, 90_001_000]):
+        answers.note(np.array(seen, np.uint64))
+    assert (answers.longest_ns, answers.rounds) == (90_000_000, 4)
+
+
+def test_answers_that_come_late_teach_patience_here_and_in_the_kernel(prober):
+    target_ns, late_ns = 50_000_000, 100_000_000
+    volley = prober._lay_out(Round(target_ns, (OLD,)))
+    prober.aim(prober._laid_out)
+    prober._answers.seen_ns = None
+    heard_ns = 10**12
+    for _ in range(4 * (MISSED + 1)):
+        heard_ns += late_ns
+        prober._seen["last_seen_ns"][OLD.number] = heard_ns
+        prober.rhythm = Rhythm(time.monotonic_ns(), MISSED + 1)
+        prober._learn(time.monotonic_ns())
+    assert volley.period_ns == target_ns
+    assert prober.patience_ns == MISSED * target_ns, "a hundred milliseconds are within three intervals of fifty"
+    prober.aim(Round(target_ns // 2, (OLD,)))
+    assert prober.patience_ns > late_ns > MISSED * target_ns // 2

@@ -21,6 +21,12 @@ class Member:
     level: Level
     state: NodeState | None = SAID
     heard_ns: int | None = NOW
+    held: bool = False
+    """Suspected for a fall that is over."""
+
+    @property
+    def speaks(self) -> bool:
+        return self.level is Level.ALIVE or self.held
 
 
 def judged(level=None, probe=Probe.GOOD, *, seat=SEAT, heard_ns=NOW, state=SAID, **more):
@@ -65,7 +71,14 @@ def test_the_kernel_gets_the_room_of_who_is_ready_and_of_nobody_else():
 
 def test_suspicion_is_told_to_the_kernel_which_asks_for_a_second_witness():
     assert judged(Level.SUSPECTED).suspected
-    assert not judged(Level.HEADLESS, Probe.GOOD).suspected
+    assert judged(Level.HEADLESS, Probe.GOOD).suspected
+    assert not judged(Level.ALIVE, Probe.FAILING).suspected
+
+
+@pytest.mark.parametrize("probe", Probe)
+def test_a_fall_that_is_over_takes_no_flow_away_whatever_the_probes_say(probe):
+    found = standing(SEAT, Evidence(Member(Level.SUSPECTED, held=True), probe), NOW)
+    assert (found.state, found.suspected) == (State.BUSY, False)
 
 
 def test_a_node_drains_by_its_own_word_or_by_the_configuration():
