@@ -20,6 +20,7 @@ from sentinel_bpf import layout, pins
 from sentinel_lb import health, report, ways
 from sentinel_lb.act import plane as planes
 from sentinel_lb.act.announce.choice import announcer
+from sentinel_lb.act.checkup import Checkup
 from sentinel_lb.act.hands import Hands
 from sentinel_lb.act.prober import Prober, Wire
 from sentinel_lb.follow import ConfigMap, File, Follower, parsed
@@ -116,9 +117,16 @@ class Balancer:
         prober = Prober(_wire(plane), plane.prober, plane.seen)
         prober.start()
         stack.callback(prober.stop)
+        checkup = Checkup(place.interface, _wire(plane).tunnel_port)
+        checkup.start()
+        stack.callback(checkup.stop)
         mesh, born = self._join_mesh(stack)
         hands = Hands(
-            plane, prober, scout, lambda wanted: announcer(place.interface, scout.latest.uplink, chosen.frr, wanted)
+            plane,
+            prober,
+            checkup,
+            scout,
+            lambda wanted: announcer(place.interface, scout.latest.uplink, chosen.frr, wanted),
         )
         stack.callback(hands.close)
         loop = Loop(chosen.node, hands, Observer(plane, prober, scout, mesh), _teller(mesh, born), config)
@@ -127,8 +135,8 @@ class Balancer:
         stack.callback(ticking.join)
         stack.callback(loop.stop)
         self._loop = loop
-        self._registry.register(report.BalancerCollector(lambda: self._loop, plane, prober))
-        stack.callback(health.serve(("127.0.0.1", chosen.debug_port), self._debug()).shutdown)
+        self._registry.register(report.BalancerCollector(lambda: self._loop, plane, prober, checkup))
+        stack.callback(health.serve(("127.0.0.1", chosen.debug_port), self._debug(checkup)).shutdown)
         log.info("started", interface=place.interface, node=chosen.node)
 
     def _join_mesh(self, stack: ExitStack) -> tuple[Mesh[Tick] | None, int]:
@@ -158,10 +166,10 @@ class Balancer:
             "/readyz": health.probe(self._not_ready),
         }
 
-    def _debug(self) -> Mapping[str, health.Made]:
+    def _debug(self, checkup: Checkup) -> Mapping[str, health.Made]:
         def read() -> dict[str, object]:
             tick = self._loop.last if self._loop is not None else None
-            return report.state(tick) if tick is not None else {}
+            return report.state(tick, checkup.health) if tick is not None else {}
 
         return {"/debug/state": health.state(read)}
 

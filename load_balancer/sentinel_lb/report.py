@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from sentinel_api.records import NO_FLAGS, Flag, NodeState, Role, Share, Tier
 from sentinel_bpf import layout
+from sentinel_core.rules import PROTOCOLS
+from sentinel_lb.decide.checkup import Health
 from sentinel_lb.decide.services import FRAGMENTS
 from sentinel_lb.decide.weights import State
 
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from prometheus_client.core import Metric
 
+    from sentinel_lb.act.checkup import Checkup
     from sentinel_lb.act.plane import Plane
     from sentinel_lb.act.prober import Prober
+    from sentinel_lb.decide.services import Service
     from sentinel_lb.loop import Loop, Tick
 
 
@@ -33,7 +37,7 @@ def share(tick: Tick, born: int) -> Share:
     return Share(born, tick.seq, tick.intended)
 
 
-def state(tick: Tick) -> dict[str, Any]:
+def state(tick: Tick, health: Mapping[tuple[str, int], Health]) -> dict[str, Any]:
     """`/debug/state`: the last tick with its reasons."""
     return {
         "seq": tick.seq,
@@ -43,6 +47,7 @@ def state(tick: Tick) -> dict[str, Any]:
         "uplink": {"address4": tick.world.ways.uplink.address4, "address6": tick.world.ways.uplink.address6},
         "vips": [
             {"address": each.address, "port": each.port, "protocol": each.protocol, "backends": len(each.members)}
+            | ({"health": _health(health, each).value} if each.protocol == PROTOCOLS["TCP"] else {})
             for each in tick.services
             if each.port != FRAGMENTS
         ],
@@ -75,10 +80,11 @@ def state(tick: Tick) -> dict[str, Any]:
 class BalancerCollector(Collector):
     """Made from the last tick and the kernel's counters when Prometheus asks."""
 
-    def __init__(self, loop: Callable[[], Loop | None], plane: Plane, prober: Prober) -> None:
+    def __init__(self, loop: Callable[[], Loop | None], plane: Plane, prober: Prober, checkup: Checkup) -> None:
         self._loop = loop
         self._plane = plane
         self._prober = prober
+        self._checkup = checkup
         self._reasons = _names(plane)
 
     def collect(self) -> Iterator[Metric]:
@@ -108,6 +114,15 @@ class BalancerCollector(Collector):
             for one in State:
                 states.add_metric([each.seat.spec.name, one.value], float(each.state is one))
         yield states
+        health = GaugeMetricFamily(
+            "sentinel_lb_vip_health",
+            "1 for what the service at the address last did when asked.",
+            labels=["vip", "health"],
+        )
+        for (address, port), found in sorted(self._checkup.health.items()):
+            for verdict in Health:
+                health.add_metric([f"{address} {port}/{PROTOCOLS['TCP']}", verdict.value], float(found is verdict))
+        yield health
         yield from _cells(
             "backend",
             self._plane.cells("sn_lb_by_node"),
@@ -129,6 +144,10 @@ class BalancerCollector(Collector):
             if totals[number]:
                 family.add_metric([name], float(totals[number]))
         yield family
+
+
+def _health(health: Mapping[tuple[str, int], Health], service: Service) -> Health:
+    return health.get((service.address, service.port), Health.UNKNOWN)
 
 
 def _cells(label: str, cells: np.ndarray[Any, np.dtype[Any]], indexes: Mapping[str, int]) -> Iterator[Metric]:

@@ -131,6 +131,19 @@ def test_an_upgrade_loses_no_packet_and_moves_no_flow(running):
     assert {vip["port"]: vip["backends"] for vip in balancer.told()["vips"]} == rings
 
 
+def test_services_are_asked_end_to_end_whether_they_answer(running):
+    """Through a node, to the service and back, in both families; where nobody listens it says so."""
+    vips = balancer_config()["vips"]
+    running.configure(vips=[*vips, {"address": VIP4, "port": 81}])
+    told = {(VIP4, 80): "answers", (VIP6, 80): "answers", (VIP4, 81): "refuses"}
+
+    def found() -> dict[tuple[str, int], str]:
+        every = running.balancers["lb1"].told()["vips"]
+        return {(each["address"], each["port"]): each["health"] for each in every if "health" in each}
+
+    wait_until(lambda: found() == told, "all have answered as they are")
+
+
 def test_a_drained_node_keeps_its_flows_and_gets_no_new_ones(running):
     with running.connected() as kept:
         echoed(kept)

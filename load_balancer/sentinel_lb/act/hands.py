@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from sentinel_core.rules import PROTOCOLS
+from sentinel_lb.act.checkup import Check
 from sentinel_lb.act.prober import Round, Target
 from sentinel_lb.act.services import ServiceTable
 from sentinel_lb.act.tables import Address, Source
 from sentinel_lb.decide.prober import period_ns
+from sentinel_lb.decide.services import FRAGMENTS
+from sentinel_lb.decide.weights import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
     from sentinel_lb.act.announce.port import Announcer
+    from sentinel_lb.act.checkup import Checkup
     from sentinel_lb.act.plane import Plane
     from sentinel_lb.act.prober import Prober
     from sentinel_lb.decide.seats import Found, Seat
     from sentinel_lb.decide.services import Service
     from sentinel_lb.decide.states import Standing
-    from sentinel_lb.decide.weights import State
     from sentinel_lb.observe import World
     from sentinel_lb.ways import Scout, Uplink, Way, Ways
 
@@ -35,10 +39,16 @@ class Hands:
     """Used by the tick's thread; what is as it should be is not written again."""
 
     def __init__(
-        self, plane: Plane, prober: Prober, scout: Scout, announcer_of: Callable[[BalancerConfig], Announcer]
+        self,
+        plane: Plane,
+        prober: Prober,
+        checkup: Checkup,
+        scout: Scout,
+        announcer_of: Callable[[BalancerConfig], Announcer],
     ) -> None:
         self._plane = plane
         self._prober = prober
+        self._checkup = checkup
         self._scout = scout
         self._announcer_of = announcer_of
         self._announcer: Announcer | None = None
@@ -95,7 +105,8 @@ class Hands:
         self._put_ways(config, world, standings)
         self._plane.tables.tell(standings)
         self._services.sync(wanted)
-        self._aim(config, world.ways.uplink, standings)
+        targets = self._aim(config, world.ways.uplink, standings)
+        self._checkup.aim(checks_of(wanted, world.ways.uplink, targets, standings))
         self._note_changes(standings)
         if self._announcer is not None:
             self._announcer.announce(addresses)
@@ -133,7 +144,7 @@ class Hands:
             self._plane.tables.put_backend(each.seat.number, address, mac=way.mac, mtu=way.mtu, encap=encap)
             self._ways[each.seat.number] = (address, way, encap)
 
-    def _aim(self, config: BalancerConfig, uplink: Uplink, standings: Sequence[Standing]) -> None:
+    def _aim(self, config: BalancerConfig, uplink: Uplink, standings: Sequence[Standing]) -> tuple[Target, ...]:
         encap = ENCAPS[config.encapsulation]
         targets = tuple(
             Target(each.seat.number, each.seat.spec.address, uplink.source(each.seat.spec.address), encap)
@@ -143,6 +154,7 @@ class Hands:
         wanted = Round(period_ns(config.probe_interval_millis, len(targets)), targets)
         if wanted != self._prober.aimed:
             self._prober.aim(wanted)
+        return targets
 
     def _note_changes(self, standings: Sequence[Standing]) -> None:
         for each in standings:
@@ -150,6 +162,21 @@ class Hands:
             if self._states.get(name) is not each.state:
                 self._states[name] = each.state
                 log.info("backend_state", backend=name, state=each.state.value, reason=each.reason)
+
+
+def checks_of(
+    wanted: Sequence[Service], uplink: Uplink, targets: Sequence[Target], standings: Sequence[Standing]
+) -> tuple[Check, ...]:
+    """Each TCP service by way of its nodes that live; without a tunnel nothing could be asked in a client's place."""
+    living = {each.seat.number for each in standings if each.present and each.state is not State.DEAD}
+    ways = {each.number: each for each in targets if each.number in living and each.encap != "L2"}
+    found = []
+    for service in wanted:
+        source = uplink.source(service.address)
+        mine = tuple(ways[each.number] for each in service.members if each.number in ways)
+        if service.protocol == PROTOCOLS["TCP"] and service.port != FRAGMENTS and source and mine:
+            found.append(Check(service.address, service.port, source, mine))
+    return tuple(found)
 
 
 def source_of(ranges: Sequence[str], uplink: Uplink) -> Source:
