@@ -28,6 +28,10 @@ MIN_LIMIT_BYTES: Final = 2 * 1514
 POLICIES: Final = {Why.FORECAST: "forecast", Why.PRE_DRAIN: "forecast", Why.WARNED: "precursor", Why.LENT: "pool"}
 """Who decided, by what the last byte is for; everything else is the reactive rule's."""
 
+GROWN_IN_TICKS: Final = 4
+"""A forecast or loan takes the whole pool in so many ticks at the soonest: room is made seconds ahead, and what one
+wrong answer can move stays bounded. Floors and present needs are granted at once."""
+
 TARGET_SHARE: Final = 0.5
 """Senders are marked from this share of the longest allowed wait on, so that most slow down before any is dropped."""
 
@@ -94,6 +98,7 @@ def standing(config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str]
             drop_cost=column["drop_cost"],
             least_bytes=least,
             ceiling_bytes=np.tile(_ceilings(config), lanes),
+            grow_step_bytes=config.pool.max_bytes // GROWN_IN_TICKS,
         ),
         mark=config.data_plane.ecn,
         share_bps=np.concatenate([rate * weights / weights.sum() for rate in rates_bytes_per_s]),

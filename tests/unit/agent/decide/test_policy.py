@@ -64,6 +64,21 @@ def test_pressure_makes_room_and_says_why_with_what_others_would_have_done():
     assert told.expires_at_millis == 1_500
 
 
+def test_a_forecast_takes_the_pool_in_some_ticks_and_not_in_one():
+    rules = standing(config(maxDelayMillis=10_000), RATE)
+    hazard, magnitude = np.zeros((CLASSES, 10)), np.zeros((CLASSES, 3))
+    hazard[1, 0], magnitude[1] = 1.0, 900_000
+    coming = Outlook(checked(10**9, "test", hazard, magnitude, np.zeros((CLASSES, 4, 3))), np.ones(CLASSES))
+    held, sizes = start(0), []
+    for _ in range(6):
+        chosen = decide(rules, seen(rules), coming, held, NOW)
+        held = chosen.allocation.held
+        sizes.append(chosen.limit_bytes[1])
+    assert (np.diff(sizes) <= 250_000).all()
+    assert sizes[0] < 300_000
+    assert sizes[-1] > 900_000 - 100_000
+
+
 def test_a_class_that_stays_as_it_is_tells_nothing():
     rules = standing(config(), RATE)
     calm = decide(rules, seen(rules), None, start(0), NOW)
