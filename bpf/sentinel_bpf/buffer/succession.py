@@ -1,0 +1,112 @@
+"""A queue of tier A that code of another ABI version left: ours takes its place under traffic, and nothing is lost.
+
+redirect ─┬─ moved in one step ─→ our ifb ─────────────────────────────→ stack
+          └╌╌ until then ╌╌╌╌╌╌─→ their ifb, set aside until it is empty ─→ stack
+
+Only where traffic comes in: on the way out the queue is the device's own root, and the kernel empties the old one when
+it hangs up the new.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+from pyroute2 import IPRoute
+
+from sentinel_bpf import pins
+from sentinel_bpf.buffer import discipline
+from sentinel_bpf.maps import Map, Shape
+from sentinel_bpf.netlink import said
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT: Final = 0xFFFFFFFF
+ASIDE: Final = "o"  # behind the name of the queue's device, which is at most 13 characters long
+PATIENCE_S: Final = 30.0
+LOOK_S: Final = 0.005
+
+
+def left_by_another(kind: str) -> bool:
+    """Whether a discipline of this name is ours, but of another version."""
+    return kind != discipline.KIND and re.fullmatch(rf"{discipline.OPERATIONS}\d+", kind) is not None
+
+
+class Succession:
+    """Of the queue device of this name, in the network namespace of the thread that opens it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._route = IPRoute()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._route.close()
+
+    def set_aside(self) -> None:
+        """Make room for a device of ours. The redirect goes by number, so the queue goes on under its new name."""
+        index = self._index(self._name)
+        if index is None or not left_by_another(self._kind(index)) or self._index(self._name + ASIDE) is not None:
+            return
+        with said(f"setting {self._name} aside"):
+            self._route.link("set", index=index, ifname=self._name + ASIDE)
+
+    def inherit(self) -> None:
+        """What the old device's alias says of clsact is true of the new one from now on."""
+        old, new = self._index(self._name + ASIDE), self._index(self._name)
+        if old is None or new is None:
+            return
+        alias = self._route.get_links(old)[0].get_attr("IFLA_IFALIAS")
+        if alias:
+            with said(f"naming {self._name}"):
+                self._route.link("set", index=new, ifalias=alias)
+
+    def finish(self, pins_of_all: Path) -> None:
+        """Once nothing enters it any more: wait until what stood there is sent, and remove it. One that takes longer
+        than our patience stays until the next time, since nobody's packets are worth less than our order."""
+        index = self._index(self._name + ASIDE)
+        if index is None:
+            return
+        kind = self._kind(index)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._waiting(index):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(LOOK_S)
+        with said(f"removing {self._name + ASIDE}"):
+            self._route.link("del", index=index)
+        if left_by_another(kind) and not self._stands(kind):
+            _unregister(pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}")
+
+    def _index(self, name: str) -> int | None:
+        found = self._route.link_lookup(ifname=name)
+        return int(found[0]) if found else None
+
+    def _kind(self, index: int) -> str:
+        roots = (each for each in self._route.get_qdiscs(index=index) if each["parent"] == ROOT)
+        return next((str(each.get_attr("TCA_KIND")) for each in roots), "")
+
+    def _waiting(self, index: int) -> bool:
+        told = (each.get_attr("TCA_STATS2") for each in self._route.get_qdiscs(index=index))
+        return any(each.get_attr("TCA_STATS_QUEUE")["qlen"] for each in told if each is not None)
+
+    def _stands(self, kind: str) -> bool:
+        return any(each.get_attr("TCA_KIND") == kind for each in self._route.get_qdiscs())
+
+
+def _unregister(folder: Path) -> None:
+    """Queues of it that stand elsewhere keep its code; no new one is made of it."""
+    operations = pins.find(folder / discipline.OPERATIONS)
+    if operations is not None:
+        value = np.dtype(f"V{Shape.of(operations).value_bytes}")
+        Map(discipline.OPERATIONS, operations, np.dtype("<u4"), value).delete(0)
+        os.close(operations)
+    for pin in sorted(folder.glob("*")):
+        pins.drop(pin)
+    pins.drop_empty(folder, folder.parent)
