@@ -34,7 +34,7 @@ NODES = (
         "may come too late for the shortest bursts. Nearly always the node has too little CPU.",
         (
             "Look at the row *Tick* of the dashboard *Node*: a stage that grew names the cause.",
-            "Raise the CPU request of the agents (`agents.resources` of the BufferCluster), or take load off the node.",
+            "Raise the CPU request of the agents (`spec.agent.resources` of the BufferCluster), or take load off the node.",
         ),
         both(
             {f"sentinel_ticks_total{{{NODE}}}": "0+500x20", f"sentinel_ticks_missed_total{{{NODE}}}": "0+100x20"},
@@ -89,7 +89,7 @@ NODES = (
         "More than one packet in a thousand of a class found no room for five minutes. That is either a burst larger "
         "than the pool, or an overload that lasts and that no buffer can absorb.",
         (
-            "Dashboard *Node*: is the pool granted? Then `dataPlane.pool.maxBytes` or a class's cap is too small.",
+            "Dashboard *Node*: is the pool granted? Then `spec.pool.maxBytes` or a class's cap is too small.",
             "Is the drain rate below the demand for minutes? Then only more nodes help: see *Scaling* in *Cluster*.",
             "Does the drop come before the room? Then the forecast was late: see *Forecast quality*.",
         ),
@@ -112,7 +112,7 @@ NODES = (
         "Nearly all memory for queues is granted, so that the next burst gets only what others give back.",
         (
             "Dashboard *Node* shows which class holds it, and how much of it is really used (`held`).",
-            "Lower the cap or the weight of a class that never uses its room, or raise `dataPlane.pool.maxBytes`.",
+            "Lower the cap or the weight of a class that never uses its room, or raise `spec.pool.maxBytes`.",
         ),
         both(
             {
@@ -155,7 +155,7 @@ NODES = (
         "The flow table is too small for the flows that are alive, or a flood makes new ones. Packets are not "
         "affected; figures by flow get worse.",
         (
-            "Raise `dataPlane.maxFlows` in the BufferCluster (a million take about 300 MB).",
+            "Raise `spec.dataPlane.maxFlows` in the BufferCluster (a million take about 300 MB).",
             "Dashboard *Node*, SYNs against flows: many SYNs with few bytes are a flood.",
         ),
         both(
