@@ -177,7 +177,9 @@ async def _asked(request: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def _passes(error: Exception) -> bool:
-    """429 and whatever the server blames on itself."""
+    """429, whatever the server blames on itself, and a connection that broke; who was waited for in vain is not."""
+    if isinstance(error, aiohttp.ClientConnectionError):
+        return not isinstance(error, TimeoutError)
     return _status(error) == HTTPStatus.TOO_MANY_REQUESTS or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -1,5 +1,6 @@
 """The operator behind a network and an API server that fail: it converges, scales once, and never storms."""
 
+import asyncio
 import itertools
 import json
 import signal
@@ -10,11 +11,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
+from sentinel_api.errors import Invalid
 from sentinel_api.names import CLUSTER_LABEL
+from sentinel_operator.cluster import connected
+from sentinel_operator.mirror import Mirror
+from sentinel_operator.objects import Key
+from sentinel_operator.observe import observe
+from sentinel_operator.render.base import Release
 from support.cluster import control_plane as planes
 from support.faulty_proxy import Asked, Fault, Proxy, between
-from support.lives import Guillotine, one_life, reached_by
-from support.operators import FRONT, GROUP, SYSTEM, Bench, prepared, until
+from support.lives import NAME, Guillotine, one_life, reached_by
+from support.operators import FRONT, GROUP, SYSTEM, Bench, prepared, rights, until
 from support.scaled import (
     MB,
     NODES,
@@ -176,6 +183,37 @@ def test_it_scales_once_though_every_third_request_is_refused(faulty, fault):
         one_life(lambda: scaling(bench)["observedAt"] > decided)
     scaled_once(bench)
     assert proxy.seen[fault]
+
+
+def test_what_cannot_be_done_is_refused_with_the_way_out(faulty):
+    bench, _ = faulty
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pool"}
+    ask(bench, "Auto", driver={"type": "ScaleSubresource", "target": target})
+    bench.plane.kubectl(
+        "apply", "-f", "-", stdin=rights(scaleTargets=[{"apiGroup": "apps", "resource": "deployments"}])
+    )
+
+    async def said(request) -> str:
+        async with connected() as api:
+            with pytest.raises(Invalid) as refused:
+                await request(api)
+            return str(refused.value)
+
+    async def driven() -> str:
+        async with connected() as api:
+            world = await observe(api, Mirror(), NAME, Release(agent_image="none"))
+            return world.scale.refusal
+
+    with reached_by(bench.kubeconfig):
+        secret = asyncio.run(said(lambda api: api.get(Key("v1", "Secret", "default", "any"))))
+        unknown = asyncio.run(said(lambda api: api.list("example.com/v1", "Thing")))
+        unscaled = asyncio.run(said(lambda api: api.get(Key("v1", "ConfigMap", "default", "any"), subresource="scale")))
+        missing = asyncio.run(driven())
+    bench.plane.kubectl("apply", "-f", "-", stdin=rights())
+    assert secret.startswith("the API server refuses to read Secret default/any (403):")
+    assert unknown == "the cluster knows no Thing of example.com/v1: install the CRDs first"
+    assert unscaled == "ConfigMap default/any has no /scale: name an object that has one"
+    assert missing == "Deployment default/pool does not exist: check scaling.driver.target"
 
 
 KINDS: dict[str, Callable[[], Callable[[Asked], Fault]]] = {

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from sentinel_api.errors import SentinelError
-from sentinel_operator.cluster import connected
+from sentinel_operator.cluster import AGAIN, connected
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.render.base import Release
@@ -26,10 +26,12 @@ KUBECONFIG = "kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
 
 @contextlib.contextmanager
 def reached_by(kubeconfig: Path) -> Iterator[pytest.MonkeyPatch]:
-    """The library reads KUBECONFIG when it is imported, which another test may have done long ago."""
+    """The library reads KUBECONFIG when it is imported, which another test may have done long ago; what is refused is
+    asked again at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubeconfig))
         patch.setattr(KUBECONFIG, str(kubeconfig))
+        patch.setattr("sentinel_operator.cluster.AGAIN", replace(AGAIN, duration=0.01, factor=1.0))
         yield patch
 
 

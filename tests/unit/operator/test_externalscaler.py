@@ -1,11 +1,13 @@
 """KEDA's protocol, spoken by a real gRPC client to the real server over a real socket."""
 
 import asyncio
+import socket
 from datetime import timedelta
 
 import grpc
 import pytest
 
+from sentinel_api.errors import Invalid
 from sentinel_operator.externalscaler import MESSAGES, METRIC, SERVICE, served
 from support.worlds import NOW, cluster
 
@@ -84,6 +86,16 @@ def test_what_cannot_be_answered_is_told_in_a_sentence(metadata, found, code, sa
         ask("GetMetrics", request, "GetMetricsResponse", found=found)
     assert refused.value.code().name == code
     assert said in refused.value.details()
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out():
+    async def none(_name):
+        return None
+
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Invalid, match=f"cannot listen on port {port}: free it, or set SENTINEL_SCALER_PORT"):
+            asyncio.run(served(port, none))
 
 
 def test_a_stream_begins_with_what_is_so():
