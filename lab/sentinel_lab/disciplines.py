@@ -7,12 +7,12 @@ runs; two plain FIFOs, as small and as large as in the comparison, tell what the
 from __future__ import annotations
 
 import json
-import tempfile
+import select
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -28,15 +28,17 @@ from sentinel_lab.topology import (
     SINGLE_BOTTLENECK,
     built,
 )
-from sentinel_lab.traffic.orders import SendOrder
-from sentinel_lab.traffic.run import ready
+from sentinel_lab.traffic.frames import Batch
+from sentinel_lab.traffic.orders import Received, SendOrder
+from sentinel_lab.traffic.receiver import ARRIVAL, BATCH, LARGEST_BYTES, arrivals_of, listen
+from sentinel_lab.traffic.run import HEAD_START_NS, Outcome
+from sentinel_lab.traffic.sender import Source, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sentinel_lab.namespaces import Namespace
     from sentinel_lab.scenario import Scenario
-    from sentinel_lab.traffic.run import Outcome
 
 DEVICE: Final = "back"
 SHAPER, LEAF = "1:", "10:"
@@ -83,23 +85,57 @@ class Measured:
 
 
 def carried_out(plan: Plan, discipline: str) -> Measured:
-    """One run; blocks until the queue is empty. `plan.policy` plays no part."""
+    """One run; blocks until the queue is empty. `plan.policy` plays no part. Both ends of the traffic are threads of
+    this process: an emulated guest takes longer to start one more than to send all packets."""
     scenario = plan.scenario
-    with built(SINGLE_BOTTLENECK) as spaces, tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder:
+    with built(SINGLE_BOTTLENECK) as spaces:
         order = SendOrder(
             namespace=spaces[SENDER].name, address=RECEIVER_ADDRESS, seconds=plan.seconds, streams=streams(plan)
         )
         with (
             shaped(spaces[NODE], scenario.drain_bytes_per_s, DISCIPLINES[discipline](scenario)),
-            ready(order, spaces[RECEIVER].name, Path(folder)) as traffic,
+            Listener(spaces[RECEIVER], [each.port for each in order.streams]) as listener,
         ):
-            traffic.start()
-            while traffic.sending():
-                time.sleep(LOOK_SECONDS)
+            with spaces[SENDER].entered():
+                sources = [Source(order, index, stream) for index, stream in enumerate(order.streams)]
+            send(sources, time.monotonic_ns() + HEAD_START_NS)
             _await_empty(spaces[NODE])
-            outcome = traffic.outcome()
             dropped = int(_queue(spaces[NODE])["drops"])
+    sent = tuple(each.result() for each in sources)
+    outcome = Outcome(sent, Received(packets=listener.arrivals.size, overflowed=0), listener.arrivals, {}, {})
     return Measured(discipline, tuple(_fates(scenario, outcome)), dropped, tuple(outcome.dirt()))
+
+
+class Listener:
+    """Takes what comes to these ports while its block lasts, and what is still on its way then."""
+
+    def __init__(self, space: Namespace, ports: Sequence[int]) -> None:
+        with space.entered():
+            self._sockets = [listen(port) for port in ports]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._take, daemon=True)
+        self.arrivals = np.zeros(0, ARRIVAL)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for each in self._sockets:
+            each.close()
+
+    def _take(self) -> None:
+        batch, kept = Batch(BATCH, LARGEST_BYTES), [self.arrivals]
+        while True:
+            last = self._stop.is_set()
+            ready, _, _ = select.select(self._sockets, [], [], LOOK_SECONDS)
+            for each in ready:
+                kept.append(arrivals_of(batch, batch.receive(each), time.monotonic_ns()))
+            if last and not ready:
+                break
+        self.arrivals = np.concatenate(kept)
 
 
 @contextmanager

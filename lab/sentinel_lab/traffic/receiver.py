@@ -28,7 +28,7 @@ ARRIVAL = np.dtype([*((name, STAMP[name]) for name in ("stream", "sequence", "du
 def main() -> None:
     order = ReceiveOrder.model_validate_json(sys.stdin.readline())
     enter_for_good(order.namespace)
-    listening = [_listen(port) for port in order.ports]
+    listening = [listen(port) for port in order.ports]
     by_descriptor = {each.fileno(): each for each in listening}
     poller = select.poll()
     poller.register(sys.stdin, select.POLLIN | select.POLLHUP)
@@ -55,14 +55,14 @@ def main() -> None:
                 for port, found in counted(batch.block[:count], order.syn_ports).items():
                     syns[port] += found
                 continue
-            kept.append(_arrivals(batch, count, time.monotonic_ns()))
+            kept.append(arrivals_of(batch, count, time.monotonic_ns()))
     arrivals = np.concatenate(kept) if kept else np.zeros(0, dtype=ARRIVAL)
     np.save(order.output, arrivals)
     answer = Received(packets=arrivals.size, syns=syns, overflowed=_overflowed(order.ports))
     sys.stdout.write(answer.model_dump_json() + "\n")
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
     listening.bind(("0.0.0.0", port))  # noqa: S104 - a namespace of our own
@@ -76,7 +76,7 @@ def _listen_to_flood() -> socket.socket:
     return listening
 
 
-def _arrivals(batch: Batch, count: int, got_ns: int) -> npt.NDArray[Any]:
+def arrivals_of(batch: Batch, count: int, got_ns: int) -> npt.NDArray[Any]:
     found = np.empty(count, dtype=ARRIVAL)
     for name in ("stream", "sequence", "due_ns", "sent_ns"):
         found[name] = batch.stamps[name][:count]

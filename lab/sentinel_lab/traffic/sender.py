@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from sentinel_lab.traffic.frames import Datagrams
 from sentinel_lab.traffic.orders import SendOrder, Stream, StreamSent
 from sentinel_lab.traffic.patterns import schedule
 from sentinel_lab.traffic.syns import Syns, outlet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BATCH = 64
 NAP_NS = 400_000  # a few packets of a burst at once: spinning would take the CPU from the node under test
@@ -91,7 +94,12 @@ def main() -> None:
     sources = [Source(order, index, stream) for index, stream in enumerate(order.streams)]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    start_ns = int(sys.stdin.readline())
+    send(sources, int(sys.stdin.readline()))
+    sys.stdout.write("[" + ",".join(source.result().model_dump_json() for source in sources) + "]\n")
+
+
+def send(sources: Sequence[Source], start_ns: int) -> None:
+    """Everything when it is due; ends with the last packet."""
     for source in sources:
         source.start(start_ns)
     while True:
@@ -104,7 +112,6 @@ def main() -> None:
         idle_ns = min(upcoming) - time.monotonic_ns()
         if idle_ns > 0:
             time.sleep(max(idle_ns, NAP_NS) / 1e9)
-    sys.stdout.write("[" + ",".join(source.result().model_dump_json() for source in sources) + "]\n")
 
 
 if __name__ == "__main__":

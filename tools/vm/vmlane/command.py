@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S", help="seconds a guest may take"
     )
+    parser.add_argument("--counted", action="store_true", help="let the guest's clock go by its instructions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what tests measured to this file")
     parser.add_argument("--catalogue", type=Path, default=lane.CATALOGUE, help=argparse.SUPPRESS)
     parser.add_argument("--inside", type=Path, default=lane.INSIDE, help=argparse.SUPPRESS)
@@ -56,7 +57,9 @@ def _main(asked: argparse.Namespace) -> int:
         return 0
     kernels = catalogue.chosen_kernels(known, asked.kernel)
     tests = catalogue.chosen_tests(asked.inside, asked.tests)
-    options = lane.Options(timeout_s=asked.timeout, cache=store.cache_root(), inside=asked.inside)
+    options = lane.Options(
+        timeout_s=asked.timeout, cache=store.cache_root(), inside=asked.inside, counted=asked.counted
+    )
     if asked.fetch:
         for kernel in kernels:
             store.ensure(kernel, options.cache, _say)

@@ -61,6 +61,7 @@ class Options:
     timeout_s: float
     cache: Path
     inside: Path = INSIDE
+    counted: bool = False
     python: Path = TREE / ".venv" / "bin" / "python"
 
 
@@ -76,7 +77,9 @@ def run(
     scratch = Path(tempfile.mkdtemp(prefix=f"{kernel.name}-", dir=SCRATCH))
     started = time.monotonic()
     try:
-        ending = guest.boot(guest.Job(stored.image, archive, marker, options.timeout_s), scratch, listen)
+        ending = guest.boot(
+            guest.Job(stored.image, archive, marker, options.timeout_s, options.counted), scratch, listen
+        )
     finally:
         shutil.rmtree(scratch)
     CONSOLES.mkdir(parents=True, exist_ok=True)
