@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sentinel_core.demand import DemandLearner
 from sentinel_core.events import LIVE, Rule
 from sentinel_core.inputs import FEATURES, InputWindow, Learned
-from sentinel_core.referee import Referee
+from sentinel_core.referee import Referees
 from sentinel_core.schedule import ScheduleLearner
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sentinel_core.inputs import Inputs, Seen
+    from sentinel_core.referee import Answers, Told
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -33,22 +34,21 @@ class Senses:
         self._window = InputWindow(series)
         self.schedule = ScheduleLearner(series, step_s, rule)
         self.demand = DemandLearner(series, step_s)
-        self._referee = Referee(series)
+        self._referees = Referees(series, step_s)
 
     def step(self, now: Seen, surplus_bytes: Floats) -> Bools:
         """True where a burst began."""
         known = now.known[:, PACKETS]
         began = self.schedule.step(now.value[:, PACKETS] * self._step_s, known, surplus_bytes)
         self.demand.step(now.value[:, BYTES], known)
-        if self.demand.ended is not None:
-            self._referee.settle(*self.demand.ended)
+        self._referees.step(began, known, surplus_bytes, self.demand.ended)
         return began
 
     def skip(self, steps: int) -> None:
         """As so many steps of which nothing was known."""
         self.schedule.skip(steps)
         self.demand.skip(steps)
-        self._referee.forget_said()
+        self._referees.forget_said()
 
     def learned(self) -> Learned:
         return Learned(
@@ -64,9 +64,9 @@ class Senses:
         """Instead of `inputs` where nobody is fed: the slow means move all the same."""
         self._window.features(now)
 
-    def believed(self, own: Floats, model: Floats) -> Floats:
-        """Once a step: the model's demand where it has been the better one for this class, else the learners'."""
-        return self._referee.answer(own, model)
+    def believed(self, own: Answers, model: Answers) -> Told:
+        """Once a step: what the model says where it has been right of late, else what the learners do."""
+        return self._referees.answer(own, model)
 
     def inputs(self, now: Seen, learned: Learned) -> Inputs:
         """Once a step: the slow means move."""

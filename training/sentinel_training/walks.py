@@ -9,6 +9,7 @@ import numpy as np
 
 from sentinel_core.demand import FORECASTERS, SLOT_S
 from sentinel_core.inputs import FEATURES, Seen
+from sentinel_core.referee import Told
 from sentinel_core.senses import Senses
 from sentinel_core.signature import HAZARD_BINS
 
@@ -95,8 +96,10 @@ def walk(path: Path, session: Session | None, told: Callable[[str], None] = lamb
         hazard[step] = learned.hazard
         if session:
             fed = senses.inputs(now, learned)
-            hazard[step], sizes_of, rates_of, state = session.step(fed.x, fed.valid, state)
-            magnitude, rates = sizes_of.astype(np.float64), senses.believed(learned.demand, rates_of.astype(np.float64))
+            chances, sizes_of, rates_of, state = session.step(fed.x, fed.valid, state)
+            said = Told(*(each.astype(np.float64) for each in (chances, sizes_of, rates_of)))
+            believed = senses.believed(learned, said)
+            hazard[step], magnitude, rates = believed.hazard, believed.magnitude_bytes, believed.demand
         if (step + 1) % per_slot == 0:
             demand.append(np.array(rates, np.float64))
             rivals.append(senses.demand.forecasters[:, which].copy())

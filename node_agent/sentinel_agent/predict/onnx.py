@@ -247,13 +247,13 @@ class Cortex:
             self._failed(str(error))
             return own
         self._state, self._strikes = state, 0
-        believed = self._schedule.senses.believed(own.demand, said.demand)
+        believed = self._schedule.senses.believed(own, said)
         if self._warm_in > 0:
             self._warm_in -= 1
             self.fault = "the model is warming up"
             return own
         self.fault = ""
-        return replace(said, demand=believed)
+        return replace(said, hazard=believed.hazard, magnitude_bytes=believed.magnitude_bytes, demand=believed.demand)
 
     def _adopted(self) -> Model | None:
         if self._offered is not self._model:
