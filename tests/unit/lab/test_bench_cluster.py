@@ -1,0 +1,26 @@
+"""The figures of one node beside three, from what was counted."""
+
+import pytest
+
+from sentinel_lab.bench.cluster import figures
+from sentinel_lab.failover import plan
+
+
+def row(served, availability):
+    return {
+        "served_bits_per_s": served,
+        "availability": availability,
+        "drop_share": 0.1,
+        "product_cpu_s_per_gb": 2.0,
+    }
+
+
+def test_three_nodes_are_measured_by_one():
+    found = figures({1: row(4e6, 0.6), 3: row(11e6, 1.0)})
+    assert found["speedup_3"] == pytest.approx(2.75)
+    assert (found["availability_1"], found["availability"]) == (0.6, 1.0)
+
+
+def test_a_node_has_the_rate_that_a_bench_asks_for():
+    (interface,) = plan.agent(4_000_000)["dataPlane"]["interfaces"]
+    assert interface["rateBitsPerSecond"] == 4_000_000
