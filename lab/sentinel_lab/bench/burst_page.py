@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.errors import Transient
 from sentinel_lab import policies
+from sentinel_lab.bench import burst_figures
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row
 from sentinel_lab.experiment import Plan, Run, carried_out
 from sentinel_lab.scenario import KIB, OF_PATTERN, SINGLE
 from sentinel_lab.seasoning import PAST_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 DOCS: Final = Path(__file__).parents[3] / "docs" / "benchmarks"
 DATA: Final = DOCS / "data" / "burst.json"
@@ -54,19 +55,41 @@ suffers more than the others. Intervals bound 95 % of resampled rounds.
 """
 
 
-def page(answer: Mapping[str, Any]) -> str:
-    metrics: Mapping[str, float] = answer["metrics"]
-    clean = [row for row in answer["rows"] if not row["dirt"]]
-    parts = [HEAD.format(command=_command(answer), conditions=_conditions(answer, clean))]
+LATER: Final = """# Later, and in part
+
+```sh
+{command}
+```
+
+{conditions}
+"""
+
+
+def page(answer: Mapping[str, Any], later: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Of one run, and below it of others that were made since, each under its own command."""
+    parts = [HEAD.format(command=_command(answer), conditions=_conditions(answer)), *_patterns(answer, 2)]
+    for each in later:
+        parts.append("#" + LATER.format(command=_command(each), conditions=_conditions(each)))
+        parts += _patterns(each, 3)
+    return "\n".join(parts)
+
+
+def _patterns(answer: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Figures are made of the rows, so that a page can tell what its data could not yet."""
+    clean = _clean_rows(answer)
+    metrics = burst_figures.metrics(clean)
     for pattern in sorted({row["name"] for row in clean}):
         names = [each for each in policies.NAMES if f"{pattern}.{each}.drop_percent" in metrics]
         if names:
-            parts.append(f"## {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}")
+            yield f"{'#' * depth} {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}"
         if pattern in OF_PATTERN and names:
-            parts.append(_each_class(metrics, pattern, names, clean))
+            yield _each_class(metrics, pattern, names, clean)
         if pattern == MIXED_PATTERN:
-            parts.append(_pools(clean))
-    return "\n".join(parts)
+            yield _pools(clean)
+
+
+def _clean_rows(answer: Mapping[str, Any]) -> list[Row]:
+    return [row for row in answer["rows"] if not row["dirt"]]
 
 
 EACH: Final = {
@@ -119,14 +142,14 @@ def _of(row: Row, name: str) -> Mapping[str, Any]:
     return next(each for each in row["classes"] if each["name"] == name)
 
 
-def _conditions(answer: Mapping[str, Any], clean: list[Any]) -> str:
-    machine = answer["machine"]
+def _conditions(answer: Mapping[str, Any]) -> str:
+    machine, clean = answer["machine"], _clean_rows(answer)
     loads = [row["load"] for row in clean if "load" in row]
     spread = f"load average {min(loads):.1f} to {max(loads):.1f} meanwhile" if loads else "load average not noted"
     seeds = ", ".join(str(each) for each in sorted({row["seed"] for row in clean}))
     lengths = ", ".join(f"{each:g}" for each in sorted({row["seconds"] for row in clean}))
     return (
-        f"Every number on this page is of one run of that command: {machine['date']}, kernel {machine['kernel']}, "
+        f"Every number below is of one run of that command: {machine['date']}, kernel {machine['kernel']}, "
         f"{machine['cpus']} CPUs shared with other work ({spread}), Python {machine['python']}; seeds {seeds}, runs of "
         f"{lengths} s, {len(clean)} clean samples, {len(answer['rows']) - len(clean)} refused."
     )
@@ -184,8 +207,8 @@ def _clean(policy: str, seconds: float) -> Run:
 
 
 def main() -> None:
-    answer = json.loads(DATA.read_text())
-    made = page(answer)
+    later = [json.loads(each.read_text()) for each in sorted(DATA.parent.glob("burst-*.json"))]
+    made = page(json.loads(DATA.read_text()), sorted(later, key=lambda each: each["machine"]["date"]))
     if "--check" in sys.argv and made != PAGE.read_text():
         raise SystemExit("docs/benchmarks/burst.md is not what data/burst.json says: run this without --check")
     PAGE.write_text(made)
