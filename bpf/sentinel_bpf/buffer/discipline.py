@@ -7,8 +7,10 @@ later finds the pinned maps and works with the code that runs; only when the las
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Transient, Unsupported
@@ -17,7 +19,7 @@ from sentinel_bpf import object as bpf_object
 from sentinel_bpf.maps import Map
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sentinel_bpf.layout import Dtype
@@ -52,6 +54,10 @@ class Discipline:
 
     def slot(self, spot: Mapping[str, int]) -> int:
         """The slot of the queue that stands at this spot or will; the kernel takes no queue for which there is none."""
+        with _alone(self._where):
+            return self._slot(spot)
+
+    def _slot(self, spot: Mapping[str, int]) -> int:
         table = self._maps["sn_slots"]
         found = table.get(spot)
         if found is not None:
@@ -76,12 +82,13 @@ class Discipline:
     def release(self, spot: Mapping[str, int]) -> None:
         """Once its queue is gone. The last one takes the discipline with it."""
         table = self._maps["sn_slots"]
-        table.delete(spot)
-        if any(self._taken(int(slot)) for slot in table.dump()[1]):
-            return
-        self._maps[OPERATIONS].delete(0)
-        for pin in sorted(self._where.iterdir()):
-            pins.drop(pin)
+        with _alone(self._where):
+            table.delete(spot)
+            if any(self._taken(int(slot)) for slot in table.dump()[1]):
+                return
+            self._maps[OPERATIONS].delete(0)
+            for pin in sorted(self._where.iterdir()):
+                pins.drop(pin)
 
 
 def open_discipline(path: Path, where: Path) -> Discipline:
@@ -126,6 +133,17 @@ def _standing(path: Path, where: Path) -> dict[str, Map] | None:
 
 def _registered(operations: Map) -> bool:
     return int.from_bytes(operations.get(0).tobytes()[_STATE], "little") == _IN_USE
+
+
+@contextmanager
+def _alone(where: Path) -> Iterator[None]:
+    """No other thread or process of this node gives or takes slots meanwhile."""
+    folder = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _close(descriptors: list[int]) -> None:
