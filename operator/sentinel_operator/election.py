@@ -19,7 +19,7 @@ from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRec
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
-ANSWER_S = RENEW_S - RETRY_S  # a request that takes longer is as good as lost
+ANSWER_S = 6.0  # more than a slow server takes; after one answer that never comes there is time for another try
 MARGIN_S = 1.0  # to stop in, before another one may lead
 LEASE_NAME = "sentinel-operator"
 LEASE_LOST_CODE = 3
@@ -60,12 +60,17 @@ class PatientLock(LeaseLock):  # type: ignore[misc]  # the library has no types
         return await self._written(self.api_instance.replace_namespaced_lease(name, namespace, lease))
 
     async def _written(self, request: Awaitable[V1Lease]) -> bool:
-        """Others count from when they see it, which is after it was sent."""
-        asked_s, self.ours = asyncio.get_running_loop().time(), None
+        """Others count from when they see it, which is after it was sent. Whether an answer that never came was a yes,
+        the next write tells: it is refused then."""
+        asked_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(ANSWER_S):
                 self.lease_reference = await request
-        except (ApiException, *UNREACHABLE) as error:
+        except ApiException as error:
+            self.ours = None
+            log.warning("lease_refused", error=str(error))
+            return False
+        except UNREACHABLE as error:
             log.warning("lease_not_written", error=str(error) or "no answer")
             return False
         self.ours = self.election_record(self.lease_reference)
