@@ -19,6 +19,9 @@ RETRY_MS: Final = (100, 1000)
 MESSAGE_MAX_BYTES: Final = 2 * SHARE_MAX_BYTES
 """Without it a stranger may send a gibibyte to be put together in memory."""
 
+SESSIONS_MAX: Final = 4096
+"""The engine's own bound is a thousand, and a router of a thousand nodes serves the balancers too."""
+
 HEAR: Final = ("declare_subscriber", "declare_liveliness_subscriber", "liveliness_query", "reply")
 SAY: Final = ("put", "delete", "liveliness_token")
 
@@ -46,6 +49,9 @@ def connected(place: Place, mode: str, listen: tuple[str, ...], dialled: tuple[s
         "transport/link/tx/lease": LEASE_MS,
         "transport/link/tx/keep_alive": KEEP_ALIVES,
         "transport/link/rx/max_message_size": MESSAGE_MAX_BYTES,
+        "transport/unicast/max_sessions": SESSIONS_MAX,
+        # Each session would hold a segment of it, which nobody uses; the 352nd on a machine cannot be opened.
+        "transport/shared_memory/enabled": False,
     }
     if place.credentials is not None:
         chosen["transport/link/tls"] = _tls(place.credentials)
