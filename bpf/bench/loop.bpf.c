@@ -4,6 +4,7 @@
  * SN_BENCH_BATCH packets, and jumps to whatever program is to be timed. With nothing to jump to it times itself.
  */
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -59,6 +60,13 @@ struct {
 	__uint(value_size, sizeof(__u32));
 } sn_bench_timed SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} sn_bench_timed_out SEC(".maps");
+
 static __always_inline void note_time(__u64 packets)
 {
 	__u32 index = (packets / SN_BENCH_BATCH) % SN_BENCH_STAMPS;
@@ -75,10 +83,8 @@ static __always_inline __u32 next_flow(struct sn_bench *bench)
 	return bench->position;
 }
 
-static __always_inline void become(struct xdp_md *ctx, __u32 flow)
+static __always_inline void become(void *data, void *end, __u32 flow)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-
 	if (data + sn_address_at + sizeof(__be32) <= end)
 		*(__be32 *)(data + sn_address_at) = bpf_htonl(0x0a000001 + flow / SN_BENCH_PORTS);
 	if (data + sn_port_at + sizeof(__be16) <= end)
@@ -101,24 +107,46 @@ static __always_inline int begin_anew(struct xdp_md *ctx)
 	return 0;
 }
 
-SEC("xdp.frags")
-int sn_bench_next(struct xdp_md *ctx)
+static __always_inline struct sn_bench *one_more(void)
 {
 	__u32 zero = 0;
 	struct sn_bench *bench = bpf_map_lookup_elem(&sn_bench, &zero);
 
 	if (!bench)
-		return XDP_ABORTED;
+		return NULL;
 	if (!(bench->packets % SN_BENCH_BATCH))
 		note_time(bench->packets);
 	bench->packets++;
+	return bench;
+}
+
+SEC("xdp.frags")
+int sn_bench_next(struct xdp_md *ctx)
+{
+	struct sn_bench *bench = one_more();
+
+	if (!bench)
+		return XDP_ABORTED;
 	if (sn_frame_bytes && begin_anew(ctx))
 		return XDP_ABORTED;
-	become(ctx, next_flow(bench));
+	become((void *)(long)ctx->data, (void *)(long)ctx->data_end, next_flow(bench));
 	/* A test run hands the next repetition what the last one left in front of the packet. */
 	bpf_xdp_adjust_meta(ctx, ctx->data - ctx->data_meta);
 	bpf_tail_call(ctx, &sn_bench_timed, 0);
 	return XDP_PASS;
+}
+
+/* The same for programs of traffic control. */
+SEC("tc")
+int sn_bench_out(struct __sk_buff *skb)
+{
+	struct sn_bench *bench = one_more();
+
+	if (!bench)
+		return TC_ACT_SHOT;
+	become((void *)(long)skb->data, (void *)(long)skb->data_end, next_flow(bench));
+	bpf_tail_call(skb, &sn_bench_timed_out, 0);
+	return TC_ACT_UNSPEC;
 }
 
 /* What it costs to put a header in front, and to take it off again before the next repetition. */

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from sentinel_api.errors import Transient
 from sentinel_bpf import maps
-from sentinel_lab.bench import bpf, bpf_frames, bpf_loop, bpf_user
+from sentinel_bpf.flows import FlowSums
+from sentinel_lab.bench import bpf, bpf_frames, bpf_loop, bpf_out, bpf_user, bpf_yardsticks
 from sentinel_lab.bench.bpf_loop import Timing
 
 FRAMES = [
@@ -38,6 +39,22 @@ def test_every_flow_is_sent_equally_often_and_passes(frame):
         assert int(cells["packets"].reshape(maps.cpus(), -1)[:, 0].sum()) == 0  # the rules were asked
         assert len(batches) == bpf_loop.MEASURED // 256
         assert (batches > 0).all()
+
+
+@pytest.mark.parametrize("case", bpf_out.CASES, ids=lambda each: each.metric)
+def test_what_goes_out_and_what_is_new_takes_the_way_that_is_named(case):
+    sent = bpf_loop.SETTLING + bpf_loop.MEASURED + 1
+    with bpf_out.prepared(case) as (loop, _, target):
+        loop.batches(target, case.flows)
+        bpf_loop.require_clean(target, sent)
+        asked = target.agent.map("sn_out_classes").dump()[1]
+        entered = FlowSums(target.agent).entered()
+    if case.program == "sn_ingress":
+        assert entered == sent, "each packet is of another flow"
+    else:
+        assert entered == (case.flows if case.known else 0)
+        assert (len(asked) > 0) == (case.rules > 0 and not case.known)
+    assert set(asked["class_id"].tolist()) <= {0}, "no rule is true of them"
 
 
 def test_one_stage_more_is_on_with_each_name():
@@ -75,9 +92,13 @@ def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch
     assert ran.exit_code == 0
     assert told["bench"] == "bpf"
     assert told.keys() == {"bench", "machine", "metrics", "rows"}
-    assert told["metrics"].keys() >= FIXED
-    assert all(value > 0 for value in told["metrics"].values())
+    assert told["metrics"].keys() >= FIXED | {each.metric for each in bpf_out.CASES}
+    assert all(told["metrics"][name] > 0 for name in FIXED)
     assert {row["side"] for row in told["rows"] if "side" in row} == set(bpf_user.SIDES)
+    assert {row["program"] for row in told["rows"] if "program" in row} >= {
+        bpf_yardsticks.OURS,
+        bpf_yardsticks.OUR_DROP,
+    }
     assert "flood" in ran.stderr
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sentinel_api.errors import Invalid, Transient
-from sentinel_lab.bench import bpf_frames, bpf_loop, bpf_user
+from sentinel_lab.bench import bpf_frames, bpf_loop, bpf_out, bpf_user, bpf_yardsticks
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root
 
@@ -56,6 +56,9 @@ def bpf(quick: bool, as_json: bool) -> None:
                 rows += _loop_rows(frame, flows, timings)
                 if frame is bpf_frames.PLAIN4:
                     metrics |= loop_metrics(flows, timings)
+        found, others = other_figures(rounds)
+        metrics |= found
+        rows += others
         try:
             found, compared = user_figures(quick=quick)
         except Invalid as missing:
@@ -81,14 +84,25 @@ def loop_metrics(flows: int, timings: Mapping[str, Timing]) -> dict[str, float]:
     everything, size = timings[bpf_loop.ALL], SIZES[flows]
     if everything.p50 <= timings[bpf_loop.DROP].p50 or everything.p50 > everything.p99:
         raise Transient(f"{flows} flows: the times contradict each other; run the benchmark on a quieter machine")
-    metrics = {
-        f"ns_all_{size}": everything.p50,
-        f"ns_all_{size}_p99": everything.p99,
-        f"ns_all_{size}_quiet": everything.quiet,
-    }
+    metrics = _named(f"ns_all_{size}", everything)
     if flows == 1:
         metrics["ns_harness"] = timings[bpf_loop.HARNESS].p50
     return metrics
+
+
+def other_figures(rounds: int) -> tuple[dict[str, float], list[Row]]:
+    """What the way out costs, and the first packet of a flow; and the data plane beside programs of xdp-tools."""
+    metrics: dict[str, float] = {}
+    rows: list[Row] = []
+    for case in bpf_out.CASES:
+        _log(f"{case.name}, {case.rules} rules, {rounds} rounds")
+        timing = bpf_out.timed(case, rounds)
+        metrics |= _named(case.metric, timing)
+        rows.append(_out_row(case, timing))
+    _log("programs alone, one frame; those of xdp-tools where they are installed")
+    for name, alone in bpf_yardsticks.alone_ns(bpf_frames.PLAIN4, rounds).items():
+        rows.append({"what": "XDP programs alone, ns a packet, nothing subtracted", "program": name, "ns": alone})
+    return metrics, rows
 
 
 def user_figures(*, quick: bool) -> tuple[dict[str, float], list[Row]]:
@@ -124,6 +138,16 @@ def _loop_rows(frame: Frame, flows: int, timings: Mapping[str, Timing]) -> list[
             before = each.quiet
         rows.append(row)
     return rows
+
+
+def _named(metric: str, timing: Timing) -> dict[str, float]:
+    return {metric: timing.p50, f"{metric}_p99": timing.p99, f"{metric}_quiet": timing.quiet}
+
+
+def _out_row(case: bpf_out.Case, timing: Timing) -> Row:
+    flows: float | str = "each packet another" if case.flows == bpf_loop.ENDLESS else case.flows
+    row: Row = {"what": "in-BPF loop, one program, ns a packet", "case": case.name, "flows": flows, "rules": case.rules}
+    return row | {"p50": timing.p50, "p99": timing.p99, "quiet": timing.quiet}
 
 
 def _user_row(name: str, flood_ns: float, paced: Mapping[str, float], trip: tuple[float, float] | None) -> Row:

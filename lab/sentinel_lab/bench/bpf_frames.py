@@ -43,8 +43,15 @@ def _over6(protocol: int, data: bytes) -> bytes:
     return TO_NOBODY + FROM + b"\x86\xdd" + head + SOURCE6 + DESTINATION6 + data
 
 
+def _answer() -> bytes:
+    segment = struct.pack("!HHIIBBHHH", 443, 1024, 1, 1, 5 << 4, ACK, 512, 0, 0) + PAYLOAD
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0x4000, 64, TCP, 0)
+    return FROM + TO_NOBODY + b"\x08\x00" + head + DESTINATION4 + SOURCE4 + segment
+
+
 TIMESTAMPS = b"\x01\x01\x08\x0a" + struct.pack("!II", 1000, 2000)
 PLAIN4 = Frame("IPv4 TCP", _over4(TCP, _tcp(b"")), 26, 34)
 PLAIN6 = Frame("IPv6 TCP", _over6(TCP, _tcp(b"")), 34, 54)
 STAMPED4 = Frame("IPv4 TCP with timestamps", _over4(TCP, _tcp(TIMESTAMPS)), 26, 34)
+ANSWER4 = Frame("IPv4 TCP, the answer to it", _answer(), 30, 36)
 DATAGRAM4 = Frame("IPv4 UDP", _over4(UDP, _udp()), 26, 34)

@@ -21,7 +21,7 @@ from sentinel_core.rules import Rule
 from sentinel_lab.dataplane import OBJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,12 +41,13 @@ STAGES: Final[Mapping[str, str]] = {
     "tunnels": "sn_tunnels_on",
     ALL: "sn_probes_on",
 }
-XDP_DROP, XDP_PASS = 1, 2
+XDP_DROP, XDP_PASS, TC_UNSPEC = 1, 2, -1
 CLASSES, RULES, PORTS_A_RULE = 16, 64, 512
 FAST = 100_000_000_000  # bytes a second: the queue is reckoned for each packet, and never fills
 HOUR_NS = 3600 * 10**9
 SETTLING = 8192  # packets that only warm caches, or a round of all flows
 MEASURED = 32_768
+ENDLESS = 1 << 24  # flows, of which no benchmark sends as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +65,42 @@ class Target:
     descriptor: int | None
     verdict: int
     agent: bpf_object.Object | None = None
+    reason: str = "SN_REASON_PASSED"  # of each of its packets, or the figures are those of another path
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where the programs stand that are timed: the loop's program, where it jumps, and how the kernel is asked."""
+
+    step: str
+    timed: str
+    run: Callable[..., testrun.Run]
+
+
+IN: Final = Way("sn_bench_next", "sn_bench_timed", testrun.run)
+OUT: Final = Way("sn_bench_out", "sn_bench_timed_out", testrun.run_tc)
 
 
 class Loop:
     """One frame that runs through all flows, and a jump to whatever is timed."""
 
-    def __init__(self, loaded: bpf_object.Object, frame: Frame) -> None:
+    def __init__(self, loaded: bpf_object.Object, frame: Frame, way: Way = IN) -> None:
         self.loaded = loaded
         self._frame = frame
-        self._step = loaded.program("sn_bench_next")
+        self._try = way.run
+        self._step = loaded.program(way.step)
         self._state = loaded.map("sn_bench").view(writable=True)
         self._stamps = loaded.map("sn_bench_stamps").view()
-        self._timed = loaded.map("sn_bench_timed")
+        self._timed = loaded.map(way.timed)
         self._batch = layout.constants(loaded.path, "sn_bench_const")["SN_BENCH_BATCH"]
         self._jumping = False
 
     def batches(self, target: Target, flows: int) -> NDArray[np.float64]:
-        """Nanoseconds a packet of each batch, after the caches have seen every flow."""
+        """Nanoseconds a packet of each batch, after the caches have seen every flow; of `ENDLESS` none comes twice."""
         self._aim(target)
         self._state["flows_mask"] = flows - 1
-        self._run(target, max(SETTLING, flows))
-        packets = max(MEASURED, flows)
+        settling, packets = (max(each, flows % ENDLESS) for each in (SETTLING, MEASURED))
+        self._run(target, settling)
         self._run(target, packets + 1)  # one more, so that the last batch has an end
         stamps = np.array(self._stamps[: packets // self._batch + 1], np.int64)
         return np.diff(stamps) / self._batch
@@ -104,7 +120,7 @@ class Loop:
 
     def _run(self, target: Target, packets: int) -> None:
         self._state["packets"] = 0
-        action = testrun.run(self._step, self._frame.data, repeat=packets).action
+        action = self._try(self._step, self._frame.data, repeat=packets).action
         if action != target.verdict or self._state["packets"][0] != packets:
             raise Transient(f"the loop ended early in {target.name} (verdict {action}): run the benchmark again")
 
@@ -118,14 +134,16 @@ def loop_over(frame: Frame) -> Iterator[tuple[Loop, list[Target]]]:
         yield Loop(loaded, frame), [Target(HARNESS, None, XDP_PASS), drop]
 
 
-def staged(name: str) -> bpf_object.Object:
+def staged(
+    name: str, rules: Sequence[Rule] | None = None, programs: frozenset[str] = frozenset({"sn_ingress"})
+) -> bpf_object.Object:
     """The shipped program with this stage on and those before it, under rules and a live order for each class."""
     names = list(STAGES)
     on = set(names[: names.index(name) + 1])
     switches = {switch: int(each in on) for each, switch in STAGES.items() if switch}
-    agent = load_agent(OBJECT, rodata=switches, programs=frozenset({"sn_ingress"}))
+    agent = load_agent(OBJECT, rodata=switches, programs=programs)
     if switches["sn_flows_on"]:  # else every packet would be compared with all rules, which no one ships
-        RuleSet(agent).replace(_rules())
+        RuleSet(agent).replace(_rules() if rules is None else rules)
     _order(agent)
     return agent
 
@@ -158,12 +176,12 @@ def measured(loop: Loop, against: Sequence[Target], flows: int, rounds: int) -> 
 
 
 def require_clean(target: Target, packets: int) -> None:
-    """Every packet passed by an order that stood, or the figures are those of another path."""
+    """Every packet left for the reason that is the target's, or the figures are those of another path."""
     if target.agent is None:
         return
     names = layout.constants(target.agent.path, "sn_reason")
     counts = target.agent.map("sn_reasons").view()["packets"].reshape(-1, names["SN_REASONS"]).sum(axis=0)
-    if counts.sum() != counts[names["SN_REASON_PASSED"]] or counts.sum() < packets:
+    if counts.sum() != counts[names[target.reason]] or counts.sum() < packets:
         raise Transient(f"{target.name}: packets took another way than the one to be timed; run the benchmark again")
 
 
