@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from sentinel_bpf.probe import BPFFS
+from support import web
 from support.lb_lab import (
     FRONT,
     PATIENCE_S,
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WIDE, NARROW = 1_000_000_000, 100_000_000
+BULK = 4 << 20
+WEB_PORT = 8080
 LOSING_S = 1.0  # twice what readiness lives
 pytestmark = pytest.mark.timeout(900)
 
@@ -78,6 +84,34 @@ def test_tcp_and_udp_reach_the_service_and_come_back_past_the_balancer(running, 
         assert echoed(few) == b"hello"
     sent = sum(gained(running, before, "bytes").values())
     assert 300_000 < sent < 500_000, "what comes back does not pass the balancer"
+
+
+@pytest.mark.parametrize("server", web.installed())
+def test_http_and_bulk_pass_in_both_families(running, server, tmp_path):
+    """Megabytes from a web server behind a node, straight back to the client, and as many echoed through it."""
+    page = random.Random(8).randbytes(BULK)
+    (tmp_path / "page").write_bytes(page)
+    vips = balancer_config()["vips"]
+    running.configure(vips=[*vips, *({"address": vip, "port": WEB_PORT} for vip in (VIP4, VIP6))])
+    wait_until(lambda: len(running.balancers["lb1"].told()["vips"]) == len(vips) + 2, "the addresses are served")
+    with web.serving(server, running.spaces["service"], tmp_path, WEB_PORT):
+        for host, version in ((VIP4, 4), (f"[{VIP6}]", 6)):
+            wait_until(lambda host=host: got(running, f"http://{host}:{WEB_PORT}/page") == page, "the page arrives")
+            with running.connected(version) as bulk:
+                threading.Thread(target=bulk.sendall, args=(page,), daemon=True).start()
+                heard = bytearray()
+                while len(heard) < BULK:
+                    heard += bulk.recv(1 << 16)
+                assert heard == page
+
+
+def got(made: Lab, url: str) -> bytes:
+    """Empty while nobody listens yet."""
+    try:
+        with made.spaces["client"].entered(), urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.read()
+    except OSError:
+        return b""
 
 
 def test_new_flows_go_where_the_room_is_and_the_share_says_so(running):
