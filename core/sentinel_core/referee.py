@@ -28,6 +28,8 @@ LEAST_SLOTS, MEMORY_SLOTS = 30.0, 360.0
 LEAST_SECONDS, MEMORY_SECONDS = 120.0, 600.0
 """Of chances: learners begin badly and become good, so what they were half an hour ago says little."""
 LEAST_BURSTS, MEMORY_BURSTS = 3.0, 32.0
+CLEARLY: Final = 0.95
+"""Of the learners' loss: who is level with them has nothing to add, and does not know this class."""
 SMALLEST: Final = 1e-4
 """No chance is told from a smaller one within an hour."""
 SIZES: Final = np.array(MAGNITUDE_LEVELS)
@@ -60,7 +62,7 @@ class _Trial:
 
     @property
     def hears_model(self) -> Bools:
-        found: Bools = (self.settled >= self._least) & (self._loss[MODEL] < self._loss[OWN])
+        found: Bools = (self.settled >= self._least) & (self._loss[MODEL] < CLEARLY * self._loss[OWN])
         return found
 
     def settle(self, loss: Floats, answered: Bools) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SYNTHETIC_S = 2_400.0
 SEEDS = range(8)
+DEFAULT = "builtin:default"
+"""What an agent runs with."""
 LONGEST_S = 2 * 86_400.0
 """Of a trace; more is cut, for a month of seconds takes an hour."""
 QUICK_LONGEST_S = 6_000.0
@@ -28,7 +30,7 @@ QUICK_LONGEST_S = 6_000.0
     "--traces", "folder", type=click.Path(path_type=Path), help="Folder of traces; without it only made ones."
 )
 @click.option("--trace", "only", multiple=True, help="Name of one trace; may be repeated.")
-@click.option("--model", "ref", default="none", help="builtin:NAME or a .onnx file; none for the learners alone.")
+@click.option("--model", "ref", default=DEFAULT, help="builtin:NAME or a .onnx file; none for the learners alone.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Folder for one page a trace.")
 @click.option("--quick", is_flag=True, help="Periodic and random bursts, and the first hours of traces, only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -41,7 +43,7 @@ def forecast(
     Examples:
       sentinel bench forecast --quick --json
       sentinel bench forecast --traces traces/ --trace web --plots out/forecast
-      sentinel bench forecast --model builtin:default --traces traces/ --json
+      sentinel bench forecast --model none --traces traces/ --json
     """
     session = _session(ref)
     patterns = ("periodic", "random") if quick else tuple(sorted(synthetic.PATTERNS))

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from sentinel_agent.predict.onnx import file_of
+from sentinel_api.v1alpha1.prediction import Prediction
 from sentinel_core.events import TRACE, Onsets
 from sentinel_training import baselines, evaluate, synthetic
+from sentinel_training.session import Session
 from sentinel_training.traces import Trace
 
 pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
@@ -14,8 +17,14 @@ def trace(counts, name="made"):
     return Trace(name, 1.0, counts, np.ones(len(counts), bool), len(counts) // 2)
 
 
-def judged(one, *, rivals=False):
-    return evaluate.of_trace(one, evaluate.walked([one], None, lambda _: None), 0, rivals=rivals)
+def judged(one, *, session=None, rivals=False):
+    return evaluate.of_trace(one, evaluate.walked([one], session, lambda _: None), 0, rivals=rivals)
+
+
+@pytest.fixture(params=["learners", "shipped"])
+def session(request):
+    """Who forecasts: the learners alone, or the model that every agent runs beside them."""
+    return Session(file_of(Prediction().ref)) if request.param == "shipped" else None
 
 
 def bursts(onsets, seconds, random):
@@ -25,20 +34,20 @@ def bursts(onsets, seconds, random):
     return counts
 
 
-def test_memoryless_bursts_show_no_skill_over_their_base_rate():
+def test_memoryless_bursts_show_no_skill_over_their_base_rate(session):
     """The negative control: beyond the refractory time, which everybody may know, nothing can be foreseen."""
     random = np.random.default_rng(11)
     onsets = 70 + np.cumsum(12 + random.exponential(40, 45))
-    metrics, _ = judged(trace(bursts(onsets[onsets < 1900], 2000, random)))
+    metrics, _ = judged(trace(bursts(onsets[onsets < 1900], 2000, random)), session=session)
     assert metrics["made.ap_5_10"] < metrics["made.base_5_10"] * 1.6
     assert metrics["made.recall_at_p90_5_10"] < 0.05
     assert metrics["made.false_alarms_per_hour"] <= 3
     assert metrics["made.ece"] < 0.1
 
 
-def test_a_schedule_is_foreseen_far_better_than_by_simple_rules():
+def test_a_schedule_is_foreseen_far_better_than_by_simple_rules(session):
     random = np.random.default_rng(12)
-    metrics, rows = judged(trace(bursts(np.arange(75, 1390, 37), 1400, random)), rivals=True)
+    metrics, rows = judged(trace(bursts(np.arange(75, 1390, 37), 1400, random)), session=session, rivals=True)
     assert metrics["made.ap_5_10"] > 0.8
     rivals = {row["rule"]: row["ap"] for row in rows if row.get("window") == "5_10" and row["rule"] != "lightgbm"}
     best = max(ap for rule, ap in rivals.items() if rule != "forecast")
@@ -71,12 +80,12 @@ def test_made_bursts_are_the_same_for_the_same_seed_and_found_where_they_were_ma
     assert one.counts[at + 1 : at + 4].mean() > 4 * one.counts[at - 50 : at - 2].mean()
 
 
-def test_shuffled_bursts_show_no_skill():
+def test_shuffled_bursts_show_no_skill(session):
     """The other negative control: the same bursts at shuffled times."""
     random = np.random.default_rng(14)
     counts = bursts(np.arange(75, 1990, 37), 2000, random)
     blocks = counts.reshape(-1, 10)[random.permutation(200)].ravel()
-    metrics, _ = judged(trace(blocks))
+    metrics, _ = judged(trace(blocks), session=session)
     assert metrics["made.ap_5_10"] < metrics["made.base_5_10"] * 1.6
     assert metrics["made.recall_at_p90_5_10"] < 0.05
     assert metrics["made.false_alarms_per_hour"] <= 3
