@@ -145,7 +145,7 @@ class Balancer:
             return None, born
         place = Place(
             chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True,
-            credentials=chosen.mesh.credentials, members=chosen.mesh.members,
+            routers=chosen.mesh.routers, credentials=chosen.mesh.credentials, members=chosen.mesh.members,
         )  # fmt: skip
         mesh: Mesh[Tick] = Mesh(place, lambda tick, seq: report.node_state(tick, born, seq))
         stack.callback(mesh.close)

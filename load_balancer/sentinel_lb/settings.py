@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
 from sentinel_mesh.credentials import Credentials, credentials
+from sentinel_mesh.place import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ class MeshSettings:
     peers: tuple[str, ...]
     credentials: Credentials | None = None
     members: tuple[str, ...] | None = None
+    routers: tuple[str, ...] = ()
+    """Instead of peers: whose client this balancer is. Who may speak is then theirs to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,11 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
 
 def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
     """None: readiness is never known, so that every flow goes by the ring alone."""
-    listen, peers, members = (
-        tuple(each.strip() for each in env.get(f"SENTINEL_MESH_{name}", "").split(",") if each.strip())
-        for name in ("LISTEN", "PEERS", "MEMBERS")
+    listen, peers, members, routers = (
+        listed(env, f"SENTINEL_MESH_{name}") for name in ("LISTEN", "PEERS", "MEMBERS", "ROUTERS")
     )
+    if routers:
+        return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), (), (), credentials(env), routers=routers)
     if peers and not listen:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this balancer listens")
     if not listen:

@@ -10,7 +10,15 @@ from sentinel_api.errors import Invalid
 from sentinel_mesh.keys import checked_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sentinel_mesh.credentials import Credentials
+
+
+def listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """What stands in a variable, separated by commas."""
+    return tuple(each.strip() for each in env.get(name, "").split(",") if each.strip())
+
 
 _ENDPOINT: Final = re.compile(r"(tcp|tls)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
 from sentinel_mesh.credentials import Credentials, credentials
+from sentinel_mesh.place import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ class MeshSettings:
     """None: the mesh speaks in the clear."""
     members: tuple[str, ...] | None = None
     """The only names that are let speak; None: whoever has a certificate."""
+    routers: tuple[str, ...] = ()
+    """Instead of peers: whose client this node is. Who may speak is then theirs to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +108,15 @@ def _url(env: Mapping[str, str], name: str) -> str:
 
 
 def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
-    listen, peers = (_listed(env.get(f"SENTINEL_MESH_{name}", "")) for name in ("LISTEN", "PEERS"))
+    listen, peers, routers = (listed(env, f"SENTINEL_MESH_{name}") for name in ("LISTEN", "PEERS", "ROUTERS"))
+    if routers:
+        return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), (), (), credentials(env), routers=routers)
     if peers and not listen:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this node listens itself")
     if not listen:
         return None
-    members = _listed(env.get("SENTINEL_MESH_MEMBERS", "")) or None
+    members = listed(env, "SENTINEL_MESH_MEMBERS") or None
     return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers, credentials(env), members)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
