@@ -18,6 +18,9 @@ PAGE: Final = DOCS / "benchmarks" / "front.md"
 PICTURE: Final = DOCS / "img" / "front.png"
 KIB: Final = 1024
 
+SHARED: Final = "scheduled"
+"""The pattern of the runs in which bulk TCP shares the pool."""
+
 HEAD: Final = """<!-- Made from front*.json and validation.json in data: `python -m sentinel_lab.bench.front_page`. -->
 # Drops, delay and memory: every policy against every pattern, in virtual time
 
@@ -63,7 +66,7 @@ Periodic bursts, one seed, one constant changed at a time.
 
 `python -m sentinel_lab.sim.validation TRACE.csv.gz`, {validated}. The same plan in namespaces with real packets and in
 the simulator; nothing was fitted. To agree, drops must lie within 10 % or 0.2 points and the p99 of the time in the
-queue within 15 %. Bulk TCP does not, and a test does not ask it to: see the design note on the simulator.
+queue within 15 %. Beside bulk TCP (`scheduled`) a test does not ask for it: see the design note on the simulator.
 
 {validation}
 """
@@ -74,7 +77,9 @@ def main() -> None:
         json.loads(each.read_text())
         for each in sorted(DATA.glob("front*.json"), key=lambda each: ("mixed" not in each.name, each.name))
     ]
-    beside = json.loads((DATA / "validation.json").read_text())
+    beside, bulk = (json.loads((DATA / name).read_text()) for name in ("validation.json", "validation-bulk.json"))
+    beside["rows"] = [each for each in beside["rows"] if each.get("pattern") != SHARED] + bulk["rows"]
+    beside["machine"]["date"] += f" (`{SHARED}`, with --bulk: {bulk['machine']['date']})"
     PAGE.write_text(page(stored, beside))
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_bytes(drawn([row for each in stored for row in each["rows"] if "pattern" in row]))
