@@ -19,6 +19,7 @@ from sentinel_api.errors import Invalid, Transient
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, DataPlaneStatus
 from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE, NodeConfig, config_map_name
 from support.cluster.processes import wait_until
+from support.load import figure
 
 NODE = "agent-node"
 NODES = "/apis/sentinel.io/v1alpha1/buffernodes"
@@ -202,8 +203,12 @@ def test_while_the_api_server_is_away_nobody_waits_and_the_latest_is_told_afterw
     ordered(LARGE)
     before = asked[-1]
     way.heal()
+    healed = time.monotonic()
     assert commands.get(timeout=120).config == LARGE, "orders given meanwhile arrive"
+    obeyed_s = time.monotonic() - healed
     wait_until("the newest status", lambda: (told(kinds) or 0) > before, 120)
+    told_s = time.monotonic() - healed
+    figure(f"API server away for {away_s} s", orders_after_s=obeyed_s, status_after_s=told_s, composed=asked[-1])
     teller.stop()
     follower.stop()
     way.close()

@@ -60,6 +60,12 @@ def limits() -> list[str]:
     return [line.split("limit ")[1] for line in shown if line.startswith("qdisc bfifo")]
 
 
+def seconds_until(agent, condition, what) -> float:
+    began = time.monotonic()
+    agent.until(condition, what)
+    return time.monotonic() - began
+
+
 def killed_under_load(node, agent, step):
     """The agent dies by its own hand at this step; what was lost from then until its leases were over."""
     process = agent.start(program=(*FAULTY, f"kill:{step}"), wait=False, PYTHONPATH=TESTS)
@@ -178,8 +184,12 @@ def test_an_interface_that_goes_down_and_up_keeps_its_queue_and_one_that_is_rena
     run("ip", "link", "set", NODE_DEVICE, "down")
     run("ip", "link", "set", NODE_DEVICE, "name", "other")
     run("ip", "link", "set", "other", "up")
-    agent.until(lambda: "is called other now" in agent.state()["interfaces"][NODE_DEVICE]["note"], "it is told")
-    assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 1
+    told_s = seconds_until(
+        agent, lambda: "is called other now" in agent.state()["interfaces"][NODE_DEVICE]["note"], "it is told"
+    )
+    steered = agent.counted("sentinel_interface_steered", NODE_DEVICE)
+    figure("interface down, up, renamed", told_after_s=told_s, steered=steered, ticks_failed=failed(agent))
+    assert steered == 1
     run("ip", "link", "set", "other", "down")
     run("ip", "link", "set", "other", "name", NODE_DEVICE)
     run("ip", "link", "set", NODE_DEVICE, "up")
@@ -191,12 +201,13 @@ def test_an_interface_that_is_gone_is_waited_for_and_leaves_no_queue_behind(node
     agent.start()
     old = queue_device()
     run("ip", "link", "del", NODE_DEVICE)
-    agent.until(lambda: any("front is gone" in line for line in agent.said()), "it is told")
+    told_s = seconds_until(agent, lambda: any("front is gone" in line for line in agent.said()), "it is told")
     process = agent.running[-1]
     assert process.poll() is None, "it lives on"
     run("ip", "link", "add", NODE_DEVICE, "type", "veth", "peer", "name", "far")
     run("ip", "link", "set", NODE_DEVICE, "up")
-    agent.until(lambda: agent.state().get("tier") == "B", "the new one of that name is taken")
+    taken_s = seconds_until(agent, lambda: agent.state().get("tier") == "B", "the new one of that name is taken")
+    figure("interface gone, then another of its name", told_after_s=told_s, taken_after_s=taken_s)
     assert queue_device() != old
 
 
@@ -204,11 +215,15 @@ def test_an_interface_that_is_gone_is_waited_for_and_leaves_no_queue_behind(node
 def test_pins_that_vanish_under_it_are_made_anew_and_its_programs_come_back(node, agent):
     agent.start()
     before = attach.occupant(NODE_DEVICE)
-    for pin in (BPFFS / f"sentinel_{agent.name}").rglob("*"):
-        if pin.is_file():
-            pin.unlink()
-    agent.until(lambda: attach.occupant(NODE_DEVICE) not in (before, None), "the link went with its pin, and is back")
-    agent.until(lambda: agent.state().get("tier") == "B", "the queue works")
+    with Load(node, PORT) as load:
+        for pin in (BPFFS / f"sentinel_{agent.name}").rglob("*"):
+            if pin.is_file():
+                pin.unlink()
+        back_s = seconds_until(
+            agent, lambda: attach.occupant(NODE_DEVICE) not in (before, None), "the link went with its pin, and is back"
+        )
+        agent.until(lambda: agent.state().get("tier") == "B", "the queue works")
+    figure("pins unlinked under it", lost=load.lost(), back_after_s=back_s, longest_silence_s=load.longest_silence_s)
     assert any((BPFFS / f"sentinel_{agent.name}").rglob("link_*")), "and pinned for a successor"
 
 
@@ -235,11 +250,12 @@ def test_a_foreign_program_that_comes_later_is_refused_and_one_that_takes_the_pl
         agent.until(lambda: taken_by_force(agent, program, pin), "the place is taken")
         foreign = attach.occupant(NODE_DEVICE)
         try:
-            agent.until(lambda: agent.state().get("tier") == "C", "it only observes now")
+            told_s = seconds_until(agent, lambda: agent.state().get("tier") == "C", "it only observes now")
             assert attach.occupant(NODE_DEVICE) == foreign
         finally:
             attach.detach(pin)
-    agent.until(lambda: agent.state().get("tier") == "B", "the place is free again, and taken")
+    back_s = seconds_until(agent, lambda: agent.state().get("tier") == "B", "the place is free again, and taken")
+    figure("foreign XDP takes our place by force, leaves", told_after_s=told_s, back_after_s=back_s)
 
 
 @pytest.mark.slow
