@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 OWN, MODEL = range(2)
-LEAST_SLOTS, MEMORY_SLOTS = 30.0, 360.0
-"""Of demand: five minutes of answers before a model is heard, and an hour that decides."""
+LEAST_SLOTS, MEMORY_SLOTS = 30.0, 120.0
+"""Of demand: five minutes of answers before a model is heard, and twenty that decide."""
 LEAST_SECONDS, MEMORY_SECONDS = 120.0, 600.0
 """Of chances: learners begin badly and become good, so what they were half an hour ago says little."""
 LEAST_BURSTS, MEMORY_BURSTS = 3.0, 32.0
-CLEARLY: Final = 0.95
+CLEARLY: Final = 0.9
 """Of the learners' loss: who is level with them has nothing to add, and does not know this class."""
 SMALLEST: Final = 1e-4
 """No chance is told from a smaller one within an hour."""
