@@ -27,6 +27,8 @@ HEAD: Final = """<!-- Made from front*.json and validation.json in data: `python
 ```sh
 sentinel bench front --pattern mixed --seeds 3 --json                        # front_mixed.json, and its smallest pools
 sentinel bench front --seeds 1 --json --pattern X   # front_X.json for each other pattern, and trace:PATH
+sentinel bench front --pattern synflood --seeds 1 --json --policy static-small --policy static-large \\
+  --policy reactive-10ms --policy reactive-100ms --policy predictive         # front_synflood.json
 sentinel bench front --sweep --json                                          # front_sweep.json
 ```
 
