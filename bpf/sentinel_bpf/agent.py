@@ -8,7 +8,7 @@ from .object import Object, Options, load
 
 # Indexed by cpu x (cells of one CPU): the counters that are read without a system call.
 SHARDED: Final = frozenset(
-    {"sn_cells", "sn_flow_sums", "sn_out_cells", "sn_reasons", "sn_shapes", "sn_sojourn", "sn_top"}
+    {"sn_cells", "sn_flow_sums", "sn_out_cells", "sn_reasons", "sn_shapes", "sn_sojourn", "sn_top", "sn_unsaid"}
 )
 # Evictions are what entered less what is there, so that a table of another size needs a count of its own.
 FOLLOWS: Final = {"sn_flow_sums": "sn_flows"}

@@ -4,6 +4,8 @@
  *
  * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
  * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
+ * sn_place runs at the root of tier B's ifb and tells HTB the class. The priority of the packet is left alone there:
+ * nobody could take it back behind the ifb, where IPv6 and bridges would hand it on to the next device's queue.
  * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb (queue.h). It feeds
  * quantiles, not accounts: there are kernels that withhold tracing at times (docs/design/0016).
  */
@@ -31,6 +33,11 @@ struct sn_queue_place {
 };
 SN_SIZE(struct sn_queue_place, 8);
 
+struct sn_unsaid {
+	__u64 packets;
+};
+SN_SIZE(struct sn_unsaid, 8);
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -47,6 +54,15 @@ struct {
 	__type(value, struct sn_sojourn);
 } sn_sojourn SEC(".maps");
 
+/* IP packets that came to tc without XDP's word of their class, by CPU: the driver leaves no room for it, or worse. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_unsaid);
+} sn_unsaid SEC(".maps");
+
 int sn_queue_on(__u32 ifindex)
 {
 	__u32 only = 0;
@@ -55,14 +71,34 @@ int sn_queue_on(__u32 ifindex)
 	return place && place->ifindex == ifindex;
 }
 
+static __always_inline void count_unsaid(const struct __sk_buff *skb)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct sn_unsaid *unsaid = bpf_map_lookup_elem(&sn_unsaid, &cpu);
+
+	if (unsaid && (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6)))
+		unsaid->packets++;
+}
+
 static __always_inline __u32 class_of(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data;
 	struct sn_meta *meta = (void *)(long)skb->data_meta;
 
-	if ((void *)(meta + 1) > data || meta->magic != SN_META_MAGIC)
+	if ((void *)(meta + 1) > data || meta->magic != SN_META_MAGIC) {
+		count_unsaid(skb);
 		return SN_UNMATCHED;
+	}
 	return meta->class_id < SN_CLASSES ? meta->class_id : SN_UNMATCHED;
+}
+
+/* Only tier B has its place written where packets arrive, and a filter in it that reads the stamp. */
+static __always_inline int tier_b(void)
+{
+	__u32 only = 0;
+	struct sn_queue_place *place = bpf_map_lookup_elem(&sn_queue_place, &only);
+
+	return place && place->ifindex;
 }
 
 SEC("tc")
@@ -73,8 +109,19 @@ int sn_classify(struct __sk_buff *skb)
 
 	if (!(sn_live_flags(class_id, now) & SN_ORDER_QUEUE))
 		return NO_MATCH;
-	sn_enter_queue(skb, class_id, now);
+	if (tier_b())
+		sn_stamp_arrival(skb, class_id, now);
+	else
+		sn_enter_queue(skb, class_id, now);
 	return MATCH;
+}
+
+SEC("tc")
+int sn_place(struct __sk_buff *skb)
+{
+	if (skb->cb[0] != SN_META_MAGIC || skb->cb[1] >= SN_CLASSES)
+		return NO_MATCH;
+	return SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + skb->cb[1]);
 }
 
 static __always_inline void count(const struct sk_buff *skb, __u64 now)

@@ -34,6 +34,7 @@ class DataPlane:
     agent: bpf_object.Object
     buffer: HtbBuffer
     programs: QueuePrograms
+    pin: Path
 
     def renew(self, limits: Mapping[int, int], rate_bytes_per_s: int, lease_ns: int = LEASE_NS) -> None:
         """Orders for these classes: through the queue, no policing in front of it, until the lease ends."""
@@ -69,7 +70,7 @@ def attached(
         pin = pins.link_path(where, "xdp", device)
         attach.attach(agent.program("sn_ingress"), device, attach.Hook.XDP, pin)
         try:
-            yield DataPlane(agent, buffer, programs)
+            yield DataPlane(agent, buffer, programs, pin)
         finally:
             buffer.detach()
             attach.detach(pin)

@@ -36,6 +36,9 @@ _ALL: Final = (
     Described("sentinel_interface_steered", "gauge", "1 where orders are in force, 0 where not.", ("interface",)),
     Described("sentinel_interface_flows", "gauge", "Flows in the table, at the last pass.", ("interface",)),
     Described("sentinel_interface_flows_evicted", "counter", "Flows that went for newer ones.", ("interface",)),
+    Described(
+        "sentinel_interface_unclassified_packets", "counter", "Queued without a word of their class.", ("interface",)
+    ),
     # Classes, from the kernel's counters.
     Described("sentinel_class_packets", "counter", "Packets that went the queue's way.", IC),
     Described("sentinel_class_bytes", "counter", "Bytes that went the queue's way.", IC),

@@ -30,6 +30,9 @@ BATCH: Final = 4_096
 IDLE_NS: Final = 10_000_000_000
 """A flow that sent nothing for so long fills no link."""
 
+TELLING: Final = 100
+"""A packet or two may pass while a program is being replaced."""
+
 log = structlog.get_logger()
 
 
@@ -64,6 +67,8 @@ class FlowWatch:
         self.floor_bytes: Ints = np.zeros(CLASSES, np.int64)
         self.flows = 0
         self.evicted = 0
+        self.unclassified = 0
+        self._warned = False
 
     def start(self) -> None:
         self._thread.start()
@@ -88,6 +93,17 @@ class FlowWatch:
         if not self._stopped.is_set():  # else the pass may have ended early, and what it did not see is there still
             self.evicted = self._sums.evicted(entered, tally.flows)
         self.flows, self.floor_bytes = tally.flows, tally.floors()
+        self._tell_unclassified(self._sums.unclassified())
+
+    def _tell_unclassified(self, now: int) -> None:
+        """Once: a driver that leaves no room for metadata refuses it for every packet, so a hundred say it all."""
+        self.unclassified = now
+        if now >= TELLING and not self._warned:
+            self._warned = True
+            log.warning(
+                "classes_unknown_to_the_queue", packets=now,
+                why="XDP could not hand classes on: the driver takes no metadata, so traffic queues as unmatched",
+            )  # fmt: skip
 
     def _paced(self) -> Iterator[NDArray[Any]]:
         """Batches until the table ends, at most `ENTRIES_A_SECOND`; none more once told to stop."""

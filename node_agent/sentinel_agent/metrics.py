@@ -92,16 +92,18 @@ def _lanes(loop: Loop) -> Iterator[Metric]:
     tier, steered = gauge("sentinel_data_plane_tier"), gauge("sentinel_interface_steered")
     flows, floor = gauge("sentinel_interface_flows"), gauge("sentinel_class_flow_floor_bytes")
     evicted, recalled = counter("sentinel_interface_flows_evicted"), counter("sentinel_class_recalled_bytes")
+    unsaid = counter("sentinel_interface_unclassified_packets")
     for lane in loop.lanes:
         for each in "ABC":
             tier.add_metric([lane.name, each], float(each == lane.plane.verdict.tier.value))
         steered.add_metric([lane.name], float(lane.plane.enforcing and not lane.trouble))
         flows.add_metric([lane.name], lane.flows.flows)
         evicted.add_metric([lane.name], float(lane.flows.evicted))
+        unsaid.add_metric([lane.name], float(lane.flows.unclassified))
         for class_id, name in lane.names.items():
             floor.add_metric([lane.name, name], int(lane.flows.floor_bytes[class_id]))
             recalled.add_metric([lane.name, name], int(loop.loans.taken_back[lane.first_row + class_id]))
-    yield from (tier, steered, flows, evicted, floor, recalled)
+    yield from (tier, steered, flows, evicted, unsaid, floor, recalled)
 
 
 def _pool(tick: Tick) -> Iterator[Metric]:

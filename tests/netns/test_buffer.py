@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sentinel_bpf import attach
 from sentinel_bpf.buffer.htb import HtbBuffer
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import Direction, Interface, QueueClass, Tier, sojourn_quantile_us
+from sentinel_bpf.flows import FlowSums
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE, NODE_DEVICE
 from support.netns import Bottleneck, bottleneck, data_plane, wait_until
@@ -220,3 +222,27 @@ def test_a_foreign_qdisc_is_told_and_left_alone(wires, plane, direction, foreign
 def test_an_interface_without_a_rate_is_only_observed(plane):
     buffer = HtbBuffer(Interface(NODE_DEVICE, Direction.INGRESS, 0), plane.programs)
     assert buffer.probe().tier is Tier.OBSERVE
+
+
+def test_the_stack_gets_packets_with_the_priority_they_came_with(wires, plane):
+    """IPv6 and bridges hand it on to the next device, whose queue would read a band or a class out of it."""
+    queue(plane)
+    run("nft", "add table ip sn; add chain ip sn in { type filter hook prerouting priority 0; }")
+    run("nft", "add rule ip sn in udp dport", str(PORT), "meta priority != 0:0 counter")
+    wires.send(PORT, 20)
+    wait_until(lambda: wires.received_in_all(PORT) == 20, "20 packets")
+    assert plane.buffer.read()[BURSTY].sent_packets == 20
+    assert "counter packets 0 bytes 0" in run("nft", "list chain ip sn in")
+
+
+def test_packets_whose_class_xdp_could_not_say_are_counted(wires, plane):
+    queue(plane)
+    wires.send(PORT, 10)
+    attach.detach(plane.pin)
+    sums = FlowSums(plane.agent)
+    before = sums.unclassified()
+    wires.send(PORT, 30)
+    wait_until(lambda: wires.received_in_all(PORT) == 40, "40 packets")
+    assert before == 0
+    assert sums.unclassified() == 30
+    assert plane.buffer.read()[0].sent_packets >= 30

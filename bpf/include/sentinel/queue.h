@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A packet's way into the HTB queue of tier B: its class in skb->priority, its arrival in skb->cb. */
+/* A packet's way into the queue: its class and arrival in skb->cb, and for some queues its class in skb->priority. */
 #ifndef SENTINEL_QUEUE_H
 #define SENTINEL_QUEUE_H
 
@@ -13,7 +13,7 @@ enum sn_queue_const {
 	SN_QUEUE_MINOR = 0x10, /* class c is minor SN_QUEUE_MINOR + c */
 };
 
-/* What tc writes to skb->cb and sn_dequeued reads; neither mirred, HTB nor bfifo uses that place. */
+/* What tc writes to skb->cb, and sn_place and sn_dequeued read; neither mirred, HTB, tbf nor bfifo uses that place. */
 struct sn_stamp {
 	__u32 magic;
 	__u32 class_id;
@@ -22,14 +22,19 @@ struct sn_stamp {
 };
 SN_SIZE(struct sn_stamp, 16);
 
-/* Only where our queue is what comes next: any other qdisc would read a band out of the priority. */
-static __always_inline void sn_enter_queue(struct __sk_buff *skb, __u32 class_id, __u64 now_ns)
+static __always_inline void sn_stamp_arrival(struct __sk_buff *skb, __u32 class_id, __u64 now_ns)
 {
-	skb->priority = SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + class_id);
 	skb->cb[0] = SN_META_MAGIC;
 	skb->cb[1] = class_id;
 	skb->cb[2] = (__u32)now_ns;
 	skb->cb[3] = now_ns >> 32;
+}
+
+/* Where our queue is what comes next and reads the priority: any other qdisc would read a band out of it. */
+static __always_inline void sn_enter_queue(struct __sk_buff *skb, __u32 class_id, __u64 now_ns)
+{
+	skb->priority = SN_QUEUE_MAJOR << 16 | (SN_QUEUE_MINOR + class_id);
+	sn_stamp_arrival(skb, class_id, now_ns);
 }
 
 #endif

@@ -57,6 +57,7 @@ class HtbBuffer:
             self._lay_out(plumbing, queue, classes)
             self._programs.watch(queue, Path("/proc/thread-self/ns/net").stat().st_ino)
             if self._stand.ingress:
+                plumbing.ensure_guide(queue, self._programs.place_fd)
                 plumbing.redirect(device, self._programs.classify_fd, queue)
 
     def _lay_out(self, plumbing: Plumbing, queue: int, classes: Sequence[QueueClass]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.tcmsg import plugins, sched_pfifo
+from pyroute2.protocols import ETH_P_ALL
 
 from sentinel_bpf.buffer.leaves import BUCKETS
 from sentinel_bpf.filters import Filters, Side
@@ -20,6 +21,7 @@ plugins["bfifo"] = sched_pfifo
 MTU_BYTES = 1600
 TRUNK_MINOR = 1  # the class all others borrow from
 FILTER_NAME = "sn_classify"
+GUIDE_NAME = "sn_place"
 ALIAS = "sentinel buffer"
 ALIAS_CLSACT = "sentinel buffer, clsact made by it"
 
@@ -92,6 +94,14 @@ class Plumbing:
             return
         with said("adding the HTB root"):
             self._route.tc("add", "htb", index, self._major << 16, default=default_minor)
+
+    def ensure_guide(self, index: int, program_fd: int) -> None:
+        """The one filter at our root, which tells HTB the class; an older one is replaced without a gap."""
+        with said(f"filtering with {GUIDE_NAME}"):
+            self._route.tc(
+                "replace-filter", "bpf", index, 1, parent=self._major << 16, prio=1, protocol=ETH_P_ALL,
+                fd=program_fd, name=GUIDE_NAME,
+            )  # fmt: skip
 
     def add_root(self, index: int, kind: str) -> None:
         """For a kind without options, such as our own."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentinel_bpf.buffer.port import Reading
     from sentinel_bpf.object import Object
 
-PROGRAMS: Final = frozenset({"sn_classify", "sn_dequeued"})
+PROGRAMS: Final = frozenset({"sn_classify", "sn_dequeued", "sn_place"})
 
 
 class QueuePrograms:
@@ -29,6 +29,7 @@ class QueuePrograms:
         self._classes = layout.constants(agent.path, "sn_const")["SN_CLASSES"]
         self._sojourn: NDArray[Any] = agent.map("sn_sojourn").view()
         self.classify_fd: Final = agent.program("sn_classify").descriptor
+        self.place_fd: Final = agent.program("sn_place").descriptor
         self._told: NDArray[Any] = agent.map("sn_backlog").view(writable=True)
         self._link = attach.trace(agent.program("sn_dequeued"))
 

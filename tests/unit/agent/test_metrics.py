@@ -35,7 +35,7 @@ def loop_of(made):
             trouble="",
             first_row=lane.first_row,
             plane=SimpleNamespace(verdict=lane.verdict, enforcing=True),
-            flows=SimpleNamespace(flows=7, evicted=2, floor_bytes=np.arange(16)),
+            flows=SimpleNamespace(flows=7, evicted=2, unclassified=3, floor_bytes=np.arange(16)),
         )
         for lane in made.lanes
     ]
