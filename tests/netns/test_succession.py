@@ -1,0 +1,60 @@
+"""A queue's device that another version left is set aside while it goes on, and goes once it is empty.
+
+A discipline of the kernel's own stands for the other version's here; the whole is tried in the VM lane."""
+
+from __future__ import annotations
+
+import pytest
+
+from sentinel_bpf.buffer import succession
+from sentinel_bpf.buffer.plumbing import ALIAS_CLSACT, queue_device
+from sentinel_lab.namespaces import run
+from support.netns import bottleneck
+
+NAME = queue_device(4711)
+ASIDE = NAME + succession.ASIDE
+THEIRS = "bfifo"
+
+
+@pytest.fixture
+def left(monkeypatch):
+    """A device with a queue of theirs, up and of a known alias."""
+    monkeypatch.setattr(succession, "left_by_another", lambda kind: kind == THEIRS)
+    with bottleneck(()):
+        run("ip", "link", "add", NAME, "type", "ifb")
+        run("ip", "link", "set", NAME, "up", "alias", ALIAS_CLSACT)
+        run("tc", "qdisc", "add", "dev", NAME, "root", "handle", "5f28:", THEIRS, "limit", "100000")
+        yield
+
+
+def devices():
+    return {line.split(":")[1].strip().split("@")[0] for line in run("ip", "-o", "link").splitlines()}
+
+
+def test_it_goes_on_aside_then_hands_its_alias_on_and_goes(left, tmp_path):
+    with succession.Succession(NAME) as made:
+        made.set_aside()
+        assert ASIDE in devices()
+        assert NAME not in devices()
+        assert THEIRS in run("tc", "qdisc", "show", "dev", ASIDE)
+        assert "UP" in run("ip", "-o", "link", "show", ASIDE)
+        run("ip", "link", "add", NAME, "type", "ifb")
+        made.inherit()
+        assert ALIAS_CLSACT in run("ip", "-o", "link", "show", NAME)
+        made.finish(tmp_path)
+    assert {NAME} == {NAME, ASIDE} & devices()
+
+
+def test_a_queue_of_our_own_version_stays_where_it_is(left, monkeypatch):
+    monkeypatch.setattr(succession, "left_by_another", lambda _kind: False)
+    with succession.Succession(NAME) as made:
+        made.set_aside()
+    assert NAME in devices()
+    assert ASIDE not in devices()
+
+
+def test_only_our_own_names_of_other_versions_are_taken_for_ours():
+    ours = succession.discipline.KIND
+    other = succession.discipline.OPERATIONS + "999"
+    assert succession.left_by_another(other)
+    assert not any(succession.left_by_another(each) for each in (ours, "htb", "", f"{other}x", f"x{other}"))
