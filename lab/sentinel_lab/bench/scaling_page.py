@@ -28,7 +28,7 @@ TOP: Final = """\
 sentinel bench scaling --json --traces TRACES --plot scaling.png > docs/benchmarks/data/scaling.json
 ```
 
-Simulated, one run of that command on {date}; no clock is involved, so the machine's load changes nothing.
+Simulated, by that command, on {date}; no clock is involved, so the machine's load changes nothing.
 
 Demand is on a grid of five seconds, in nodes' worth of traffic: a node carries a twelfth of the 99.9th percentile.
 `predictive` is the operator's own code (forecast learner, `decide/demand`, `decide/scale`), every 10 s; the others are
