@@ -14,7 +14,8 @@ from sentinel_lab.scenario import SINGLE
 def test_the_closing_table_fits_eighty_columns_with_every_figure_whole():
     large = ClassResult(
         name="bystander", sent=12_345_678, received=1, dropped=9_876_543, drop_percent=88.88, goodput_bytes_per_s=1e9,
-        delay_ms_mean=1234.5, delay_ms_p50=1.0, delay_ms_p95=2345.6, delay_ms_p99=2345.6, sojourn_ms_p50=1.0, sojourn_ms_p95=1.0,
+        delay_ms_mean=1234.5, delay_ms_p50=1.0, delay_ms_p95=2345.6, delay_ms_p99=2345.6, sojourn_ms_p50=1.0,
+        sojourn_ms_p95=1.0,
         sojourn_ms_p99=3456.7, granted_bytes_mean=1e8, granted_bytes_peak=1e8, held_bytes_mean=1e8, held_bytes_peak=1e8,
     )  # fmt: skip
     plan = Plan(SINGLE, "periodic", "predictive", 30.0)

@@ -34,7 +34,7 @@ NODES = (
         "may come too late for the shortest bursts. Nearly always the node has too little CPU.",
         (
             "Look at the row *Tick* of the dashboard *Node*: a stage that grew names the cause.",
-            "Raise the CPU request of the agents (`spec.agent.resources` of the BufferCluster), or take load off the node.",
+            "Raise the CPU request of the agents (`spec.agent.resources` of the BufferCluster), or load off the node.",
         ),
         both(
             {f"sentinel_ticks_total{{{NODE}}}": "0+500x20", f"sentinel_ticks_missed_total{{{NODE}}}": "0+100x20"},
