@@ -242,7 +242,12 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "shop"},
-        "spec": {"type": "LoadBalancer", "loadBalancerClass": LOAD_BALANCER_CLASS, "ports": [{"port": 80}]},
+        "spec": {
+            "type": "LoadBalancer",
+            "loadBalancerClass": LOAD_BALANCER_CLASS,
+            "externalTrafficPolicy": "Local",  # only then it matters where the endpoints are
+            "ports": [{"port": 80}],
+        },
     }
     bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(shop))
     until(bench, "the shop has an address", lambda: address(bench, "shop"))

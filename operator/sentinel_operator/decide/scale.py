@@ -60,7 +60,7 @@ def decide(rules: Scaling, state: State, demand: Demand, now: datetime, floor: i
         target, reason, limited = _down(rules, state.nodes, called, _peak(rules, recent, now))
     bounded = min(max(target, lower), rules.max)
     if bounded > target:
-        reason, limited = "MinNodes", "MinNodes"
+        reason, limited = reason if bounded < state.nodes else "MinNodes", "MinNodes"
     elif bounded < target or (unsure in _GROWS and _nodes(need.up) > rules.max):
         reason, limited = "MaxNodes" if bounded < state.nodes else reason, "MaxNodes"
     elif bounded == lower and called < lower and not unsure:
