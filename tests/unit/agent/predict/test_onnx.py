@@ -13,34 +13,13 @@ from sentinel_agent.predict import onnx
 from sentinel_api.errors import Invalid
 from sentinel_api.records import CLASSES
 from sentinel_core import inputs
-from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample
+from support.samples import sample
 
 pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, and far more where cores are shared
 
 STATE = 4
 COLUMNS = len(inputs.COLUMNS)
 FOREVER_S = 30.0
-
-
-def sample(step, packets=100):
-    def whole(value, kind=np.uint64):
-        return np.full(CLASSES, value, kind)
-
-    return Sample(
-        t_ns=(step + 1) * PERIOD_NS,
-        period_ns=PERIOD_NS,
-        bytes=whole(packets * 1_000),
-        packets=whole(packets),
-        new_flows=whole(3),
-        syns=whole(0),
-        drops=whole(0),
-        backlog_bytes=whole(0),
-        limit_bytes=whole(1 << 20),
-        sojourn_us_p50=whole(0, np.uint32),
-        sojourn_us_p95=whole(0, np.uint32),
-        sojourn_us_p99=whole(0, np.uint32),
-        valid=whole(ALL_VALID, np.uint8),
-    )
 
 
 def written(folder, name="m", columns=COLUMNS, digest=inputs.DIGEST, hazard=0.25, padding=0):

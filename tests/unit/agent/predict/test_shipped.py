@@ -9,10 +9,9 @@ import pytest
 
 from sentinel_agent.predict import onnx
 from sentinel_agent.predict.keeper import ModelKeeper
-from sentinel_api.records import CLASSES
 from sentinel_api.v1alpha1.prediction import Prediction
 from sentinel_core import inputs
-from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample
+from support.samples import sample as measured
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -21,25 +20,8 @@ FOREVER_S = 60.0
 
 
 def sample(step):
-    def whole(value, kind=np.uint64):
-        return np.full(CLASSES, value, kind)
-
-    busy = 1_000 if step % 200 in range(100, 110) else 100
-    return Sample(
-        t_ns=(step + 1) * PERIOD_NS,
-        period_ns=PERIOD_NS,
-        bytes=whole(busy * 1_000),
-        packets=whole(busy),
-        new_flows=whole(3),
-        syns=whole(0),
-        drops=whole(0),
-        backlog_bytes=whole(0),
-        limit_bytes=whole(1 << 20),
-        sojourn_us_p50=whole(0, np.uint32),
-        sojourn_us_p95=whole(0, np.uint32),
-        sojourn_us_p99=whole(0, np.uint32),
-        valid=whole(ALL_VALID, np.uint8),
-    )
+    """Bursts of a second every twenty."""
+    return measured(step, packets=1_000 if step % 200 in range(100, 110) else 100)
 
 
 def test_its_card_names_the_file_and_the_inputs_of_this_agent():
