@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sentinel-buffers
-EXTRAS=(operator agent lb lab dev) # not `training`: its PyTorch is 3 GB, and only training needs it
+EXTRAS=(operator agent lb lab dev docs) # not `training`: its PyTorch is 3 GB, and only training needs it
 STAMP=.venv/.set-up
 
 say() { printf 'set-up: %s\n' "$*" >&2; }
