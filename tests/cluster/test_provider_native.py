@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -58,15 +59,31 @@ def processes(slot: Slot) -> list[Identity]:
     return [one for one in found if one is not None]
 
 
-def links(slot: Slot) -> bool:
-    return Path(f"/sys/class/net/{slot.link}").exists()
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What one cluster leaves on this machine, told apart from that of a later one which was given the same slot: every
+    test run takes the first free slot, and clears those of the dead."""
 
+    slot: Slot
+    token: str
 
-def traces(slot: Slot) -> list[Path]:
-    """Everything on disk that a cluster of this slot makes; mounts would keep the folder busy."""
-    mounts = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
-    inside = [mount for mount in mounts if mount.is_relative_to(slot.folder)]
-    return [*(path for path in (slot.claim, slot.folder) if path.exists()), *inside]
+    @classmethod
+    def of(cls, slot: Slot) -> "Traces":
+        return cls(slot, (slot.folder / "tokens.csv").read_text())
+
+    def kept(self) -> bool:
+        try:
+            return (self.slot.folder / "tokens.csv").read_text() == self.token
+        except FileNotFoundError:
+            return False
+
+    def linked(self) -> bool:
+        return self.kept() and Path(f"/sys/class/net/{self.slot.link}").exists()
+
+    def mounted(self) -> bool:
+        """Mounts would keep the folder busy; those of a living cluster are in namespaces of its own."""
+        mounts = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()]
+        return any(mount.is_relative_to(self.slot.folder) for mount in mounts)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
@@ -81,16 +98,16 @@ def test_nothing_is_left_of_a_run_that_ends_early(end: signal.Signals) -> None:
     ) as run:
         assert run.stdout is not None
         slot = Slot(int(run.stdout.readline()))
-        started, cgroups = processes(slot), slots.cgroups(slot)
+        started, cgroups, left = processes(slot), slots.cgroups(slot), Traces.of(slot)
         run.send_signal(end)
     assert cgroups
     assert len(started) == 9  # the switch, four of the control plane, the node's holder and its three
     wait_until("the processes to end", lambda: not any(one.group() for one in started), 30)
-    wait_until("the link to go", lambda: not links(slot), 30)
+    wait_until("the link to go", lambda: not left.linked(), 30)
     if end == signal.SIGKILL:
-        assert slot.folder.exists()
         slots.release(slots.take())
-    assert traces(slot) == []
+    assert not left.kept()
+    assert not left.mounted()
     assert [path for path in cgroups if path.exists()] == []
 
 
@@ -99,9 +116,11 @@ def by_hand() -> Iterator[Slot]:
     done = command("up", "--nodes", "2", "--label", "node1:sentinel.test/role=edge")
     assert done.returncode == 0, done.stderr
     number = int(done.stdout.split()[1])
-    yield Slot(number)
+    left = Traces.of(Slot(number))
+    yield left.slot
     assert command("down", str(number)).returncode == 0
-    assert traces(Slot(number)) == []
+    assert not left.kept()
+    assert not left.mounted()
 
 
 def test_a_cluster_by_hand_outlives_the_command_that_started_it(by_hand: Slot) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import random
 import secrets
 import socket
 import subprocess
@@ -25,13 +26,33 @@ SERVICE_CIDR = "10.96.0.0/16"
 ISSUER = "https://kubernetes.default.svc"
 READY_S = 60.0
 REQUEST_S = 60.0
+PORTS = range(20_000, 30_000)
+_RESERVED: list[socket.socket] = []
 
 
 def free_ports(address: str, count: int) -> list[int]:
-    """All are held at once, so that none is given twice."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((address, 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+    """Below the range that the kernel gives away by itself, and each at most once a machine while this process lives:
+    between here and the program that will listen, neither a connection nor another test run takes one."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        if _reserved(address, port):
+            found.append(port)
+    return found
+
+
+def _reserved(address: str, port: int) -> bool:
+    """A name in the abstract namespace is the reservation: the kernel drops it with the process, however that ends."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0sentinel-test-port-{port}")
+        socket.create_server((address, port)).close()
+    except OSError:
+        claim.close()
+        return False
+    _RESERVED.append(claim)
+    return True
 
 
 class ControlPlane:
