@@ -5,6 +5,7 @@
  *   known flow ──► where it was ──(dead or gone)──► a candidate that lives
  *   new flow ────► of two candidates the one with more room for its class; remembered
  *   unknown, not opening ──► candidate 1: it may live there, or that node passes it on to candidate 2
+ *   UDP at a time of doubt ─► as if new, but by way of the other candidate, which keeps it if it lives there
  */
 #ifndef SENTINEL_LB_CHOOSE_H
 #define SENTINEL_LB_CHOOSE_H
@@ -14,121 +15,8 @@
 
 #include <sentinel/lb_stage.h>
 
+#include "lb_memory.h"
 #include "lb_place.h"
-
-const volatile __u64 sn_opens_per_s =
-	100000; /* new flows a second and CPU beyond which none is remembered; 0: no bound */
-
-#define NS_PER_S 1000000000ull
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 262144);
-	__type(key, struct sn_flow_key);
-	__type(value, struct sn_conn);
-} sn_lb_conns SEC(".maps");
-
-/*
- * A connection enters the table with its second packet. Until then it has a line here, which costs a sixth of making
- * room in a full table, and a flood of openings pushes out nobody who talks.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, SN_LB_OPENINGS);
-	__type(key, __u32);
-	__type(value, struct sn_opening);
-} sn_lb_openings SEC(".maps");
-
-struct opened {
-	__u64 window_ns;
-	__u64 flows;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct opened);
-} sn_lb_opened SEC(".maps");
-
-/* Good to a packet: a CPU counts for itself. */
-static __always_inline int too_many(__u64 now)
-{
-	__u32 zero = 0;
-	struct opened *opened = bpf_map_lookup_elem(&sn_lb_opened, &zero);
-
-	if (!sn_opens_per_s || !opened)
-		return 0;
-	if (age(now, opened->window_ns) >= NS_PER_S) {
-		opened->window_ns = now;
-		opened->flows = 0;
-	}
-	return ++opened->flows > sn_opens_per_s;
-}
-
-static __always_inline int same_flow(const struct sn_flow_key *one, const struct sn_flow_key *other)
-{
-	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
-
-	return a[4] == b[4] && a[1] == b[1] && a[0] == b[0] && a[3] == b[3] && a[2] == b[2];
-}
-
-/* Two lines side by side may hold it. */
-static __always_inline struct sn_opening *opening_at(const struct sn_lb_route *route, __u32 other)
-{
-	__u32 index = (route->hash & (SN_LB_OPENINGS - 1)) ^ other;
-
-	return bpf_map_lookup_elem(&sn_lb_openings, &index);
-}
-
-static __always_inline struct sn_opening *opening_of(const struct sn_flow_key *key, const struct sn_lb_route *route)
-{
-	struct sn_opening *one = opening_at(route, 0), *other;
-
-	if (one && same_flow(&one->key, key))
-		return one;
-	other = opening_at(route, 1);
-	return other && same_flow(&other->key, key) ? other : NULL;
-}
-
-/* Where it is already, or instead of the older of two. */
-static __always_inline struct sn_opening *place_for(const struct sn_flow_key *key, const struct sn_lb_route *route)
-{
-	struct sn_opening *known = opening_of(key, route), *one = opening_at(route, 0), *other = opening_at(route, 1);
-
-	if (known || !one || !other)
-		return known;
-	return other->conn.last_ns < one->conn.last_ns ? other : one;
-}
-
-static __always_inline void remember(const struct sn_packet *packet, const struct sn_vip *vip,
-				     const struct sn_flow_key *key, const struct sn_lb_route *route)
-{
-	__u32 backend = route->backend;
-	struct sn_backend_state *state = bpf_map_lookup_elem(&sn_lb_states, &backend);
-	struct sn_opening *opening;
-	struct sn_conn conn = {};
-
-	if (!state)
-		return;
-	conn.last_ns = packet->now_ns;
-	conn.generation = state->generation;
-	conn.hash = route->hash;
-	conn.backend = backend;
-	conn.unsure = route->unsure;
-	conn.second = route->second;
-	if (key->protocol != IPPROTO_TCP || !route->opens || route->known == SN_LB_OVER ||
-	    (vip->flags & SN_VIP_STICKY)) {
-		bpf_map_update_elem(&sn_lb_conns, key, &conn, BPF_ANY);
-		return;
-	}
-	opening = place_for(key, route);
-	if (!opening)
-		return;
-	opening->key = *key;
-	opening->conn = conn;
-}
 
 static __always_inline int may_open(const struct sn_packet *packet)
 {
@@ -158,6 +46,7 @@ static __always_inline void move(struct sn_conn *conn, struct sn_packet *packet,
 	else
 		route->backend = place(packet, vip, route->hash);
 	conn->unsure = 0;
+	conn->second = SN_LB_BACKENDS;
 	if (route->backend == SN_LB_BACKENDS)
 		route->backend = first_living(packet, vip, route->hash);
 	packet->reason = SN_LB_MOVED;
@@ -180,6 +69,22 @@ static __always_inline void doubt(const struct sn_packet *packet, const struct s
 	route->unsure = 1;
 }
 
+/* The other of two, for a flow that would begin at one of them: there it may live, if another balancer placed it. */
+static __always_inline void look_elsewhere(const struct sn_packet *packet, const struct sn_vip *vip,
+					   struct sn_lb_route *route)
+{
+	struct sn_pair *pair = pair_at(vip, slot_of(route->hash));
+
+	route->second = SN_LB_BACKENDS;
+	if (!pair || pair->first == pair->second)
+		return;
+	if (pair->first == route->backend)
+		route->second = pair->second;
+	else if (pair->second == route->backend)
+		route->second = pair->first;
+	route->unsure = route->second < SN_LB_BACKENDS && in_doubt(packet->now_ns, packet->now_ns >> MET_SHIFT);
+}
+
 static __always_inline void begin(struct sn_packet *packet, const struct sn_vip *vip, struct sn_lb_route *route,
 				  const struct sn_flow_key *key)
 {
@@ -193,6 +98,8 @@ static __always_inline void begin(struct sn_packet *packet, const struct sn_vip 
 		if (!opens)
 			doubt(packet, vip, route);
 	}
+	if (packet->key.protocol == IPPROTO_UDP)
+		look_elsewhere(packet, vip, route);
 	if (!crowded && route->backend < SN_LB_BACKENDS)
 		remember(packet, vip, key, route);
 }
@@ -213,6 +120,8 @@ static __always_inline int follows(struct sn_conn *conn, struct sn_packet *packe
 	conn->last_ns = packet->now_ns;
 	if (packet->flags & SN_CLOSES)
 		conn->closed = 1;
+	if (packet->key.protocol == IPPROTO_UDP && !conn->unsure)
+		conn->unsure = conn->second < SN_LB_BACKENDS && in_doubt(packet->now_ns, conn->met);
 	state = living(conn->backend, packet->now_ns);
 	if (!state || state->generation != conn->generation)
 		return 0;
@@ -266,6 +175,21 @@ static __always_inline struct sn_conn *conn_of(struct sn_flow_key *key, struct s
 	return conn || route->known != SN_LB_NEW ? conn : begun(key, packet, vip, route);
 }
 
+/* An error follows the flow that it is about, and nobody remembers it. */
+static __always_inline void follow_inner(const struct sn_conn *conn, struct sn_packet *packet, const struct sn_vip *vip,
+					 struct sn_lb_route *route)
+{
+	packet->reason = SN_LB_ICMP;
+	if (conn && living(conn->backend, packet->now_ns)) {
+		route->backend = conn->backend;
+		route->second = conn->second;
+		route->unsure = conn->unsure;
+		return;
+	}
+	route->backend = first_living(packet, vip, route->hash);
+	doubt(packet, vip, route);
+}
+
 /*
  * All but the packets of a flow that stays where it was, which do not come this far unless client addresses stick;
  * 0 when nobody is left to send it to.
@@ -287,9 +211,7 @@ int sn_lb_place(struct sn_packet *packet, struct sn_vip *vip, struct sn_lb_route
 	if (route->backend < SN_LB_BACKENDS)
 		return 1;
 	if (route->about) {
-		route->backend = conn && living(conn->backend, packet->now_ns) ? conn->backend
-									       : first_living(packet, vip, route->hash);
-		packet->reason = SN_LB_ICMP;
+		follow_inner(conn, packet, vip, route);
 	} else if (conn) {
 		move(conn, packet, vip, route);
 	} else if (packet->flags & SN_FRAGMENT) {

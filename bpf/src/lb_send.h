@@ -238,9 +238,11 @@ static __always_inline int wrap_for(struct xdp_md *ctx, struct sn_packet *packet
 	return 0;
 }
 
-/* Nodes look no further than behind the IP header. */
+/* Nodes look no further than behind the IP header, and a fragment is of an address pair, not of a flow. */
 static __always_inline int shows_ports(const struct sn_packet *packet)
 {
+	if (packet->flags & SN_FRAGMENT)
+		return 0;
 	return packet->ip_version == 4 || packet->l4_offset == packet->l3_offset + sizeof(struct ipv6hdr);
 }
 
@@ -253,30 +255,41 @@ static __always_inline __u32 room_on(const struct sn_backend *first, const struc
 
 /*
  * A flow that this balancer does not know lives at one of its two candidates, and they know at which: the packet goes
- * to the first within what the second would get, and a node that does not know the flow sends it on.
+ * to the first within what the second would get, and a node that does not know the flow sends it on. UDP may be new,
+ * and then it is the chosen one's, so that the other is asked first; too long for both headers it is taken for new.
  */
 int sn_lb_send_unsure(struct xdp_md *ctx, struct sn_packet *packet, struct sn_lb_route *route)
 {
 	struct sn_backend *first, *second;
-	__u32 key;
+	int udp, fits, wish;
+	__u32 key, chosen;
 
 	if (!packet || !route)
 		return SN_DROP;
-	key = route->backend;
+	chosen = route->backend; /* whose the packet is counted as */
+	udp = packet->key.protocol == IPPROTO_UDP;
+	key = udp ? route->second : chosen;
 	first = bpf_map_lookup_elem(&sn_lb_backends, &key);
-	key = route->second;
+	key = udp ? chosen : route->second;
 	second = bpf_map_lookup_elem(&sn_lb_backends, &key);
 	if (!can_wrap(first) || !can_wrap(second) || !shows_ports(packet) || !living(route->second, packet->now_ns))
 		return send_on(ctx, packet, route);
+	fits = packet->ip_end - packet->l3_offset <= room_on(first, second);
+	if (!fits && (udp || route->about))
+		return send_on(ctx, packet, route);
 	if (packet->reason == SN_LB_KNOWN)
 		packet->reason = SN_LB_UNSURE;
-	if (packet->ip_end - packet->l3_offset > room_on(first, second))
+	if (!fits)
 		return sn_lb_refuse(ctx, packet, room_on(first, second));
 	if (sn_spend_hop(ctx, packet))
 		return sn_decided(packet, SN_LB_LAST_HOP, SN_PASS);
 	if (wrap_for(ctx, packet, route, second))
 		return sn_decided(packet, SN_LB_NOT_MOVED, SN_DROP);
-	return send_on(ctx, packet, route);
+	if (udp)
+		route->backend = route->second;
+	wish = send_on(ctx, packet, route);
+	route->backend = chosen;
+	return wish;
 }
 
 #endif

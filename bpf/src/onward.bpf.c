@@ -2,7 +2,7 @@
 /*
  * A packet in two tunnels belongs to a flow that its balancer does not know: it may live here, or at another node.
  *
- *   | Ethernet | to this node | to the other node | IP …      known here, or opening: both come off, and it stays
+ *   | Ethernet | to this node | to the other node | IP …      known here, or a SYN: both come off, and it stays
  *   | Ethernet |                to the other node | IP …      else: on it goes, once, as the other unwraps only one
  */
 #include <linux/bpf.h>
@@ -17,16 +17,32 @@
 #define TCP_SYN 2
 #define TCP_ACK 16
 
-struct segment {
-	__be16 source_port;
-	__be16 destination_port;
-	__u8 _sequence[TCP_FLAGS_AT - 4];
-	__u8 flags;
-};
-
 static __always_inline __u32 inside_of(const struct sn_packet *packet)
 {
 	return packet->key.protocol == IPPROTO_UDP ? packet->l4_offset + sizeof(struct udphdr) : packet->l4_offset;
+}
+
+/* A connection that begins belongs to whoever meets it first; a datagram says nothing of beginnings. */
+static __always_inline int begins(const struct sn_span *span, __u32 offset)
+{
+	__u8 *flags = sn_bounded_at(span, offset + TCP_FLAGS_AT, 1);
+
+	return flags && (*flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* 1: the key has the ports at `offset` now; 2: the packet is about a flow, and the key is that one's. */
+static __always_inline int names_flow(const struct sn_span *span, __u32 offset, __u32 end, struct sn_flow_key *key)
+{
+	struct sn_ports *ports;
+
+	if (key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6)
+		return sn_about(span, offset, end, key) * 2;
+	ports = sn_bounded_at(span, offset, sizeof(*ports));
+	if (!ports || (key->protocol != IPPROTO_TCP && key->protocol != IPPROTO_UDP))
+		return 0;
+	key->source_port = ports->source;
+	key->destination_port = ports->destination;
+	return 1;
 }
 
 /* The first header has come off already. */
@@ -34,9 +50,9 @@ int sn_whose(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
 	struct sn_flow_key key = {};
-	struct segment *segment;
 	__u32 offset;
 	__u8 *first;
+	int named;
 
 	if (!packet)
 		return SN_NO_FLOW;
@@ -45,13 +61,13 @@ int sn_whose(struct xdp_md *ctx, struct sn_packet *packet)
 	if (!first)
 		return SN_NO_FLOW;
 	offset = *first >> 4 == 4 ? sn_inside_ip4(&span, offset, &key) : sn_inside_ip6(&span, offset, &key);
-	segment = sn_bounded_at(&span, offset, sizeof(*segment));
-	if (!offset || key.protocol != IPPROTO_TCP || !segment)
+	if (!offset)
 		return SN_NO_FLOW;
-	if ((segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+	named = names_flow(&span, offset, packet->ip_end, &key);
+	if (!named)
+		return SN_NO_FLOW;
+	if (named == 1 && key.protocol == IPPROTO_TCP && begins(&span, offset))
 		return SN_OURS;
-	key.source_port = segment->source_port;
-	key.destination_port = segment->destination_port;
 	return sn_knows(&key) ? SN_OURS : SN_ANOTHERS;
 }
 

@@ -19,6 +19,8 @@ const volatile enum sn_top_const sn_flow_top = SN_TOP_SLOTS;
 
 #define FORGOTTEN_NS (60 * NS_PER_S) /* a client keeps the ports of a connection that it closed for as long */
 
+const volatile __u64 sn_udp_idle_ns = 30 * NS_PER_S; /* as long as a balancer takes a silent UDP flow for the same */
+
 static __always_inline void update(struct sn_flow *flow, struct sn_packet *packet)
 {
 	flow->last_ns = packet->now_ns;
@@ -75,7 +77,7 @@ int sn_begin(struct sn_packet *packet)
 	return flow->class_id;
 }
 
-/* Whether packets of the flow came this way; what closed a while ago may be another flow's key by now. */
+/* Whether packets of the flow came this way; what closed or fell silent a while ago may be another's key by now. */
 int sn_knows(struct sn_flow_key *wanted)
 {
 	struct sn_flow_key key;
@@ -87,6 +89,8 @@ int sn_knows(struct sn_flow_key *wanted)
 	flow = bpf_map_lookup_elem(&sn_flows, &key);
 	if (!flow)
 		return 0;
+	if (key.protocol == IPPROTO_UDP)
+		return bpf_ktime_get_ns() < flow->last_ns + sn_udp_idle_ns;
 	return !(flow->tcp_state & (SN_TCP_FIN_SEEN | SN_TCP_RST_SEEN)) ||
 	       bpf_ktime_get_ns() < flow->last_ns + FORGOTTEN_NS;
 }

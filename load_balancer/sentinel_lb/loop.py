@@ -13,7 +13,7 @@ import structlog
 from sentinel_api.errors import SentinelError
 from sentinel_api.records import CLASSES
 from sentinel_core.rules import compiled
-from sentinel_lb.decide import intent, seats, services, speakers, states, weights
+from sentinel_lb.decide import intent, seats, services, speakers, states, strays, weights
 from sentinel_lb.predict import expected, smoothed
 
 if TYPE_CHECKING:
@@ -78,9 +78,13 @@ class Loop:
     _rules: Sequence[Rule] = ()
     _rates: dict[int, float] = field(default_factory=dict)
     _complaint: str = ""
+    _others: frozenset[str] | None = None
+    _strays: strays.Strays = field(default_factory=strays.Strays)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
+        if self.hands.found():
+            self._others = frozenset()  # a predecessor's flows are known
         self._settle(self.config)
 
     def run(self) -> None:
@@ -105,6 +109,7 @@ class Loop:
         names = {0: "unmatched"} | {number: name for name, number in self.config.ids.items()}
         shares = weights.route([_node(each) for each in standings], sorted(names))
         mine = self._spoken_for(world, services.announced(wanted, standings))
+        self._expect_strays(world, wanted)
         self.hands.carry_out(self.config, world, standings, wanted, mine)
         self._forget_ended(standings)
         self.totals.ticks += 1
@@ -180,6 +185,12 @@ class Loop:
             )
             for seat in self._seats.values()
         )
+
+    def _expect_strays(self, world: World, wanted: Sequence[Service]) -> None:
+        others, idle_ns = frozenset(world.balancers), strays.longest_idle(wanted)
+        self._strays = strays.strays(self._strays, self._others, others, world.now_ns, idle_ns)
+        self._others = others
+        self.hands.expect(self._strays)
 
     def _spoken_for(self, world: World, alive: Sequence[str]) -> tuple[str, ...]:
         """On a segment each address has one speaker; to routers every balancer tells all of them."""

@@ -10,6 +10,7 @@ from support.data_plane.agent import MAY_PROBE, MAY_TUNNEL, XDP_PASS, DataPlane
 from support.frames import (
     ACK,
     FIN,
+    ICMP,
     MORE_FRAGMENTS,
     RST,
     SERVICE_VLAN,
@@ -19,6 +20,7 @@ from support.frames import (
     VLAN,
     ethernet,
     extension,
+    icmp,
     ipv4,
     ipv4_sum_holds,
     ipv6,
@@ -46,6 +48,24 @@ def segment(flags=ACK, *, port=40000, version=4, data=DATA, vlans=(), **fields):
     return ethernet(ipv6(inside, protocol=TCP, destination=VIP6, **fields), vlans=vlans)
 
 
+def datagram(*, port=40000, version=4, data=DATA, vlans=(), **fields):
+    inside = udp(data, source_port=port)
+    if version == 4:
+        return ethernet(ipv4(inside, destination=VIP4, **fields), vlans=vlans)
+    return ethernet(ipv6(inside, destination=VIP6, **fields), vlans=vlans)
+
+
+def complaint(*, port=40000, version=4, protocol=TCP):
+    """A router's, about a packet that a node sent to the client in the VIP's name."""
+    inside = (tcp if protocol == TCP else udp)(source_port=80 if protocol == TCP else 53, destination_port=port)
+    if version == 4:
+        sent = ipv4(inside, protocol=protocol, source=VIP4, destination=CLIENT4)
+        return ethernet(ipv4(icmp(3, 4, bytes(4) + sent), protocol=ICMP, source="192.0.2.254", destination=VIP4))
+    sent = ipv6(inside, protocol=protocol, source=VIP6, destination=CLIENT6)
+    message = icmp(2, 0, bytes(4) + sent)
+    return ethernet(ipv6(message, protocol=58, source="2001:db8::254", destination=VIP6))
+
+
 def backend(way, number):
     pattern, encap = WAYS[way]
     return Backend(pattern.format(number + 1), MAC if number == 0 else OTHER_MAC, encap=encap)
@@ -68,6 +88,14 @@ def two(loaded, first="IPv4", second="IPv4"):
         twin.backend(number, backend(way, number) if way in WAYS else Backend(NODE4.format(number + 1), MAC, encap=way))
     for address in (VIP4, VIP6):
         twin.vip(address, 80, TCP, Vip(ring))
+        for port in (53, 0):
+            twin.vip(address, port, UDP, Vip(ring, idle=30.0))
+        twin.vip(address, 80, UDP, Vip(ring, idle=30.0, sticky=True))
+    return twin
+
+
+def in_doubt(twin, before=2.0, after=20.0):
+    twin.reference.doubt = (twin.reference.now - before, twin.reference.now + after)
     return twin
 
 
@@ -167,6 +195,150 @@ def test_what_nodes_cannot_read_goes_one_way(loaded):
     assert (told.reason, len(told.frame)) == ("MIDSTREAM", len(sent) + 20)
 
 
+# ---- UDP ----
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+@pytest.mark.parametrize("version", [4, 6])
+def test_at_a_time_of_doubt_the_node_that_was_not_chosen_is_asked_first(loaded, first, second, version):
+    twin = in_doubt(two(loaded, first, second))
+    sent = datagram(version=version)
+    for reason in ("BY_RING", "UNSURE", "UNSURE"):
+        told = twin.send(sent)
+        assert (told.backend, told.reason) == (0, reason)
+        assert told.frame[:6] == OTHER_MAC
+    twin.reference.backends[1].rooms = {0: (5, twin.reference.now)}
+    told = twin.send(datagram(version=version, port=40001))
+    assert (told.backend, told.reason, told.frame[:6]) == (1, "BY_ROOM", MAC)
+
+
+def test_without_doubt_a_datagram_goes_straight_to_the_chosen_node(loaded):
+    twin = two(loaded)
+    assert [twin.send(datagram()).frame[:6] for _ in range(2)] == [MAC, MAC]
+    twin.reference.doubt = (twin.reference.now - 2, twin.reference.now - 1)
+    assert twin.send(datagram(port=40001)).frame[:6] == MAC
+
+
+def test_doubt_reaches_back_to_flows_that_were_met_shortly_before(loaded):
+    twin = two(loaded)
+    twin.send(datagram())
+    twin.pass_time(5.0)
+    twin.send(datagram(port=40001))
+    twin.pass_time(1.0)
+    in_doubt(twin)
+    assert [twin.send(datagram(port=port)).reason for port in (40000, 40001)] == ["KNOWN", "UNSURE"]
+    twin.pass_time(25.0)
+    assert twin.send(datagram(port=40001)).reason == "UNSURE", "for life"
+
+
+def test_a_flow_that_begins_anew_after_its_idle_time_is_in_doubt_no_more(loaded):
+    twin = in_doubt(two(loaded))
+    twin.send(datagram())
+    twin.pass_time(31.0)
+    assert [twin.send(datagram()).reason for _ in range(2)] == ["BY_RING", "KNOWN"]
+
+
+def test_a_draining_node_is_asked_for_the_flows_it_keeps(loaded):
+    twin = in_doubt(two(loaded))
+    twin.reference.backends[0].draining = True
+    told = twin.send(datagram())
+    assert (told.backend, told.reason, told.frame[:6]) == (1, "ONLY_ONE", MAC)
+
+
+def test_when_either_dies_the_flow_is_the_others(loaded):
+    twin = in_doubt(two(loaded))
+    for port, dead in ((40000, 0), (40001, 1)):
+        twin.send(datagram(port=port))
+        twin.reference.backends[dead].present = False
+        reasons = [twin.send(datagram(port=port)).reason for _ in range(2)]
+        assert reasons == (["MOVED", "KNOWN"] if dead == 0 else ["KNOWN", "KNOWN"])
+        twin.reference.backends[dead].present = True
+        assert twin.send(datagram(port=port)).reason == ("KNOWN" if dead == 0 else "UNSURE")
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+def test_a_datagram_too_long_for_both_headers_is_taken_for_new(loaded, first, second):
+    twin = in_doubt(two(loaded, first, second))
+    room = 1500 - 28 - sum(overhead(each) for each in twin.reference.backends.values())
+    assert twin.send(datagram(data=bytes(room))).frame[:6] == OTHER_MAC
+    told = twin.send(datagram(data=bytes(room + 1)))
+    assert (told.reason, told.frame[:6]) == ("KNOWN", MAC)
+
+
+@pytest.mark.parametrize(("first", "second"), [("L2", "IPv4"), ("IPv4", "L2"), ("L2", "L2")])
+def test_without_tunnels_nobody_else_is_asked(loaded, first, second):
+    twin = in_doubt(two(loaded, first, second))
+    assert [twin.send(datagram()).frame[:6] for _ in range(2)] == [MAC, MAC]
+
+
+@pytest.mark.parametrize("fragment", [MORE_FRAGMENTS, 185])
+def test_fragments_meet_the_same_node_on_every_balancer_whatever_each_remembers(loaded, fragment):
+    """So that none needs a second hop: they go by the ring alone, and room has no say."""
+    met = set()
+    for room in (0, 9):
+        twin = in_doubt(two(loaded))
+        twin.reference.backends[1].rooms = {0: (room, twin.reference.now)}
+        twin.send(datagram())
+        told = twin.send(datagram(fragment=fragment))
+        met.add((told.backend, told.reason, told.frame))
+    assert [each[:2] for each in met] == [(0, "FRAGMENT")]
+
+
+def test_a_fragment_of_an_address_that_sticks_follows_it_in_one_header(loaded):
+    twin = in_doubt(two(loaded))
+    whole = ethernet(ipv4(udp(DATA, destination_port=80), destination=VIP4))
+    assert twin.send(whole).frame[:6] == OTHER_MAC
+    parted = ethernet(ipv4(udp(DATA, destination_port=80), destination=VIP4, fragment=MORE_FRAGMENTS))
+    twin.vip(VIP4, 0, UDP, Vip(twin.reference.vips[VIP4, 80, UDP].pairs, idle=30.0, sticky=True))
+    told = twin.send(parted)
+    assert (told.reason, told.frame[:6], len(told.frame)) == ("KNOWN", MAC, len(parted) + 20)
+
+
+# ---- errors about flows ----
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_an_error_about_a_flow_that_is_not_known_may_reach_either(loaded, first, second, version, protocol):
+    twin = two(loaded, first, second)
+    sent = complaint(version=version, protocol=protocol)
+    told = twin.send(sent)
+    assert told.reason == "ICMP"
+    assert len(told.frame) == len(sent) + sum(overhead(each) for each in twin.reference.backends.values())
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_an_error_about_a_flow_in_doubt_goes_the_flows_way(loaded, protocol):
+    twin = in_doubt(two(loaded))
+    twin.send(segment() if protocol == TCP else datagram())
+    flows_way = MAC if protocol == TCP else OTHER_MAC
+    told = twin.send(complaint(protocol=protocol))
+    assert (told.reason, told.frame[:6], len(told.frame)) == ("ICMP", flows_way, len(complaint(protocol=protocol)) + 40)
+
+
+@pytest.mark.parametrize("protocol", [TCP, UDP])
+def test_an_error_about_a_flow_that_is_known_goes_to_its_node_alone(loaded, protocol):
+    twin = two(loaded)
+    twin.send(segment(SYN) if protocol == TCP else datagram())
+    told = twin.send(complaint(protocol=protocol))
+    assert (told.reason, told.frame[:6], len(told.frame)) == ("ICMP", MAC, len(complaint(protocol=protocol)) + 20)
+
+
+def test_an_error_too_long_for_both_headers_goes_to_the_first_alone(loaded):
+    twin = two(loaded)
+    for number in range(2):
+        twin.backend(number, Backend(NODE4.format(number + 1), MAC, mtu=100))
+    told = twin.send(complaint())
+    assert (told.reason, len(told.frame)) == ("ICMP", len(complaint()) + 20)
+
+
+# ---- nodes ----
+
+
 @pytest.fixture
 def node(load_plane) -> DataPlane:
     return opened(load_plane(sn_tunnels_on=1))
@@ -200,6 +372,24 @@ def test_a_node_keeps_what_it_knows_and_sends_on_what_it_does_not(node, first, s
     assert len(node.flows()) == 1, "a flow that goes on is not known here afterwards either"
 
 
+@pytest.mark.parametrize("kind", [datagram, complaint])
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_node_keeps_datagrams_and_errors_of_flows_that_it_knows(node, kind, version):
+    node.run(segment(SYN, version=version) if kind is complaint else datagram(version=version))
+    known, other = (kind(port=port, version=version) for port in (40000, 40001))
+    assert node.run(twice(known)[0]) == (XDP_PASS, known)
+    sent, left = twice(other)
+    assert node.run(sent) == (XDP_PASS, left)
+
+
+def test_a_datagram_flow_is_known_for_as_long_as_it_may_be_silent(load_plane):
+    """With no patience at all, as no test can wait for half a minute, nor make the machine older."""
+    plane = opened(load_plane(sn_tunnels_on=1, sn_udp_idle_ns=0))
+    plane.run(datagram())
+    sent, left = twice(datagram())
+    assert plane.run(sent) == (XDP_PASS, left)
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_connection_that_begins_stays(node, version):
     opening = segment(SYN, version=version)
@@ -228,7 +418,9 @@ def test_without_a_flow_table_everything_stays(load_plane):
 @pytest.mark.parametrize(
     "inside",
     [
-        pytest.param(ipv4(udp(DATA)), id="UDP"),
+        pytest.param(ipv4(udp(DATA), protocol=132), id="another protocol"),
+        pytest.param(ipv4(icmp(), protocol=ICMP), id="an echo"),
+        pytest.param(complaint()[14:60], id="half an error"),
         pytest.param(ipv4(tcp(DATA), protocol=TCP, fragment=185), id="a later fragment"),
         pytest.param(ipv4(tcp(DATA), protocol=TCP)[:30], id="half a header"),
         pytest.param(b"\x45\0", id="two bytes"),
@@ -258,8 +450,8 @@ def test_a_fragment_of_a_second_tunnel_is_the_stacks(node):
 NUMBERS, PORTS = st.integers(0, 1), st.integers(40000, 40007)
 STEPS = st.one_of(
     st.tuples(st.just("open"), NUMBERS, PORTS),
-    st.tuples(st.just("go on"), NUMBERS, PORTS),
-    st.tuples(st.just("go on"), NUMBERS, PORTS),
+    st.tuples(st.just("go on"), NUMBERS, PORTS, st.sampled_from(["data", "data", "error"])),
+    st.tuples(st.just("go on"), NUMBERS, PORTS, st.sampled_from(["data", "data", "error"])),
     st.tuples(st.just("room"), NUMBERS, st.integers(0, 3)),
     st.tuples(st.just("forget"), NUMBERS),
 )
@@ -276,6 +468,8 @@ class Site:
             for number in range(2):
                 twin.backend(number, backend("IPv4", number))
             twin.vip(VIP4, 80, TCP, Vip(ring))
+            twin.vip(VIP4, 53, UDP, Vip(ring, idle=30.0))
+            in_doubt(twin)
 
     def ends_at(self, balancer, frame):
         """The node whose stack gets the segment."""
@@ -284,7 +478,7 @@ class Site:
         for _ in range(3):
             action, left = self.planes[node].run(sent)
             assert action == XDP_PASS
-            if left[23] == TCP:
+            if left[23] in (TCP, UDP, ICMP):
                 return node
             node, sent = left[33] - 1, left  # where the outer header says
         raise AssertionError("it goes round")
@@ -300,19 +494,29 @@ def site(loaded, built):
         each.object.close()
 
 
+def frame_of(port, part):
+    """Connections have even ports, datagrams odd ones."""
+    if part == "error":
+        return complaint(port=port, protocol=UDP if port % 2 else TCP)
+    if port % 2:
+        return datagram(port=port)
+    return segment(SYN if part == "beginning" else ACK, port=port)
+
+
 @settings(max_examples=25)
 @given(st.lists(STEPS, min_size=8, max_size=40))
-def test_whichever_balancer_a_packet_meets_it_ends_where_its_connection_began(site, steps):
-    """Whatever room said when it began, and whatever a balancer has forgotten since."""
+def test_whichever_balancer_a_packet_meets_it_ends_where_its_flow_began(site, steps):
+    """Whatever room said when it began, and whatever a balancer has forgotten since: TCP always, UDP in times of
+    doubt, and errors with them."""
     for each in (*site[0], *site[1]):
         each.forget()
     made = Site([Twin(each, ReferenceBalancer()) for each in site[0]], site[1])
     lives_at = {}
     for kind, number, *what in steps:
         if kind == "open" and what[0] not in lives_at:
-            lives_at[what[0]] = made.ends_at(number, segment(SYN, port=what[0]))
+            lives_at[what[0]] = made.ends_at(number, frame_of(what[0], "beginning"))
         elif kind == "go on" and what[0] in lives_at:
-            assert made.ends_at(number, segment(port=what[0])) == lives_at[what[0]]
+            assert made.ends_at(number, frame_of(*what)) == lives_at[what[0]]
         elif kind == "room":
             for twin in made.balancers:
                 twin.reference.backends[number].rooms = {0: (what[0], twin.reference.now)}

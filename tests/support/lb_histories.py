@@ -69,6 +69,7 @@ STEPS = st.one_of(
     st.tuples(st.just("hear"), NUMBERS, st.sampled_from(["mesh", "seen"])),
     st.tuples(st.just("replace"), NUMBERS),
     st.tuples(st.just("beat")),
+    st.tuples(st.just("doubt"), st.sampled_from([2.0, 7.0]), st.sampled_from([3.0, 13.0])),
     st.tuples(st.just("ring"), st.sampled_from([None, 0, 3])),
     st.tuples(st.just("time"), st.sampled_from([5.0, 5.0, 15.0])),
 )
@@ -86,14 +87,23 @@ def carry_out(twin, kind, *what):
         setattr(reference.backends[number], name, value)
     elif kind == "load":
         reference.backends[what[0]].load = what[1]
-    elif kind == "hear":
-        setattr(reference.backends[what[0]], what[1], reference.now)
     elif kind == "replace":
         reference.backends[what[0]].generation += 1
-    elif kind == "beat":
-        reference.period, reference.beat = 4.0, reference.now
-    elif kind == "time":
-        twin.pass_time(*what)
-    else:
+    elif kind == "ring":
         for key, vip in list(reference.vips.items()):
             twin.vip(*key, Vip(RINGS[what[0]], vip.idle, vip.sticky))
+    else:
+        _let_time_tell(twin, kind, *what)
+
+
+def _let_time_tell(twin, kind, *what):
+    reference = twin.reference
+    if kind == "hear":
+        setattr(reference.backends[what[0]], what[1], reference.now)
+    elif kind == "beat":
+        reference.period, reference.beat = 4.0, reference.now
+    elif kind == "doubt":
+        before, after = what
+        reference.doubt = (reference.now - before, reference.now + after)
+    else:
+        twin.pass_time(*what)

@@ -14,6 +14,7 @@ from support.reference_balancer import Backend, ReferenceBalancer, Source, Verdi
 
 OBJECT: Final = Path(__file__).parents[2] / "bpf" / "build" / "lb.bpf.o"
 NEVER: Final = -1e8
+MET_SHIFT: Final = 27  # of the time when an UDP flow was first met
 CLASSES: Final = 16
 
 
@@ -31,7 +32,7 @@ class Balancer:
             for name, number in layout.constants(OBJECT, enum).items()
             if name not in ("SN_REASONS", "SN_LB_REASON_END")
         }
-        arrays = ("openings", "states", "backends", "by_vip", "by_node", "reasons", "source", "rings")
+        arrays = ("openings", "doubt", "states", "backends", "by_vip", "by_node", "reasons", "source", "rings")
         self.views = {name: self.object.map(f"sn_lb_{name}").view(writable=True) for name in arrays}
         self.views |= {name: self.object.map(f"sn_{name}").view(writable=True) for name in ("ready", "seen", "prober")}
 
@@ -104,6 +105,7 @@ class Twin:
         for key, conn in zip(*connections.dump(), strict=True):
             older = conn.copy()
             older["last_ns"] = max(1, int(conn["last_ns"]) - int(seconds * 1e9))
+            older["met"] = (int(conn["met"]) - (int(seconds * 1e9) >> MET_SHIFT)) % (1 << 16)
             connections.put(key, older)
         begun = self.kernel.views["openings"]["conn"]
         older_ns = begun["last_ns"].astype(np.int64) - int(seconds * 1e9)
@@ -121,6 +123,9 @@ class Twin:
             for class_id, (room, when) in backend.rooms.items():
                 ready["headroom_bytes"][number * CLASSES + class_id] = room
                 ready["seen_ns"][number * CLASSES + class_id] = self._stamp(when)
+        since, until = self.reference.doubt
+        self.kernel.views["doubt"]["from_ns"][0] = self._stamp(since) if until > self.reference.now else 0
+        self.kernel.views["doubt"]["until_ns"][0] = self._stamp(until) if until > self.reference.now else 0
         prober = self.kernel.views["prober"]
         prober["beat_ns"][0] = self._stamp(self.reference.beat)
         prober["period_ns"][0] = int(self.reference.period * 1e9)

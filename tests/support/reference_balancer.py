@@ -53,7 +53,9 @@ class Conn:
     generation: int
     last: float
     closed: bool = False
-    second: int | None = None  # the flow may live there as well: it was met in the middle
+    second: int | None = None  # of a flow that may live there as well, and of UDP
+    unsure: bool = False  # it may: TCP was met in the middle, UDP at a time of doubt
+    met: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class ReferenceBalancer:
     mesh_age: float = 0.15
     period: float = 0.0
     beat: float = -1e9
+    doubt: tuple[float, float] = (0.0, 0.0)  # between these UDP may have come from another balancer
     source: Source = Source()
     now: float = 0.0
     vips: dict[tuple[str, int, int], Vip] = field(default_factory=dict)
@@ -127,9 +130,9 @@ class ReferenceBalancer:
         number, second, reason = self._choose(packet, flow, vip, key)
         if number is None:
             return Verdict(DROP, "NONE_ALIVE", None, frame)
-        if packet.version == 6 and packet.transport != packet.network + 40:
-            second = None  # nodes look no further than behind the IP header
-        way = Way(self.backends[number], self._also(number, second), flow.about)
+        if packet.fragment or (packet.version == 6 and packet.transport != packet.network + 40):
+            second = None  # nodes look no further than behind the IP header, and fragments are of no flow
+        way = self._way(number, second, flow, ip_bytes(frame, packet.network))
         if reason == "KNOWN" and way.second:
             reason = "UNSURE"
         return self._sent(packet, frame, way, number, reason, flow_hash(key))
@@ -140,8 +143,10 @@ class ReferenceBalancer:
         """Where to, where else the flow may live, and why."""
         conn, slot = self.conns.get(key), slot_of(flow_hash(key))
         if flow.about:
-            known = conn is not None and self.lives(conn.backend)
-            return (conn.backend if conn and known else self._first_living(vip, slot)), None, "ICMP"
+            if conn and self.lives(conn.backend):
+                return conn.backend, conn.second if conn.unsure else None, "ICMP"
+            number = self._first_living(vip, slot)
+            return number, self._passed_on_to(vip, slot, number), "ICMP"
         opens = not packet.fragment and (packet.protocol == UDP or (packet.tcp_flags & (SYN | ACK)) == SYN)
         if conn and not (opens and self._over(conn, vip)):
             return self._follow(conn, packet, flow, vip, slot)
@@ -150,11 +155,28 @@ class ReferenceBalancer:
         number, reason = self._place(vip, slot, flow) if opens else (None, "")
         if number is None:
             number, reason = self._first_living(vip, slot), "ONLY_ONE" if opens else "MIDSTREAM"
-        first, other = self._pairs(vip, slot)[0]
-        second = other if not opens and number == first != other and self.lives(other) else None
+        second = self._passed_on_to(vip, slot, number) if not opens else None
+        unsure = second is not None
+        if packet.protocol == UDP:
+            second = self._other(vip, slot, number)
+            unsure = second is not None and self._doubted(self.now)
         if number is not None:
-            self.conns[key] = Conn(number, self.backends[number].generation, self.now, second=second)
-        return number, second, reason
+            generation = self.backends[number].generation
+            self.conns[key] = Conn(number, generation, self.now, second=second, unsure=unsure, met=self.now)
+        return number, second if unsure else None, reason
+
+    def _passed_on_to(self, vip: Vip, slot: int, number: int | None) -> int | None:
+        """Where the first candidate sends what it does not know."""
+        first, other = self._pairs(vip, slot)[0]
+        return other if number == first != other and self.lives(other) else None
+
+    def _other(self, vip: Vip, slot: int, number: int | None) -> int | None:
+        pair = self._pairs(vip, slot)[0]
+        return pair[1 - pair.index(number)] if number in pair and pair[0] != pair[1] else None
+
+    def _doubted(self, met: float) -> bool:
+        since, until = self.doubt
+        return self.now < until and met >= since
 
     def _over(self, conn: Conn, vip: Vip) -> bool:
         return bool(vip.idle and self.now - conn.last > vip.idle) or (conn.closed and not vip.sticky)
@@ -164,10 +186,12 @@ class ReferenceBalancer:
     ) -> tuple[int | None, int | None, str]:
         conn.last = self.now
         conn.closed = conn.closed or bool(packet.ports and packet.protocol == TCP and packet.tcp_flags & (FIN | RST))
+        if packet.protocol == UDP and conn.second is not None:
+            conn.unsure = conn.unsure or self._doubted(conn.met)
         if self.lives(conn.backend) and self.backends[conn.backend].generation == conn.generation:
-            return conn.backend, conn.second, "KNOWN"
-        number = conn.second if conn.second is not None and self.lives(conn.second) else None
-        conn.second = None
+            return conn.backend, conn.second if conn.unsure else None, "KNOWN"
+        number = conn.second if conn.unsure and conn.second is not None and self.lives(conn.second) else None
+        conn.second, conn.unsure = None, False
         if number is None:
             number, _ = self._place(vip, slot, flow)
         if number is None:
@@ -225,6 +249,17 @@ class ReferenceBalancer:
         if second is None or not self.lives(second) or "L2" in (self.backends[n].encap for n in (number, second)):
             return None
         return self.backends[second]
+
+    def _way(self, number: int, second: int | None, flow: Flow, length: int) -> Way:
+        """An UDP flow may be new, so that the one that was not chosen is asked first, where both headers fit."""
+        chosen, other = self.backends[number], self._also(number, second)
+        if other is None:
+            return Way(chosen, None, flow.about)
+        first, last = (other, chosen) if flow.protocol == UDP else (chosen, other)
+        twice = Way(first, last, flow.about)
+        if length > twice.room() and (flow.protocol == UDP or flow.about):
+            return Way(chosen, None, flow.about)
+        return twice
 
     def _sent(self, packet: Parsed, frame: bytes, way: "Way", number: int, reason: str, hashed: int) -> Verdict:
         backend, at = way.first, packet.network

@@ -4,6 +4,8 @@
 #define SENTINEL_INSIDE_H
 
 #include <linux/bpf.h>
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
 #include <bpf/bpf_helpers.h>
 
 #include "ecn.h"
@@ -49,6 +51,54 @@ static __always_inline __u32 sn_inside_ip6(const struct sn_span *span, __u32 off
 	__builtin_memcpy(key->source, &ip->saddr, 16);
 	__builtin_memcpy(key->destination, &ip->daddr, 16);
 	return offset + sizeof(*ip);
+}
+
+#define SN_ICMP_HEADER 8
+
+struct sn_ports {
+	__be16 source;
+	__be16 destination;
+};
+
+static __always_inline int sn_same_address(const __u8 *one, const __u8 *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+static __always_inline int sn_is_error(__u8 protocol, __u8 type)
+{
+	if (protocol == IPPROTO_ICMP)
+		return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+	return protocol == IPPROTO_ICMPV6 && type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
+}
+
+/*
+ * 1 when the ICMP message at `offset` is an error about a packet that its own destination sent; the key then becomes
+ * that of the flow which that packet answered. Before, it is that of the message; `end` is where its packet ends.
+ */
+static __always_inline int sn_about(const struct sn_span *span, __u32 offset, __u32 end, struct sn_flow_key *key)
+{
+	struct sn_flow_key quoted = {};
+	struct sn_ports *ports;
+	__u8 *type = sn_bounded_at(span, offset, 1);
+
+	if (!type || !sn_is_error(key->protocol, *type))
+		return 0;
+	offset += SN_ICMP_HEADER;
+	offset = key->protocol == IPPROTO_ICMP ? sn_inside_ip4(span, offset, &quoted)
+					       : sn_inside_ip6(span, offset, &quoted);
+	if (!offset || (quoted.protocol != IPPROTO_TCP && quoted.protocol != IPPROTO_UDP))
+		return 0;
+	ports = sn_bounded_at(span, offset, sizeof(*ports));
+	if (!ports || offset + sizeof(*ports) > end || !sn_same_address(quoted.source, key->destination))
+		return 0;
+	__builtin_memcpy(key->source, quoted.destination, 16);
+	key->source_port = ports->destination;
+	key->destination_port = ports->source;
+	key->protocol = quoted.protocol;
+	return 1;
 }
 
 /* One hop less, so that a packet which a node sends back by mistake does not go round for ever. */

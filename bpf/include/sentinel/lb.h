@@ -98,11 +98,21 @@ struct sn_conn {
 	__u32 hash; /* of the flow, by which its outer source varies */
 	__u16 backend;
 	__u8 closed; /* FIN or RST was seen: the next SYN is another flow */
-	__u8 unsure; /* met in the middle: it may live at `second` as well */
-	__u16 second;
-	__u8 _pad[2];
+	__u8 unsure; /* it may live at `second` as well: TCP met in the middle, UDP met at a time of doubt */
+	__u16 second; /* of UDP always the other candidate, or SN_LB_BACKENDS where there is none */
+	__u16 met; /* UDP: its first packet, in units of 2^27 ns, two hours and a half round */
 };
 _Static_assert(sizeof(struct sn_conn) == 24, "read by user space");
+
+/*
+ * While now < until_ns, an UDP flow that was first met after from_ns may have come from another balancer: among them
+ * something changed at a time between the two. Zeroes: nothing did.
+ */
+struct sn_lb_doubt {
+	__u64 from_ns;
+	__u64 until_ns;
+};
+_Static_assert(sizeof(struct sn_lb_doubt) == 16, "written by user space");
 
 /* A connection that began and did not go on yet, at the place that its hash names: the newest of that place. */
 struct sn_opening {

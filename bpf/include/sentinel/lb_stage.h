@@ -19,7 +19,7 @@ enum sn_lb_known {
 struct sn_lb_route {
 	__u64 hash; /* of the flow */
 	__u16 backend;
-	__u16 second; /* the other node that the flow may live at; with `unsure` */
+	__u16 second; /* the other node that the flow may live at; with `unsure`, and of UDP */
 	__u8 opens; /* 1: counted as a new flow */
 	__u8 about; /* 1: the key is that of a flow which this packet is about, not part of */
 	__u8 known; /* enum sn_lb_known */

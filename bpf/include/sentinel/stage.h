@@ -73,7 +73,7 @@ int sn_queue_on(__u32 ifindex);
 int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet);
 /* onward.bpf.c: of a packet with SN_TWICE, enum sn_whose, and the way on for one that is another node's. */
 enum sn_whose {
-	SN_NO_FLOW = 0, /* no TCP inside: nothing that a balancer wraps twice */
+	SN_NO_FLOW = 0, /* no ports inside: nothing that a balancer wraps twice */
 	SN_OURS = 1,
 	SN_ANOTHERS = 2,
 };

@@ -14,6 +14,7 @@ from sentinel_lb.act.services import ServiceTable
 from sentinel_lb.act.tables import Address, Source
 from sentinel_lb.decide.prober import period_ns
 from sentinel_lb.decide.services import FRAGMENTS
+from sentinel_lb.decide.strays import Strays
 from sentinel_lb.decide.weights import State
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Hands:
         self._inherited = {number: found.address for number, found in plane.tables.found().items()}
         self._source: Source | None = None
         self._states: dict[str, State] = {}
+        self._strays = Strays()
 
     def found(self) -> Mapping[int, Found]:
         return self._plane.tables.found()
@@ -110,6 +112,13 @@ class Hands:
         self._note_changes(standings)
         if self._announcer is not None:
             self._announcer.announce(addresses)
+
+    def expect(self, strays: Strays) -> None:
+        """These UDP flows go by way of the candidate that they would not have been given."""
+        if strays != self._strays:
+            self._plane.tables.put_strays(strays.from_ns, strays.until_ns)
+            self._strays = strays
+            log.info("strays_expected", seconds=(strays.until_ns - strays.from_ns) / 1e9)
 
     def doubt(self, numbers: Sequence[int]) -> None:
         """Until the next tick tells their whole state; by the tick's thread too."""

@@ -92,6 +92,7 @@ class Tables:
         self._states = loaded.map("sn_lb_states").view(writable=True)
         self._room = loaded.map("sn_ready").view(writable=True).reshape(len(self._states), -1)
         self._source = loaded.map("sn_lb_source").view(writable=True)
+        self._strays = loaded.map("sn_lb_doubt").view(writable=True)
         self._flags = layout.constants(loaded.path, "sn_backend_flag")
 
     def put_ring(self, pairs: NDArray[np.uint16], keep: Collection[int] = ()) -> int:
@@ -169,6 +170,10 @@ class Tables:
         ]
         self._room["headroom_bytes"][numbers] = [each.room for each in standings]
         self._room["seen_ns"][numbers] = np.array([each.room_ns for each in standings], np.uint64)[:, None]
+
+    def put_strays(self, from_ns: int, until_ns: int) -> None:
+        """UDP flows first met after `from_ns` may live at their other candidate, while it is not `until_ns`."""
+        self._strays["from_ns"][0], self._strays["until_ns"][0] = from_ns, until_ns
 
     def doubt(self, numbers: Sequence[int]) -> None:
         """From now on unanswered probes suffice to take these for dead."""
