@@ -81,6 +81,7 @@ class Loop:
     refused: str = ""
     """Why the newest configuration is not in force; the one before is."""
     _digest: str = field(init=False)
+    _frames: list[int] = field(init=False)
     _rules: Standing = field(init=False)
     loans: Loans = field(init=False)
     _held: Held = field(init=False)
@@ -250,6 +251,8 @@ class Loop:
         """A configuration that came in since the last tick; the queues' classes change under traffic."""
         wanted, self.wanted = self.wanted, None
         if wanted is None or wanted == self.config:
+            if self._frames != [lane.plane.frame_bytes for lane in self.lanes]:
+                self._settle(self.config)  # a device has other frames now, and limits must let them in
             return
         try:
             for lane in self.lanes:
@@ -272,10 +275,12 @@ class Loop:
         interfaces = [lane.plane.place.interface for lane in self.lanes]
         self.config = config
         self._digest = config.digest
+        self._frames = [lane.plane.frame_bytes for lane in self.lanes]
         self._rules = standing(
             config,
             *(each.rate_bytes_per_s for each in interfaces),
             devices=[f"{each.name} {each.direction.value.lower()}" for each in interfaces],
+            frames_bytes=self._frames,
         )
         for lane in self.lanes:
             lane.settle(config, class_names(config), self._rules.share_bps[_rows(lane)])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sentinel_agent.act.peers import Peers
+from sentinel_agent.decide.policy import least_limit
 from sentinel_api.errors import Unsupported
 from sentinel_api.v1alpha1.profiles import PROFILES
 from sentinel_bpf import attach, pins
@@ -24,6 +25,7 @@ from sentinel_bpf.buffer.observe import ObserveBuffer
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
 from sentinel_bpf.buffer.qdisc import Home
+from sentinel_bpf.buffer.wire import largest_frame
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import compiled
 
@@ -38,8 +40,6 @@ HOOKS: Final = {
     Direction.EGRESS: {attach.Hook.XDP: "sn_ingress", attach.Hook.TCX_EGRESS: "sn_egress"},
 }
 """Which programs hang where; on the way out, XDP still learns the flows that the leaving packets answer."""
-
-MIN_LIMIT_BYTES = 2 * 1514  # below two frames a queue is a policer
 
 QUEUE_DEVICES: Final = queue_device(0).removesuffix("0")
 LEAST_FLOWS: Final = 1024  # what the specification allows at least
@@ -74,12 +74,17 @@ class Plane:
     def enforcing(self) -> bool:
         return self.verdict.tier is not Tier.OBSERVE
 
+    @property
+    def frame_bytes(self) -> int:
+        """The largest that the device takes now."""
+        return largest_frame(self.place.interface.name)
+
     def configure(self, config: NodeConfig) -> None:
         """Rules and classes of a new configuration, under traffic: classes that stay keep what waits in them."""
         ids = config.ids
         self.rules.replace(compiled(config.traffic_classes, ids, "Ingress"))
         self._peers.replace(config.balancers)
-        self.buffer.configure(queue_classes(config, self.place.interface.rate_bytes_per_s))
+        self.buffer.configure(queue_classes(config, self.place.interface.rate_bytes_per_s, self.frame_bytes))
 
     def detach(self) -> None:
         """Hand everything back: queue drained and gone, programs off, pins removed."""
@@ -170,18 +175,19 @@ def _attach(place: Place, loaded: Object) -> None:
             log.warning("in_the_way_of_xdp", interface=name, why=note)
 
 
-def queue_classes(config: NodeConfig, rate_bytes_per_s: int) -> list[QueueClass]:
+def queue_classes(config: NodeConfig, rate_bytes_per_s: int, frame_bytes: int) -> list[QueueClass]:
     """The classes of the queue at their floors; guaranteed rates are shared by weight."""
     ids = config.ids
     profiles = {ids[each.name]: each.resolved for each in config.traffic_classes}
     profiles.setdefault(UNMATCHED, PROFILES["network"])
     total = sum(each.weight for each in profiles.values())
+    least = least_limit(frame_bytes)
     return [
         QueueClass(
             id=number,
             guaranteed_bytes_per_s=rate_bytes_per_s * each.weight // total,
             ceiling_bytes_per_s=rate_bytes_per_s,
-            limit_bytes=max(MIN_LIMIT_BYTES, each.floor_bytes),
+            limit_bytes=max(least, each.floor_bytes),
             priority=min(7, each.priority),
         )
         for number, each in sorted(profiles.items())

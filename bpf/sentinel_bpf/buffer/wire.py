@@ -26,6 +26,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _LIMIT_AT = 24  # in tc_tbf_qopt, behind two rates
 U32 = 0xFFFFFFFF
 SIOCGIFMTU = 0x8921
+LINK_HEADER_BYTES = 14
 
 RTM_NEWQDISC = 36
 RTM_GETQDISC = 38
@@ -150,11 +151,9 @@ class Rtnl:
     def mtu(self, index: int) -> int:
         """Zero where the device is gone."""
         try:
-            name = socket.if_indextoname(index)
-            answer = fcntl.ioctl(self._socket, SIOCGIFMTU, struct.pack("=16si20x", name.encode(), 0))
+            return _mtu(self._socket, socket.if_indextoname(index))
         except OSError:
             return 0
-        return int.from_bytes(answer[16:20], "little")
 
     def _ask(self, kind: int, flags: int, bodies: Sequence[bytes]) -> tuple[dict[int, Message], int]:
         """Answers by parent, and the first error."""
@@ -195,6 +194,20 @@ class Rtnl:
             length, kind, _, sequence, _ = _HEADER.unpack_from(raw)
             yield kind, sequence, raw[_HEADER.size : length]
             raw = raw[length + -length % 4 :]
+
+
+def largest_frame(device: str) -> int:
+    """With its link header; zero where there is no such device."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asking:
+        try:
+            return _mtu(asking, device) + LINK_HEADER_BYTES
+        except OSError:
+            return 0
+
+
+def _mtu(asking: socket.socket, device: str) -> int:
+    answer = fcntl.ioctl(asking, SIOCGIFMTU, struct.pack("=16si20x", device.encode(), 0))
+    return int.from_bytes(answer[16:20], "little")
 
 
 def _message(kind: int, payload: bytes) -> Message:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 UNMATCHED: Final = 0
 UNMATCHED_NAME: Final = "unmatched"
-MIN_LIMIT_BYTES: Final = 2 * 1514
-"""Below two frames a queue is a policer; the one bound that even the cap on delay does not undercut."""
+FRAME_BYTES: Final = 1514
+MIN_LIMIT_BYTES: Final = 2 * FRAME_BYTES
+"""Below two frames a queue is a policer; the one bound that even the cap on delay does not undercut. A device with
+larger frames has a larger one, or none of those would get in."""
 
 POLICIES: Final = {Why.FORECAST: "forecast", Why.PRE_DRAIN: "forecast", Why.WARNED: "precursor", Why.LENT: "pool"}
 """Who decided, by what the last byte is for; everything else is the reactive rule's."""
@@ -75,8 +77,16 @@ class Chosen:
     allocation: Allocation
 
 
-def standing(config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str] = ()) -> Standing:
-    """For interfaces of these rates, which share the pool. `devices` names them where there are several."""
+def least_limit(frame_bytes: int) -> int:
+    """Of every class on a device with frames up to this."""
+    return 2 * max(FRAME_BYTES, frame_bytes)
+
+
+def standing(
+    config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str] = (), frames_bytes: Sequence[int] = ()
+) -> Standing:
+    """For interfaces of these rates, which share the pool. `devices` names them where there are several;
+    `frames_bytes` are the largest frames of each, ordinary ones where nothing is said."""
     profiles = {config.ids[each.name]: each.resolved for each in config.traffic_classes}
     profiles.setdefault(UNMATCHED, PROFILES["network"])
     lanes = len(rates_bytes_per_s)
@@ -85,7 +95,9 @@ def standing(config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str]
         for name, unused in COLUMNS.items()
     }
     weights = np.array([profiles[i].weight if i in profiles else 0 for i in range(CLASSES)], np.float64)
-    least = np.tile([MIN_LIMIT_BYTES if i in profiles else 0 for i in range(CLASSES)], lanes)
+    used = np.array([i in profiles for i in range(CLASSES)])
+    leasts = [least_limit(each) for each in frames_bytes or [FRAME_BYTES] * lanes]
+    least = np.concatenate([used * each for each in leasts])
     return Standing(
         names=_names(config, lanes, devices),
         limits=Limits(
@@ -97,7 +109,7 @@ def standing(config: NodeConfig, *rates_bytes_per_s: int, devices: Sequence[str]
             weight=column["weight"],
             drop_cost=column["drop_cost"],
             least_bytes=least,
-            ceiling_bytes=np.tile(_ceilings(config), lanes),
+            ceiling_bytes=np.concatenate([np.maximum(_ceilings(config), each) for each in leasts]),
             grow_step_bytes=config.pool.max_bytes // GROWN_IN_TICKS,
         ),
         mark=config.data_plane.ecn,
@@ -120,7 +132,7 @@ def _names(config: NodeConfig, lanes: int, devices: Sequence[str]) -> dict[int, 
 
 def _ceilings(config: NodeConfig) -> list[int]:
     named = {config.ids[each.name]: each.ceiling_bytes or NO_CEILING for each in config.traffic_classes}
-    return [max(MIN_LIMIT_BYTES, named.get(each, NO_CEILING)) for each in range(CLASSES)]
+    return [named.get(each, NO_CEILING) for each in range(CLASSES)]
 
 
 def decide(rules: Standing, seen: Seen, outlook: Outlook | None, held: Held, moment: Moment) -> Chosen:

@@ -126,3 +126,11 @@ def test_no_limit_is_ever_below_two_frames_nor_all_together_above_the_pool(arriv
     limits = decide(rules, seen(rules, arrivals, backlog), None, start(0), NOW).limit_bytes
     assert min(limits.values()) >= MIN_LIMIT_BYTES
     assert sum(limits.values()) <= 1_000_000
+
+
+def test_the_least_limit_is_two_frames_of_each_interface_and_beats_a_ceiling():
+    small = config(maxDelayMillis=1, floorBytes=4_000, ceilingBytes=4_000)
+    rules = standing(small, RATE, RATE, devices=["a", "b"], frames_bytes=[1514, 9014])
+    assert [int(rules.limits.least_bytes[row]) for row in (1, CLASSES + 1)] == [2 * 1514, 2 * 9014]
+    assert [int(rules.limits.ceiling_bytes[row]) for row in (1, CLASSES + 1)] == [4_000, 2 * 9014]
+    assert rules.limits.least_bytes[5] == 0, "an id that no class has"
