@@ -2,7 +2,8 @@
 
 All classes at once, a pure function of its inputs. In the order of service:
 
-    least → floors → flows' floors → reactive need → forecast need (+ signs, pre-drain) → keep (hysteresis) → lend
+    least → floors → flows' floors → reactive need (by priority, each followed by what may come at once)
+          → forecast need (+ signs, pre-drain) → keep (hysteresis) → lend
 
 Each stage shares only what the stages before it left, so a wrong forecast cannot take what the reactive rule would
 have had; the one exception is pre-drain, which takes from classes that lose least, and never below their floor.
@@ -49,8 +50,9 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
     expected = _expected(limits, seen, outlook, held)
     floor = np.maximum(limits.floor_bytes, seen.flow_floor_bytes)
     present = np.where(seen.measured, _present(limits, seen, held), held.limit_bytes)
+    ready = np.where(seen.measured, np.minimum(present + _beyond_floor(limits, seen), BYTES_MAX), present)
     floors = _floors(limits, floor, cap)
-    reacted = stages.share(limits, floors, np.minimum(present, cap))
+    reacted = stages.reacted(limits, floors, np.minimum(present, cap), np.minimum(ready, cap))
     within_step = np.maximum(np.minimum(held.limit_bytes + limits.grow_step_bytes, cap), reacted)
     ahead = _signs_say(seen, held, present)
     due = np.maximum(expected.due_bytes, ahead)
@@ -59,8 +61,8 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
     ideal = stages.lent(limits, kept, np.where(draining, 0, within_step))
 
     served = (reacted, justified, kept, ideal)
-    limit = stages.into_free_memory(limits, seen, floors, served)
-    needed = np.maximum(np.maximum(present, due), floor)
+    limit = stages.into_free_memory(limits, seen, floors, present, served)
+    needed = np.maximum(np.maximum(ready, due), floor)
     why = _why(seen, limit, (floors, *served), _Bounds(limits, cap, needed, draining))
     return Allocation(
         limit_bytes=limit,
@@ -69,7 +71,7 @@ def allocate(limits: Limits, seen: Seen, outlook: Outlook | None, held: Held) ->
         burst=expected.likely | (ahead > 0) | ((seen.arrivals > seen.drain) & (seen.backlog_bytes > floors)),
         draining=draining,
         static_bytes=floors,
-        reactive_bytes=stages.into_free_memory(limits, seen, floors, (reacted,)),
+        reactive_bytes=stages.into_free_memory(limits, seen, floors, present, (reacted,)),
         forecast_bytes=justified,
         lent_bytes=np.maximum(limit - kept, 0),
         held=Held(
@@ -104,6 +106,14 @@ def _present(limits: Limits, seen: Seen, held: Held) -> Ints:
     foresaw begins within a period."""
     need: Ints = np.minimum(_need(seen, held, None) + limits.floor_bytes, BYTES_MAX)
     return need
+
+
+def _beyond_floor(limits: Limits, seen: Seen) -> Ints:
+    """What a period has lately brought at once, where the floor is less: then that stays free instead."""
+    if seen.sudden_bytes is None:
+        return np.zeros_like(limits.floor_bytes)
+    beyond: Ints = np.maximum(_bytes(_rates(seen.sudden_bytes), round_up=True) - limits.floor_bytes, 0)
+    return beyond
 
 
 def _need(seen: Seen, held: Held, reach_periods: Floats | None) -> Ints:

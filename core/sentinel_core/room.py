@@ -46,7 +46,7 @@ class Why(IntEnum):
 
 REASONS: Final = {
     Why.FLOOR: "calm: its floor is enough",
-    Why.REACTIVE: "what is queued and the present trend need it",
+    Why.REACTIVE: "what is queued, the present trend, and what a period may bring at once need it",
     Why.FORECAST: "a burst is forecast",
     Why.KEPT: "kept for a while after it was last needed",
     Why.LENT: "lent from what nobody needs, recalled on demand",
@@ -111,6 +111,8 @@ class Seen:
     """Bytes per second that somebody who decides about it says will come; what comes anyway may be more."""
     refused_bytes: Floats | None = None
     """What was dropped since the look before; it would wait now, had there been room."""
+    sudden_bytes: Floats | None = None
+    """By how much the queue lately grew within one period, if nothing was there to say so before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,6 +21,21 @@ def share(limits: Limits, granted: Ints, wanted: Ints) -> Ints:
     return granted + fill(left, np.maximum(wanted - granted, 0), limits.priority, limits.weight)
 
 
+def reacted(limits: Limits, granted: Ints, present: Ints, ready: Ints) -> Ints:
+    """The reactive rule's stage: what is needed now, and what may be before the next look."""
+    left = limits.pool_bytes - int(granted.sum())
+    return granted + _in_turn(limits, left, np.maximum(ready - granted, 0), np.maximum(present - granted, 0))
+
+
+def _in_turn(limits: Limits, budget: int, wanted: Ints, urgent: Ints) -> Ints:
+    """Within each priority first what is urgent of all, then the rest: so that memory of one class's surges takes
+    nothing that another of its own or an earlier priority needs now."""
+    first = np.minimum(urgent, wanted)
+    turn = np.concatenate([2 * limits.priority, 2 * limits.priority + 1])
+    got = fill(budget, np.concatenate([first, wanted - first]), turn, np.concatenate([limits.weight, limits.weight]))
+    return got[: len(wanted)] + got[len(wanted) :]
+
+
 def pre_drained(limits: Limits, likely: Bools, floors: Ints, reacted: Ints, wanted: Ints) -> tuple[Ints, Bools]:
     """The forecast's stage, and who gives way: where the pool falls short of a likely burst, yielding classes of a
     later priority give what they have above their floor, the last priority first."""
@@ -51,8 +66,9 @@ def lent(limits: Limits, kept: Ints, ceiling: Ints) -> Ints:
     return kept + fill(left, np.maximum(ceiling - kept, 0), even, even)
 
 
-def into_free_memory(limits: Limits, seen: Seen, floors: Ints, stages: tuple[Ints, ...]) -> Ints:
-    """The stages' grants as far as memory is free of queued bytes; growth is served stage by stage.
+def into_free_memory(limits: Limits, seen: Seen, floors: Ints, present: Ints, stages: tuple[Ints, ...]) -> Ints:
+    """The stages' grants as far as memory is free of queued bytes; growth is served stage by stage, what is needed at
+    present before the rest of its priority's.
 
     Room up to what a class holds already costs nothing. A class that is to shrink is cut at once, but its queued bytes
     count until they have left.
@@ -62,6 +78,7 @@ def into_free_memory(limits: Limits, seen: Seen, floors: Ints, stages: tuple[Int
     for stage in stages:
         if free <= 0:
             break
-        grown = fill(free, np.maximum(np.minimum(stage, stages[-1]) - limit, 0), limits.priority, limits.weight)
+        wanted = np.maximum(np.minimum(stage, stages[-1]) - limit, 0)
+        grown = _in_turn(limits, free, wanted, np.maximum(present - limit, 0))
         limit, free = limit + grown, free - int(grown.sum())
     return limit

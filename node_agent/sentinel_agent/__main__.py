@@ -125,7 +125,11 @@ def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry, ends: 
     if chosen.mesh is None:
         return
     from sentinel_agent import mesh, neighbours  # noqa: PLC0415  the engine's memory is for those who use it
+    from sentinel_mesh.enrolment import enrolled  # noqa: PLC0415
 
+    enrolment = enrolled(chosen.mesh.credentials, chosen.node, os.environ)
+    if enrolment is not None:
+        ends.callback(enrolment.stop)
     joined = mesh.join(chosen.mesh, chosen.node)
 
     alarmist = neighbours.Alarmist(joined)

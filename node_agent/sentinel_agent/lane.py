@@ -20,6 +20,7 @@ from sentinel_core.precursor import Precursors, Signs
 from sentinel_core.room import Outlook
 from sentinel_core.sample import PERIOD_NS, Valid
 from sentinel_core.score import LiveScore
+from sentinel_core.surges import Surges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,7 @@ class Brains:
     forecaster: Foreseeing
     fallback: Spare
     precursors: Precursors = field(default_factory=lambda: Precursors(CLASSES))
+    surges: Surges = field(default_factory=lambda: Surges(CLASSES))
     score: LiveScore | None = None
 
 
@@ -104,9 +106,11 @@ class Lane:
         return seen
 
     def predict(self, seen: Seen) -> Forecast:
-        """The fallback sees every sample too, so that it is warm when it is needed."""
+        """The fallback sees every sample too, so that it is warm when it is needed, and so does the memory of surges,
+        which needs no forecaster."""
         assert self.brains.score is not None
         self.brains.fallback.see(seen.sample)
+        self.brains.surges.step(seen.sample)
         try:
             forecast = self.brains.forecaster.predict(seen.sample)
         except PredictionFailed as error:

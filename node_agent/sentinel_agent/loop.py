@@ -174,10 +174,12 @@ class Loop:
             warning=np.zeros(rows),
             announced=np.zeros(rows),
             refused_bytes=np.zeros(rows),
+            sudden_bytes=np.zeros(rows),
         )
         assert seen.warning is not None
         assert seen.announced is not None
         assert seen.refused_bytes is not None
+        assert seen.sudden_bytes is not None
         entries = sum(_enters(look.lane) for look in looks)
         for look in looks:
             own, sample = _rows(look.lane), look.observed.sample
@@ -187,6 +189,7 @@ class Loop:
             seen.flow_floor_bytes[own] = look.lane.flows.floor_bytes
             seen.measured[own] = sample.has(MEASURED)
             seen.refused_bytes[own] = sample.refused_bytes()
+            seen.sudden_bytes[own] = look.lane.brains.surges.bytes
             seen.warning[own] = look.signs.warning
             if _enters(look.lane):  # balancers know nodes, not which of a node's doors a packet takes
                 seen.announced[own] = self._hints.announced_bps / entries

@@ -42,7 +42,7 @@ def join(chosen: MeshSettings, node: str) -> Mesh[Told]:
     """Raises Invalid when the node cannot listen where it should."""
     place = Place(
         chosen.cluster, node, incarnation(), chosen.listen, chosen.peers,
-        routers=chosen.routers, credentials=chosen.credentials, members=chosen.members,
+        routers=chosen.routers, credentials=chosen.credentials, members=chosen.members, roll=chosen.roll,
     )  # fmt: skip
     return Mesh(place, lambda told, seq: state(told, place.incarnation, seq))
 

@@ -143,6 +143,7 @@ def state(tick: Tick) -> dict[str, Any]:
     verdict = worst(tick)
     return {
         "seq": tick.seq,
+        "monotonicNanos": tick.at_ns,
         "tookMicros": tick.took_ns // 1000,
         "missed": tick.missed,
         "tier": verdict.tier.value,

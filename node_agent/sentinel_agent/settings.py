@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
 from sentinel_mesh.credentials import Credentials, credentials
-from sentinel_mesh.place import listed
+from sentinel_mesh.place import listed, roll_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,8 @@ class MeshSettings:
     """None: the mesh speaks in the clear."""
     members: tuple[str, ...] | None = None
     """The only names that are let speak; None: whoever has a certificate."""
+    roll: Path | None = None
+    """A file that names the members, in the place of `members`."""
     routers: tuple[str, ...] = ()
     """Instead of peers: whose client this node is. Who may speak is then theirs to say."""
 
@@ -116,7 +118,8 @@ def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
     if not listen:
         return None
     members = listed(env, "SENTINEL_MESH_MEMBERS") or None
-    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers, credentials(env), members)
+    cluster, roll = env.get("SENTINEL_MESH_CLUSTER", "default"), roll_of(env)
+    return MeshSettings(cluster, listen, peers, credentials(env), members, roll)
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

@@ -18,6 +18,7 @@ from sentinel_core.precursor import Precursors
 from sentinel_core.room import Outlook, start
 from sentinel_core.sample import COUNTERS, GAUGES, PERIOD_NS, SOJOURNS, Sample, Valid
 from sentinel_core.score import LiveScore
+from sentinel_core.surges import Surges
 from sentinel_lab.configuration import configuration
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Predictive:
         self._forecaster = forecaster
         self._fallback = Smoothing()
         self._precursors = Precursors(CLASSES)
+        self._surges = Surges(CLASSES)
         self._score = LiveScore(CLASSES, self.period_s, config.model.gate)
         self._held: room.Held | None = None
         self._drain_bps = self._rules.share_bps.copy()
@@ -74,6 +76,7 @@ class Predictive:
 
     def _predict(self, sample: Sample) -> Outlook | None:
         self._fallback.predict(sample)
+        self._surges.step(sample)
         try:
             forecast: Forecast = self._forecaster.predict(sample)
         except PredictionFailed:
@@ -92,6 +95,7 @@ class Predictive:
             measured=sample.has(Valid.COUNTERS | Valid.QUEUE),
             warning=self._warning(sample),
             refused_bytes=sample.refused_bytes(),
+            sudden_bytes=self._surges.bytes,
         )
 
     def _warning(self, sample: Sample) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_core.room import Outlook, Seen, start
 from sentinel_core.sample import ALL_VALID, PERIOD_NS, Sample
 from sentinel_core.score import LiveScore
+from sentinel_core.surges import Surges
 
 PACKET = 1_000
 DRAIN = 600  # packets a tick
@@ -41,7 +42,7 @@ def sampled(tick, arrived, backlog, limit, dropped):
 def lived_through(bursts_at, ticks, blind=False):
     """Limits and drops by tick of a queue that obeys the agent's decisions one tick later."""
     rules, forecaster = standing(CONFIG, DRAIN * PACKET * 10), Schedule()
-    score, held = LiveScore(CLASSES, 0.1, CONFIG.model.gate), start(0)
+    score, surges, held = LiveScore(CLASSES, 0.1, CONFIG.model.gate), Surges(CLASSES), start(0)
     backlog, limit, limits, drops = 0, 65536, [], []
     burst = {at + step for at in bursts_at for step in range(10)}
     for tick in range(ticks):
@@ -52,9 +53,11 @@ def lived_through(bursts_at, ticks, blind=False):
         sample = sampled(tick, arrived, backlog, limit, drops[-1])
         forecast = forecaster.predict(sample)
         score.step(forecast, forecaster.began)
+        surges.step(sample)
         seen = Seen(
             sample.t_ns, sample.per_second("bytes"), np.full(CLASSES, DRAIN * PACKET * 10.0),
             sample.backlog_bytes.astype(np.int64), np.zeros(CLASSES, np.int64), np.ones(CLASSES, bool),
+            refused_bytes=sample.refused_bytes(), sudden_bytes=surges.bytes,
         )  # fmt: skip
         outlook = None if blind else Outlook(forecast, score.trust)
         chosen = decide(rules, seen, outlook, held, Moment(0, 500))
@@ -73,6 +76,12 @@ def test_after_a_schedule_is_learned_room_is_there_before_each_burst():
     assert sum(drops[at : at + 20].sum() for at in bursts_at[-4:]) == 0
     blind, _ = lived_through(bursts_at, 1890, blind=True)
     assert max(blind[at - 3] for at in bursts_at) < needed
+
+
+def test_what_a_period_brought_once_finds_room_the_next_time_without_any_forecast():
+    _, drops = lived_through([100, 290, 500], 600, blind=True)
+    assert drops[100:110].sum() > 0
+    assert drops[110:].sum() == 0
 
 
 def test_what_cannot_be_foreseen_is_treated_no_worse_than_by_the_reactive_rule():

@@ -250,6 +250,32 @@ def test_signs_and_announcements_take_nothing_from_what_the_reactive_rule_gives(
     assert (made.limit_bytes <= made.cap_bytes).all()
 
 
+@many
+@given(FORESEEN)
+def test_memory_of_surges_takes_nothing_that_its_own_or_an_earlier_priority_needs_now(world):
+    limits, seen, outlook, held = world
+    random = np.random.default_rng(int(seen.backlog_bytes.sum()) % 2**32)
+    remembered = np.where(random.random(16) < 0.5, random.integers(0, 2**34, 16), 0).astype(float)
+    first = limits.priority[remembered > 0].min(initial=99)
+    made = allocate(limits, replace(seen, sudden_bytes=remembered), outlook, held)
+    without = allocate(limits, seen, None, held)
+    assert made.limit_bytes.sum() <= limits.pool_bytes
+    assert (made.limit_bytes <= made.cap_bytes).all()
+    assert (made.limit_bytes >= without.reactive_bytes)[~made.draining & (limits.priority <= first)].all()
+
+
+@many
+@given(FORESEEN)
+def test_memory_allowing_what_may_come_at_once_stays_free_above_what_waits_whatever_is_forecast(world):
+    limits, seen, outlook, held = world
+    random = np.random.default_rng(int(seen.backlog_bytes.sum()) % 2**32)
+    limits = replace(limits, pool_bytes=2**40)
+    seen = replace(seen, sudden_bytes=random.integers(0, MIB, 16).astype(float), measured=np.ones(16, np.bool_))
+    made = allocate(limits, seen, outlook, held)
+    ready = np.minimum(seen.backlog_bytes + seen.sudden_bytes, made.cap_bytes)
+    assert (made.limit_bytes >= ready)[~made.draining].all()
+
+
 @some
 @given(WORLDS)
 def test_a_ceiling_holds_and_least_room_is_there_whatever_the_cap_says(world):
