@@ -47,6 +47,8 @@ class History:
     late_ticks: int = 0
     forecast: str = ""
     """The last word of whoever forecasts, for people."""
+    beat_ns: int = 0
+    """An instant at which the controller looked; the others lie whole periods from it."""
 
     def add(self, class_id: int, tick: Tick) -> None:
         self.ticks.setdefault(class_id, []).append(tick)

@@ -83,7 +83,7 @@ class ThinLoop:
 
     def _keep_time(self, plane: DataPlane) -> None:
         period_ns = int(self._policy.period_s * 1e9)
-        due_ns = time.monotonic_ns()
+        due_ns = self.history.beat_ns = time.monotonic_ns()
         while not self._stop.is_set():
             self._tick(plane)
             due_ns += period_ns

@@ -150,7 +150,8 @@ class AgentProcess:
         device = socket.if_nametoindex(NODE_DEVICE)
         while not self._stop.wait(LOOK_SECONDS):
             self._alive()
-            if _state():
+            if told := _state():
+                self.history.beat_ns = told["monotonicNanos"]
                 return Watcher(self._name, socket.if_nametoindex(queue_device(device)), self._scenario)
         return None
 
@@ -207,6 +208,7 @@ class Watcher:
         if not told or told["seq"] == self._said:
             return
         self._said = told["seq"]
+        history.beat_ns = told["monotonicNanos"]
         history.forecast = _outlook(told["classes"].get(self._scenario.bursty.name, {}))
         for sentence in told["decisions"]:
             subject, moved, _ = sentence.removeprefix("buffer of ").partition(" goes from ")

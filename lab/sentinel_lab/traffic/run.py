@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentinel_api.errors import Transient
+from sentinel_core.sample import PERIOD_NS
 from sentinel_lab.traffic.orders import Received, ReceiveOrder, SendOrder, StreamSent
 from sentinel_lab.traffic.tcp_orders import Served, ServeOrder, TcpOrder, TcpSent
 
@@ -86,14 +87,17 @@ class Traffic:
         self.tcp: dict[int, tuple[Process, Process]] = {}
         """Client and server, by port."""
 
-    def start(self) -> int:
-        """When the first packet is due, on CLOCK_MONOTONIC."""
+    def start(self, grid_ns: int | None = None) -> int:
+        """When the first packet is due, on CLOCK_MONOTONIC: soon, and if asked whole periods of the product's tick
+        after `grid_ns`."""
         _await_ready(self._receiving, "receiver")
         _await_ready(self._sending, "sender")
         for client, server in self.tcp.values():
             _await_ready(server, "TCP server")
             _await_ready(client, "TCP client")
         start_ns = time.monotonic_ns() + HEAD_START_NS
+        if grid_ns is not None:
+            start_ns += (grid_ns - start_ns) % PERIOD_NS
         for each in self._senders():
             _write(each, str(start_ns))
         return start_ns
