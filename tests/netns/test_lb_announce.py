@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,14 +19,13 @@ from sentinel_lb.act.announce.bgp import Frr
 from sentinel_lb.act.announce.segment import Segment
 from sentinel_lb.settings import FrrSettings
 from support.lb_lab import wait_until
+from support.routing import Bird, child, frr, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VIPS = ("198.51.100.9", "2001:db8:1::9")
 LATER = "198.51.100.10"
-DAEMONS = ("zebra", "bgpd", "bfdd")
-FRR = Path("/usr/lib/frr")
 PASSWORD = "a-secret-of-its-own"
 BIRD = """
 router id 10.90.0.2;
@@ -109,31 +106,16 @@ class Routers:
     """FRR on the balancer, BIRD and GoBGP beside it, and our announcer."""
 
     spaces: dict[str, Namespace]
-    folder: Path
-    instance: str
+    bird: Bird
     announcer: Frr
-
-    def bird(self, *words: str) -> str:
-        argv = ["birdc", "-r", "-s", str(self.folder / "bird.ctl"), *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
 
     def gobgp(self, *words: str) -> Any:
         argv = ["ip", "netns", "exec", self.spaces["gobgp"].name, "gobgp", "-j", *words]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else {}
 
-    def known_to_bird(self) -> set[str]:
-        return {
-            line.split("/")[0] for line in self.bird("show", "route").splitlines() if "[four" in line or "[six" in line
-        }
-
     def known_to_gobgp(self) -> set[str]:
         return {prefix.split("/")[0] for prefix in self.gobgp("global", "rib", "-a", "ipv4")}
-
-    def sessions(self) -> dict[str, str]:
-        """Since when each of BIRD's sessions stands."""
-        rows = [line.split() for line in self.bird("show", "protocols").splitlines()]
-        return {row[0]: row[4] for row in rows if row[0] in ("four", "six") and row[-1] == "Established"}
 
 
 def config(*vips: str, **bgp: Any) -> BalancerConfig:
@@ -154,54 +136,20 @@ def config(*vips: str, **bgp: Any) -> BalancerConfig:
 
 @pytest.fixture
 def routers(pair, tmp_path) -> Iterator[Routers]:
-    missing = [name for name in ("bird", "gobgpd") if shutil.which(name) is None]
-    if missing or not (FRR / "frr-reload.py").exists():
-        pytest.skip("needs frr, frr-pythontools, bird2 and gobgpd")
+    need("bird", "gobgpd")
     instance = f"sn{os.getpid()}"
-    run_folder = Path("/run/frr") / instance
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, run_folder, ignore_errors=True)
-        run_folder.mkdir(parents=True)
-        shutil.chown(run_folder, "frr", "frr")
-        (tmp_path / instance).mkdir()
-        (tmp_path / instance / "vtysh.conf").write_text("service integrated-vtysh-config\n")
-        (tmp_path / "bird.conf").write_text(BIRD.replace("PASSWORD", PASSWORD))
         (tmp_path / "gobgp.json").write_text(json.dumps(GOBGP))
         (tmp_path / "secrets/bird").mkdir(parents=True)
         (tmp_path / "secrets/bird/password").write_text(PASSWORD)
-        for daemon in DAEMONS:
-            argv = [
-                str(FRR / daemon),
-                "-N",
-                instance,
-                "-u",
-                "frr",
-                "-g",
-                "frr",
-                "-f",
-                "/dev/null",
-                "-P",
-                "0",
-                "--log",
-                "stdout",
-            ]
-            _child(stack, pair["lb"], argv, tmp_path / f"{daemon}.log")
-        bird = ["bird", "-f", "-c", str(tmp_path / "bird.conf"), "-s", str(tmp_path / "bird.ctl")]
-        _child(stack, pair["bird"], bird, tmp_path / "bird.log")
+        bird = Bird(stack, pair["bird"], tmp_path, BIRD.replace("PASSWORD", PASSWORD))
         gobgp = ["gobgpd", "-t", "json", "-f", str(tmp_path / "gobgp.json"), "--api-hosts", "127.0.0.1:50051"]
-        _child(stack, pair["gobgp"], gobgp, tmp_path / "gobgp.log")
-        wait_until(lambda: all((run_folder / f"{each}.vty").exists() for each in DAEMONS), "FRR is up")
+        child(stack, pair["gobgp"], gobgp, tmp_path / "gobgp.log")
+        frr(stack, pair["lb"], instance, tmp_path)
         with pair["lb"].entered():
             announcer = Frr(FrrSettings(tmp_path, instance, tmp_path / "secrets"), "")
         stack.callback(announcer.close)
-        yield Routers(pair, tmp_path, instance, announcer)
-
-
-def _child(stack: ExitStack, space: Namespace, argv: list[str], log: Path) -> None:
-    with space.entered(), log.open("wb") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out)
-    stack.callback(process.wait)
-    stack.callback(process.kill)
+        yield Routers(pair, bird, announcer)
 
 
 @pytest.mark.slow
@@ -211,25 +159,25 @@ def test_routers_learn_addresses_and_forget_them(routers):
     with space.entered():
         ours.configure(config(*VIPS))
         ours.announce(VIPS)
-    wait_until(lambda: routers.known_to_bird() == set(VIPS), "BIRD knows both families")
+    wait_until(lambda: routers.bird.routes() == set(VIPS), "BIRD knows both families")
     wait_until(lambda: routers.known_to_gobgp() == {VIPS[0]}, "GoBGP knows its family")
-    detail = routers.bird("show", "route", "all", "for", VIPS[0])
+    detail = routers.bird.says("show", "route", "all", "for", VIPS[0])
     assert "(65001,100)" in detail
     assert "BGP.med: 7" in detail
     assert "BGP.next_hop: 10.90.0.1" in detail
 
-    wait_until(lambda: ours.settled and set(routers.sessions()) == {"four", "six"}, "all is configured")
-    since = routers.sessions()
+    wait_until(lambda: ours.settled and set(routers.bird.sessions()) == {"four", "six"}, "all is configured")
+    since = routers.bird.sessions()
     with space.entered():
         ours.configure(config(*VIPS, LATER))
         ours.announce((*VIPS, LATER))
-    wait_until(lambda: routers.known_to_bird() == {*VIPS, LATER}, "a later address is announced, too")
+    wait_until(lambda: routers.bird.routes() == {*VIPS, LATER}, "a later address is announced, too")
     wait_until(lambda: ours.settled, "it is configured, too")
-    assert routers.sessions() == since, "no session was dropped by the reload"
+    assert routers.bird.sessions() == since, "no session was dropped by the reload"
 
     with space.entered():
         ours.announce(VIPS[1:])
-    wait_until(lambda: routers.known_to_bird() == {VIPS[1]}, "what is drained is withdrawn")
+    wait_until(lambda: routers.bird.routes() == {VIPS[1]}, "what is drained is withdrawn")
     wait_until(lambda: routers.known_to_gobgp() == set(), "everywhere")
     space.ip("link", "set", "v0", "down")
-    wait_until(lambda: routers.known_to_bird() == set(), "a session that is lost takes its routes along")
+    wait_until(lambda: routers.bird.routes() == set(), "a session that is lost takes its routes along")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sentinel_lab.namespaces import Namespace
 
 NGINX: Final = """
-daemon off; worker_processes 1; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
+user root; daemon off; worker_processes 1; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
 events {}
 http {
   access_log off; client_body_temp_path FOLDER/1; proxy_temp_path FOLDER/2; fastcgi_temp_path FOLDER/3;
