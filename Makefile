@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds monitoring manifests bpf tools images e2e vm setup doctor clean
+.PHONY: help demo test test-all check fmt crds monitoring pages docs manifests bpf tools images e2e vm setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -30,6 +30,12 @@ crds: ready-check ## write crds/, the chart's copy and docs/reference from the m
 
 monitoring: ready-check ## write alerts, runbooks and Grafana's dashboards from tools/monitoring
 	@PYTHONPATH=tools/monitoring .venv/bin/python -m monitoring
+
+pages: ready-check ## write the reference pages that follow from the code, and the chart's README
+	@PYTHONPATH=tools/pages .venv/bin/python -m pages
+
+docs: ready-check ## build the documentation site to out/site/, strictly
+	@.venv/bin/mkdocs build --strict --quiet --config-file docs/mkdocs.yml --site-dir ../out/site
 
 manifests: tools ## render the chart to one file for kubectl apply
 	@tools/manifests.sh

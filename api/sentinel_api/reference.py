@@ -27,11 +27,11 @@ def page(kind: Kind, schema: dict[str, Any]) -> str:
     ]
     lines += _rules(schema)
     for name in ("spec", "status"):
-        lines += _section(name, schema["properties"][name])
+        lines += section(name, schema["properties"][name])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(path: str, schema: dict[str, Any]) -> Iterator[str]:
+def section(path: str, schema: dict[str, Any]) -> Iterator[str]:
     """A table for this object, then one for each object in it."""
     yield from (f"## `{path}`", "", schema["description"], "")
     yield from ("| field | type | default | meaning |", "|---|---|---|---|")
@@ -45,7 +45,7 @@ def _section(path: str, schema: dict[str, Any]) -> Iterator[str]:
         inner = field.get("items", field)
         if "properties" in inner:
             described = {**inner, "description": inner.get("description") or field["description"]}
-            yield from _section(f"{path}.{name}" + ("[]" if "items" in field else ""), described)
+            yield from section(f"{path}.{name}" + ("[]" if "items" in field else ""), described)
 
 
 def _rules(schema: dict[str, Any]) -> list[str]:

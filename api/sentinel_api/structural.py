@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from sentinel_api.errors import Invalid
 from sentinel_api.v1alpha1.cel import KEYWORD
 from sentinel_api.v1alpha1.kinds import Resource
@@ -34,6 +36,12 @@ def schema_of(resource: type[Resource]) -> Schema:
     for name in ("spec", "status"):
         checked(schema["properties"][name], f".{name}")
     return {key: schema[key] for key in ("type", "description", "required", "properties", KEYWORD) if schema.get(key)}
+
+
+def plain(model: type[BaseModel]) -> Schema:
+    """The schema of any model, with every reference put in its place; nothing is asked of it."""
+    generated = model.model_json_schema(by_alias=True, mode="validation")
+    return _resolved(generated, generated.pop("$defs", {}))
 
 
 def checked(schema: Schema, path: str) -> None:

@@ -56,6 +56,23 @@ class Types:
     def enum(self, name: str) -> Mapping[str, int]:
         return dict(self._enumerators(self._read(self._find(ENUM, name))))
 
+    def offset(self, name: str, member: str) -> int:
+        """Of a member of a struct that no record can hold, as one with bit fields; through members without a name."""
+        found = self._read(self._find(STRUCT, name))
+        at = next((at for each, at in self._places(found, 0) if each == member), None)
+        if at is None:
+            raise Invalid(f"{self._source}: struct {name} has no member {member}.")
+        return at
+
+    def _places(self, found: _Type, base: int) -> Iterator[tuple[str, int]]:
+        for name_off, type_id, packed in struct.iter_unpack("=III", self._tail(found, 12)):
+            offset = base + (packed & 0xFFFFFF if found.bitfields else packed) // 8
+            name = (libbpf.lib().btf__name_by_offset(self._btf, name_off) or b"").decode()
+            if name:
+                yield name, offset
+            else:
+                yield from self._places(self._read(type_id), offset)
+
     def variables(self, section: str) -> Mapping[str, Variable]:
         """Where each global variable of `.rodata`, `.bss` or `.data` lies in its section."""
         if not self.has(DATASEC, section):

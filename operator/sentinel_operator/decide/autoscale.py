@@ -95,7 +95,7 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
         reactive_nodes=verdict.reactive,
         applied=applied,
         reason=verdict.reason,
-        message=_WHY[verdict.reason].format(horizon=demand.horizon_s),
+        message=WHY[verdict.reason].format(horizon=demand.horizon_s),
         inputs=DecisionInputs(
             demand_p95_bytes_per_second=ceil(demand.seen.p95),
             horizon_seconds=demand.horizon_s,
@@ -122,7 +122,7 @@ def _logged(before: ScalingStatus, decision: ScalingDecision) -> tuple[ScalingDe
     return before.decisions if same and not decision.applied else (decision, *before.decisions)[:KEPT_DECISIONS]
 
 
-_WHY = {
+WHY = {
     "AsRequired": "As many nodes as are called for.",
     "Forecast": "More traffic is expected in {horizon} s than the nodes carry.",
     "PresentDemand": "Present traffic calls for more nodes than the forecast does.",
@@ -149,7 +149,7 @@ def active(world: World, thought: Thought | None) -> Said:
         return "False", "Off", "scaling.mode is Off: nothing is computed."
     if thought.driver_refusal:
         return "False", "DriverUnavailable", thought.driver_refusal
-    why = _WHY[thought.verdict.reason].format(horizon=thought.demand.horizon_s)
+    why = WHY[thought.verdict.reason].format(horizon=thought.demand.horizon_s)
     if mode not in ACTING:
         return (
             "False",
@@ -172,7 +172,7 @@ def limited(thought: Thought, missing: int) -> Said:
         )  # fmt: skip
     reason = thought.verdict.limited
     if reason:
-        return "True", reason, _LIMITS.get(reason) or _WHY[reason]
+        return "True", reason, _LIMITS.get(reason) or WHY[reason]
     return "False", "AsRequired", ""
 
 
