@@ -14,3 +14,7 @@ LOAD_BALANCER_CLASS = f"{GROUP}/buffer"
 
 AGENT_SERVICE_ACCOUNT = "sentinel-agent"
 NODE_NAME_CLAIM = "authentication.kubernetes.io/node-name"
+MESH_SIGNER = f"{GROUP}/mesh"
+"""Who signs the certificates of the mesh's members: what CertificateSigningRequests name."""
+MESH_OPERATOR = "sentinel-operator"
+"""What the operator is called in the mesh, where it listens only."""

@@ -27,6 +27,7 @@ from sentinel_lb.follow import ConfigMap, File, Follower, parsed
 from sentinel_lb.loop import Loop, Tick
 from sentinel_lb.observe import Observer
 from sentinel_lb.settings import Settings, settings
+from sentinel_mesh.enrolment import enrolled
 from sentinel_mesh.mesh import Mesh, incarnation
 from sentinel_mesh.place import Place
 
@@ -146,7 +147,11 @@ class Balancer:
         place = Place(
             chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True,
             routers=chosen.mesh.routers, credentials=chosen.mesh.credentials, members=chosen.mesh.members,
+            roll=chosen.mesh.roll,
         )  # fmt: skip
+        enrolment = enrolled(chosen.mesh.credentials, chosen.node, os.environ)
+        if enrolment is not None:
+            stack.callback(enrolment.stop)
         mesh: Mesh[Tick] = Mesh(place, lambda tick, seq: report.node_state(tick, born, seq))
         stack.callback(mesh.close)
         return mesh, born

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
 from sentinel_mesh.credentials import Credentials, credentials
-from sentinel_mesh.place import listed
+from sentinel_mesh.place import listed, roll_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,8 @@ class MeshSettings:
     peers: tuple[str, ...]
     credentials: Credentials | None = None
     members: tuple[str, ...] | None = None
+    roll: Path | None = None
+    """A file that names the members, in the place of `members`."""
     routers: tuple[str, ...] = ()
     """Instead of peers: whose client this balancer is. Who may speak is then theirs to say."""
 
@@ -95,7 +97,8 @@ def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this balancer listens")
     if not listen:
         return None
-    return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), listen, peers, credentials(env), members or None)
+    cluster, roll = env.get("SENTINEL_MESH_CLUSTER", "default"), roll_of(env)
+    return MeshSettings(cluster, listen, peers, credentials(env), members or None, roll)
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

@@ -4,7 +4,8 @@
     SENTINEL_MESH_CLUSTER  name of the mesh                                      (default)
     SENTINEL_MESH_LISTEN   endpoints for its clients, separated by commas        (tcp/[::]:7447)
     SENTINEL_MESH_PEERS    other routers; each dials those before it in order
-    SENTINEL_MESH_CA, _CERT, _KEY, _MEMBERS    as on the nodes; members are let speak here, each under its own name
+    SENTINEL_MESH_CA, _CERT, _KEY, _MEMBERS, _MEMBERS_FILE
+                           as on the nodes; members are let speak here, each under its own name
 
 Nodes give its endpoints in SENTINEL_MESH_ROUTERS. It ends with SIGTERM; they find it again when it comes back.
 """
@@ -21,7 +22,7 @@ from sentinel_api.errors import SentinelError
 from sentinel_mesh.credentials import credentials
 from sentinel_mesh.engine import Router
 from sentinel_mesh.mesh import incarnation
-from sentinel_mesh.place import Place, listed
+from sentinel_mesh.place import Place, listed, roll_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,8 @@ def place(env: Mapping[str, str]) -> Place:
         peers=listed(env, "SENTINEL_MESH_PEERS"),
         credentials=credentials(env),
         members=listed(env, "SENTINEL_MESH_MEMBERS") or None,
-    )
+        roll=roll_of(env),
+    ).called()
 
 
 def main() -> int:

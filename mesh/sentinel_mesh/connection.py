@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 10.0
 LOOK_S: Final = 0.02
+WAITING_S: Final = 0.5
+"""How often it is looked for a first certificate."""
 LATELY_NS: Final = 1_000_000_000
 """Who spoke so lately must be heard by the new session before the old one goes."""
 
@@ -40,26 +42,38 @@ class Connection:
         self._ears = ears
         self._generation = 0
         self._listening = True
-        self._session = Session(place, ears)
+        self._session = None if awaits_certificate(place) else Session(place, ears)
+
+    @property
+    def joined(self) -> bool:
+        """False while there is no certificate yet."""
+        return self._session is not None
 
     def send(self, kind: str, record: bytes) -> None:
+        if self._session is None:
+            raise Transient(f"the mesh takes no {kind}: this node has no certificate yet")
         self._session.send(kind, record)
 
     def beats(self) -> Iterator[Heard]:
-        yield from self._session.beats()
+        if self._session is not None:
+            yield from self._session.beats()
 
     def renew(self, place: Place) -> None:
         """Raises Invalid or Transient where the others do not take us so; then the old session goes on."""
-        if self._listening:
-            self._hand_over(place, listening=False)
-        self._hand_over(place, listening=True)
+        if self._session is None:
+            self._session = Session(place, self._ears)
+        else:
+            if self._listening:
+                self._hand_over(self._session, place, listening=False)
+            self._hand_over(self._session, place, listening=True)
         self.place = place
 
     def close(self) -> None:
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
 
-    def _hand_over(self, place: Place, *, listening: bool) -> None:
-        old, heir = self._session, self._heir(place, listening=listening)
+    def _hand_over(self, old: Session, place: Place, *, listening: bool) -> None:
+        heir = self._heir(place, listening=listening)
         expected = old.speakers(time.monotonic_ns() - LATELY_NS)
 
         def known() -> bool:
@@ -103,9 +117,11 @@ def _wait(fact: Callable[[], bool], otherwise: str) -> None:
 class Renewal:
     """Looks every few seconds whether files, members or the addresses behind a name changed, and renews if so."""
 
-    def __init__(self, connection: Connection, place: Place, period_s: float) -> None:
-        """`place` is as it was given: with names."""
-        self._connection, self._period_s = connection, period_s
+    def __init__(
+        self, connection: Connection, place: Place, period_s: float, let_in: Callable[[tuple[str, ...] | None], None]
+    ) -> None:
+        """`place` is as it was given: with names. `let_in` is told who the members are from now on."""
+        self._connection, self._period_s, self._let_in = connection, period_s, let_in
         self._wanted = place
         self._known = _digest(place)
         self._ended = threading.Event()
@@ -126,7 +142,7 @@ class Renewal:
         self._wanted = replace(self._wanted, members=members)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._period_s):
+        while not self._ended.wait(self._period_s if self._connection.joined else min(self._period_s, WAITING_S)):
             try:
                 self._look()
                 self.trouble = ""
@@ -134,16 +150,20 @@ class Renewal:
                 self.trouble = str(error)
 
     def _look(self) -> None:
-        wanted, found = self._wanted, _digest(self._wanted)
+        if awaits_certificate(self._wanted):
+            return
+        wanted, found = self._wanted.called(), _digest(self._wanted)
         used = self._connection.place
         # Who left is dialled on: he may come back, and to forget him is not worth a new session.
         peers = tuple(dict.fromkeys((*used.peers, *resolved(wanted.peers))))
         fresh = replace(wanted, peers=peers)
-        if found == self._known and fresh.members == used.members and fresh.dialled == used.dialled:
+        joined = self._connection.joined
+        if joined and found == self._known and fresh.members == used.members and fresh.dialled == used.dialled:
             return
+        self._let_in(fresh.members)
         self._connection.renew(fresh)
         self._known = found
-        self.done += 1
+        self.done += joined
 
 
 def may_change(place: Place) -> bool:
@@ -151,5 +171,9 @@ def may_change(place: Place) -> bool:
     return place.credentials is not None or named(place.peers)
 
 
+def awaits_certificate(place: Place) -> bool:
+    return place.credentials is not None and place.credentials.enrolled is not None and not place.credentials.present()
+
+
 def _digest(place: Place) -> str:
-    return place.credentials.digest() if place.credentials else ""
+    return place.credentials.digest() if place.credentials and not awaits_certificate(place) else ""

@@ -58,11 +58,13 @@ class Mesh(Generic[T]):
         roster: Roster | None = None,
         renewal_s: float = RENEWAL_S,
     ) -> None:
+        place = place.called()
         self._ears = _Ears(place, roster or Roster(place.node))
         self._connection = Connection(place, self._ears)
         send = self._connection.send
         self._voice = Voice(record, partial(send, "state"))
-        self._renewal = Renewal(self._connection, place, renewal_s) if may_change(place) else None
+        let_in = self._ears.let_in
+        self._renewal = Renewal(self._connection, place, renewal_s, let_in) if may_change(place) else None
         watch = Watch(self._connection.beats, self._felt, Inbox(place.ports).stuck) if place.attentive else None
         beats = Beats(place.incarnation, partial(send, "beat"))
         self._threads = [each for each in (watch, beats, self._voice, self._renewal) if each is not None]
@@ -130,8 +132,7 @@ class Mesh(Generic[T]):
     def admit(self, members: Iterable[str]) -> None:
         """From now on only these are let speak, each under its own name; takes some seconds, and no state is lost."""
         if self._renewal is not None:
-            self._ears.members = tuple(sorted(members))
-            self._renewal.admit(self._ears.members)
+            self._renewal.admit(tuple(sorted(members)))
 
     def close(self) -> None:
         for thread in self._threads:
@@ -150,10 +151,14 @@ class _Ears:
         self.shares = Shares()
         self.alarms = Alarms(place.node, roster.refuse)
         self.vouched = roster.vouched
-        self.members = place.members
+        self._members = place.members
+
+    def let_in(self, members: tuple[str, ...] | None) -> None:
+        """Who is no stranger from now on."""
+        self._members = members
 
     def joined(self, name: str | None) -> None:
-        if self.members is not None and name not in self.members:
+        if self._members is not None and name not in self._members:
             self.states.refuse(Refusal.STRANGER)
 
 

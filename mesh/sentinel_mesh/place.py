@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
+from sentinel_mesh.credentials import read
 from sentinel_mesh.keys import checked_name
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 def listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     """What stands in a variable, separated by commas."""
     return tuple(each.strip() for each in env.get(name, "").split(",") if each.strip())
+
+
+def roll_of(env: Mapping[str, str]) -> Path | None:
+    text = env.get("SENTINEL_MESH_MEMBERS_FILE", "")
+    return Path(text) if text else None
 
 
 _ENDPOINT: Final = re.compile(r"(tcp|tls)/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
@@ -47,6 +54,8 @@ class Place:
     routers: tuple[str, ...] = ()
     credentials: Credentials | None = None
     members: tuple[str, ...] | None = None
+    roll: Path | None = None
+    """A file that names the members, one a line, for who comes and goes while the process runs."""
 
     def __post_init__(self) -> None:
         scheme = "tls" if self.credentials else "tcp"
@@ -57,12 +66,21 @@ class Place:
             if match[1] != scheme:
                 why = "a mesh with certificates speaks tls" if self.credentials else "tls needs certificates"
                 raise Invalid(f"{endpoint!r} does not fit: {why}, so write {scheme}/ADDRESS:PORT")
-        if self.members is not None and self.credentials is None:
+        if (self.members is not None or self.roll is not None) and self.credentials is None:
             raise Invalid("members of the mesh are told apart by their certificates: give certificates, or no members")
         if self.routers and (self.listen or self.peers):
             raise Invalid("a client of routers needs no endpoint of its own and no peers: give routers, or the others")
         for name in self.members or ():
             checked_name(name, "node")
+
+    def called(self) -> Place:
+        """With the members that the roll names now. Raises Invalid where it cannot be read or names none."""
+        if self.roll is None:
+            return self
+        names = sorted(set(read(self.roll, "members").decode(errors="replace").split()))
+        if not names:
+            raise Invalid(f"{self.roll} names nobody: write the members of the mesh into it, one a line")
+        return replace(self, members=tuple(names))
 
     @property
     def dialled(self) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ from prometheus_client import start_http_server
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
-from sentinel_operator import cluster, election, externalscaler, handlers
+from sentinel_operator import cluster, election, handlers
+from sentinel_operator.authority import Authority
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
 from sentinel_operator.settings import Settings, settings
+from sentinel_operator.signer import Signer
 from sentinel_operator.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def main() -> None:
       SENTINEL_POD_NAME       who this replica is in the Lease         (the host's name)
       SENTINEL_BPFFS          where nodes have their bpffs mounted     (/sys/fs/bpf)
       SENTINEL_MESH_PORT      where agents and balancers meet; 0 is off   (0)
+      SENTINEL_MESH_AUTHORITY folder with the mesh's tls.crt and tls.key; unset, it is in the clear
       SENTINEL_METRICS_PORT   for Prometheus                           (8080)
       SENTINEL_SCALER_PORT    for KEDA's external scaler; 0 is off        (0)
       SENTINEL_HEALTH_PORT    for the liveness probe                   (8081)
@@ -68,15 +71,18 @@ def serve_metrics(port: int) -> None:
 
 async def operate(chosen: Settings) -> int:
     mirror = Mirror()
-    ear = _ear(chosen)
-    async with cluster.connected(mirror.keep) as api, ApiClient() as lease_client:
+    authority = Authority(chosen.mesh_authority) if chosen.mesh_authority and chosen.release.mesh_port else None
+    ear = _ear(chosen, authority)
+    async with cluster.connected(mirror.keep, patient=True) as api, ApiClient() as lease_client:
 
         async def work() -> None:
             due = Due()
-            worker = asyncio.create_task(Worker(api, chosen.release, due, mirror, ear).run())
+            worker = asyncio.create_task(Worker(api, chosen.release, due, mirror, ear, authority).run())
             watching = asyncio.create_task(
                 kopf.operator(
-                    registry=handlers.registry(handlers.Told(mirror, due)),
+                    registry=handlers.registry(
+                        handlers.Told(mirror, due), Signer(api, authority, mirror) if authority else None
+                    ),
                     standalone=True,
                     clusterwide=True,
                     liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",
@@ -96,13 +102,13 @@ async def operate(chosen: Settings) -> int:
                     ear.close()
 
 
-def _ear(chosen: Settings) -> "Ear | None":
+def _ear(chosen: Settings, authority: Authority | None) -> "Ear | None":
     """The mesh's engine takes memory, so it is loaded where there is a mesh."""
     if not chosen.release.mesh_port:
         return None
     from sentinel_operator.mesh import Ear  # noqa: PLC0415
 
-    return Ear(chosen.identity, chosen.release.mesh_port)
+    return Ear(chosen.release.mesh_port, authority)
 
 
 @contextlib.asynccontextmanager
@@ -111,6 +117,7 @@ async def _scaler(port: int, api: Cluster) -> AsyncIterator[None]:
     if not port:
         yield
         return
+    from sentinel_operator import externalscaler  # noqa: PLC0415  gRPC takes memory, so it is loaded where it answers
 
     async def find(name: ClusterName) -> BufferCluster | None:
         stored = await api.get(Key(API_VERSION, "BufferCluster", name.namespace, name.name))

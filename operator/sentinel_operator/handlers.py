@@ -10,6 +10,7 @@ from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Manifest
+from sentinel_operator.signer import Signer
 
 GONE = "DELETED"
 STREAM_S = 300  # the API server closes watches anyway; an end of our own choosing is no error in the log
@@ -61,7 +62,7 @@ class Told:
                 self.due.mark(name)
 
 
-def registry(told: Told) -> kopf.OperatorRegistry:
+def registry(told: Told, signer: Signer | None = None) -> kopf.OperatorRegistry:
     """The handlers, bound to one mirror; made per run, since a second operator in a test must not share them."""
     handlers = kopf.OperatorRegistry()
 
@@ -101,4 +102,15 @@ def registry(told: Told) -> kopf.OperatorRegistry:
         namespace, _dot, name = labels[CLUSTER_LABEL].partition(".")
         told.due.mark(ClusterName(namespace, name))
 
+    if signer is not None:
+        _sign(handlers, signer)
     return handlers
+
+
+def _sign(handlers: kopf.OperatorRegistry, signer: Signer) -> None:
+    """Watched only where the mesh is secured: elsewhere nobody has the right to."""
+
+    @kopf.on.event("certificates.k8s.io", "v1", "certificatesigningrequests", registry=handlers)
+    async def asked(event: kopf.RawEvent, **_: Any) -> None:
+        if event["type"] != GONE:
+            await signer.answer(dict(event["object"]))

@@ -4,17 +4,24 @@ Where there is no mesh, or it says nothing, the status is what is known; nobody 
 """
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 
 from sentinel_api.errors import Invalid
+from sentinel_api.names import MESH_OPERATOR
 from sentinel_api.records import HORIZONS_S, Flag, NodeState, Role
 from sentinel_api.v1alpha1.buffernode import ForecastPoint, NodeForecast
+from sentinel_mesh import certificates
+from sentinel_mesh.credentials import Credentials
 from sentinel_mesh.mesh import Mesh, incarnation
 from sentinel_mesh.place import Place
+from sentinel_operator import authority
+from sentinel_operator.authority import Authority
 from sentinel_operator.due import ClusterName
 from sentinel_operator.render import mesh
 from sentinel_operator.render.base import Owner
@@ -35,10 +42,11 @@ class Ear:
     """One place in the mesh of each cluster, taken when it is first asked for; a name that resolves to nobody yet is
     looked up again by the mesh itself."""
 
-    identity: str
     port: int
+    authority: Authority | None = None  # None: the mesh speaks in the clear
     host: Callable[[Owner], str] = _service
     _meshes: dict[ClusterName, Mesh[NodeState] | None] = field(default_factory=dict)
+    _own: Credentials | None = None
 
     async def heard(self, owner: Owner, nodes: int, now: datetime) -> dict[str, NodeForecast]:
         """Of every node that spoke within the last second, and foresees; by name."""
@@ -49,6 +57,7 @@ class Ear:
         if name not in self._meshes:
             self._meshes[name] = await asyncio.to_thread(self._joined, owner)
         joined = self._meshes[name]
+        await asyncio.to_thread(self._vouched, now)
         if joined is None:
             return {}
         view = joined.view()
@@ -70,12 +79,29 @@ class Ear:
 
     def _joined(self, owner: Owner) -> Mesh[NodeState] | None:
         """It offers no state, so it says nothing and is nobody's back end."""
-        peer = f"tcp/{self.host(owner)}:{self.port}"
         try:
-            return Mesh(Place(owner.label, self.identity, incarnation(), (), (peer,)), _silent)
+            own = self._vouched(datetime.now(UTC))
+            peer = f"{'tls' if own else 'tcp'}/{self.host(owner)}:{self.port}"
+            return Mesh(Place(owner.label, MESH_OPERATOR, incarnation(), (), (peer,), credentials=own), _silent)
         except Invalid as error:
             log.warning("mesh_not_joined", cluster=owner.label, error=str(error))
             return None
+
+    def _vouched(self, now: datetime) -> Credentials | None:
+        """The operator needs nobody's signature but its own; the mesh looks itself whether it was renewed."""
+        if self.authority is None:
+            return None
+        if self._own is None:
+            folder = Path(tempfile.mkdtemp(prefix="sentinel-mesh-"))
+            (folder / "own").mkdir()
+            self._own = Credentials.enrolled_in(folder / "own", folder / mesh.AUTHORITIES)
+        own, trust = self._own, self.authority.trust().encode()
+        if not own.ca.exists() or own.ca.read_bytes() != trust:
+            own.ca.write_bytes(trust)
+        if not own.present() or now >= certificates.renewal(own.certificate.read_bytes(), trust):
+            asked = certificates.request(MESH_OPERATOR)
+            own.swap(self.authority.sign(authority.wish(asked.request), now), asked.key)
+        return own
 
 
 def forecast(state: NodeState, heard_at: datetime) -> NodeForecast:

@@ -52,7 +52,9 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
     # Side by side: where each answer takes seconds, a look must not take minutes.
     owned, clusters, scale = await asyncio.gather(
-        _owned(api, owner, mirror), api.list(API_VERSION, "BufferCluster"), _scale(api, cluster)
+        _owned(api, cluster, owner, mirror, secured=release.secured),
+        api.list(API_VERSION, "BufferCluster"),
+        _scale(api, cluster),
     )
     agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
     return World(
@@ -122,15 +124,19 @@ async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
     return ScaleObject(found.get("spec", {}).get("replicas", 0), found["metadata"]["resourceVersion"])
 
 
-async def _owned(api: Cluster, owner: Owner, mirror: Mirror) -> dict[Key, Manifest]:
+async def _owned(
+    api: Cluster, cluster: BufferCluster, owner: Owner, mirror: Mirror, *, secured: bool
+) -> dict[Key, Manifest]:
+    """Of one that goes, also what it has from when its mesh was secured."""
     kinds = [*OWNED]
     if mirror.monitored:
         kinds.append((monitors.API_VERSION, monitors.KIND))
     if mirror.buffers_capacity:
         kinds += [(capacity.API_VERSION, capacity.KIND), ("v1", "PodTemplate")]
     chosen = f"{CLUSTER_LABEL}={owner.label}"
+    going = cluster.metadata.deletion_timestamp is not None
     lists = [api.list(api_version, kind, owner.namespace, chosen) for api_version, kind in kinds]
-    shared = [api.get(key(wanted)) for wanted in access.render(owner)]
+    shared = [api.get(key(wanted)) for wanted in access.render(owner, secured=secured or going)]
     listed, single = await asyncio.gather(asyncio.gather(*lists), asyncio.gather(*shared))
     return {key(live): live for live in (*(each for found in listed for each in found), *single) if live is not None}
 

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sentinel_api.errors import Invalid
 from sentinel_operator.render.base import Release
@@ -18,6 +19,8 @@ class Settings:
     metrics_port: int
     scaler_port: int
     json_logs: bool
+    mesh_authority: Path | None = None
+    """Where the Secret with the mesh's authority is mounted; None: the mesh speaks in the clear."""
 
 
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
@@ -37,6 +40,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 8080),
         scaler_port=_port(env, "SENTINEL_SCALER_PORT", 0),
         json_logs=env.get("SENTINEL_LOG_FORMAT", "json") == "json",
+        mesh_authority=Path(folder) if (folder := env.get("SENTINEL_MESH_AUTHORITY", "")) else None,
     )
 
 

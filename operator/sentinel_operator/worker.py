@@ -11,6 +11,7 @@ from sentinel_api.errors import Invalid, SentinelError, Transient
 from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator import act, metrics, services
+from sentinel_operator.authority import Authority
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide import autoscale
 from sentinel_operator.decide.autoscale import Thought
@@ -46,6 +47,7 @@ class Worker:
     due: Due
     mirror: Mirror
     ear: "Ear | None" = None  # None without a mesh
+    authority: Authority | None = None  # None where the mesh speaks in the clear
     _memories: dict[ClusterName, Memory] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ class Worker:
 
     async def reconcile(self, name: ClusterName) -> float | None:
         """Observe, predict, decide, act, report; answers when to look again even if no event comes."""
-        world = await observe(self.api, self.mirror, name, self.release)
+        world = await observe(self.api, self.mirror, name, self._release())
         if world is None:
             self._memories.pop(name, None)
             if self.ear is not None:
@@ -129,6 +131,10 @@ class Worker:
         self._memories[name] = memory
         metrics.tell(name, before, thought)
         return world, thought
+
+    def _release(self) -> Release:
+        """With the authority as it is now: it may be renewed while we run."""
+        return replace(self.release, mesh_trust=self.authority.trust()) if self.authority else self.release
 
     async def _doubted(self) -> bool:
         """Whether the mirror was old enough to be filled anew."""

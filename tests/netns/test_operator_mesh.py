@@ -34,7 +34,7 @@ def node(port):
 
 @pytest.fixture
 def ear(port):
-    made = Ear("operator", port, lambda _: "127.0.0.1")
+    made = Ear(port, host=lambda _: "127.0.0.1")
     yield made
     made.close()
 

@@ -11,6 +11,8 @@ Right = tuple[str, str, str]  # group, resource (with its subresource), verb
 NOT_AUDITED = {
     ("rbac.authorization.k8s.io", "clusterroles", "bind"),
     ("sentinel.io", "bufferclusters/finalizers", "update"),
+    ("certificates.k8s.io", "signers", "approve"),
+    ("certificates.k8s.io", "signers", "sign"),
 }
 """Asked by the API server itself while it admits other requests."""
 

@@ -9,7 +9,7 @@ from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_EDGE, ROLE_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_api.v1alpha1.clusterstatus import Rollout
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
-from sentinel_operator.decide import claims, spares
+from sentinel_operator.decide import claims, members, spares
 from sentinel_operator.decide.changeover import Changeover, changeover
 from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.leadtime import Arrived, arrived
@@ -127,11 +127,11 @@ def _objects(world: World, config: NodeConfig, change: Changeover, missing: int)
     owner, spec = world.owner, world.cluster.spec
     asks_for_room = spec.scaling.driver.type == "CapacityBuffer" and world.buffers_capacity
     return (
-        *access.render(owner),
+        *access.render(owner, secured=world.release.secured),
         configmap.render(owner, config),
         daemonset.render(owner, change.template, change.good_template),
         service.render(owner, spec),
-        *mesh.render(owner, world.release),
+        *mesh.render(owner, world.release, members.names(world)),
         *balancers.render(owner, spec, world.release),
         *(capacity.render(owner, spec, world.release, missing) if asks_for_room else ()),
         *(monitors.render(owner, spec) if world.monitored else ()),
@@ -237,7 +237,7 @@ def _shared_leftovers(world: World) -> tuple[Key, ...]:
     """The namespace's account and bindings, when this was its last cluster."""
     owner = world.owner
     here = [c for c in world.clusters if c.metadata.namespace == owner.namespace and c.metadata.name != owner.name]
-    return () if here else tuple(key(m) for m in access.render(owner) if key(m) in world.owned)
+    return () if here else tuple(key(m) for m in access.render(owner, secured=True) if key(m) in world.owned)
 
 
 def _patience_over(world: World) -> bool:

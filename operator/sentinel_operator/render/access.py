@@ -7,15 +7,18 @@ from sentinel_operator.render.base import Owner, namespaced
 RBAC = "rbac.authorization.k8s.io"
 ROLE = "sentinel-agent"  # a ClusterRole of the chart: BufferNodes, and the status of one's own
 CONFIG_ROLE = "sentinel-agent-config"  # a ClusterRole of the chart: read ConfigMaps, granted in this namespace only
+MEMBER_ROLE = "sentinel-mesh-member"  # a ClusterRole of the chart: ask for a certificate and read the answer
 
 
 BALANCER_ACCOUNT = "sentinel-balancer"
 
 
-def render(owner: Owner) -> tuple[Manifest, ...]:
-    """Shared by all clusters of a namespace, hence owned by none; the last one to go takes them along."""
+def render(owner: Owner, *, secured: bool) -> tuple[Manifest, ...]:
+    """Shared by all clusters of a namespace, hence owned by none; the last one to go takes them along. `secured`:
+    the mesh asks for certificates."""
     accounts = tuple(_account(owner, name) for name in (AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT))
-    return (*accounts, _config_reader(owner), _node_writer(owner))
+    members = (_bound(owner, MEMBER_ROLE, AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT),) if secured else ()
+    return (*accounts, _config_reader(owner), _bound(owner, ROLE, AGENT_SERVICE_ACCOUNT), *members)
 
 
 def _account(owner: Owner, name: str) -> Manifest:
@@ -32,16 +35,17 @@ def _config_reader(owner: Owner) -> Manifest:
     )  # fmt: skip
 
 
-def _node_writer(owner: Owner) -> Manifest:
+def _bound(owner: Owner, role: str, *accounts: str) -> Manifest:
+    """To what no namespace holds: BufferNodes, requests for certificates."""
     return {
         "apiVersion": f"{RBAC}/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {
-            "name": f"{ROLE}-{owner.namespace}",
+            "name": f"{role}-{owner.namespace}",
             "labels": {"app.kubernetes.io/managed-by": "sentinel-operator"},
         },
-        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": ROLE},
-        "subjects": [_subject(owner, AGENT_SERVICE_ACCOUNT)],
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [_subject(owner, account) for account in accounts],
     }
 
 

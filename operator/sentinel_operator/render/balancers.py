@@ -72,6 +72,7 @@ def _pod(owner: Owner, spec: BufferClusterSpec, release: Release) -> dict[str, A
         "volumes": [
             {"name": "bpffs", "hostPath": {"path": release.bpffs, "type": "Directory"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *mesh.volumes(owner, release),
         ],
     }
 
@@ -119,5 +120,6 @@ def _container(owner: Owner, spec: BufferClusterSpec, release: Release) -> dict[
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one
+            *mesh.mounts(release),
         ],
     }

@@ -17,6 +17,11 @@ class Release:
     agent_image: str
     bpffs: str = "/sys/fs/bpf"
     mesh_port: int = 0  # 0: no mesh
+    mesh_trust: str = ""  # certificates of the mesh's authority, in PEM; empty: it speaks in the clear
+
+    @property
+    def secured(self) -> bool:
+        return bool(self.mesh_port and self.mesh_trust)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
         "volumes": [
             {"name": "bpffs", "hostPath": {"path": release.bpffs, "type": "Directory"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *mesh.volumes(owner, release),
         ],
     }
 
@@ -98,5 +99,6 @@ def _container(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one
+            *mesh.mounts(release),
         ],
     }
