@@ -45,6 +45,7 @@ class Types:
         self._btf = btf
         self._source = source
         self._dtypes: dict[int, Dtype] = {}
+        self._ids: dict[tuple[int, str], int] = {}  # the kernel's own BTF has a hundred thousand names to go through
         weakref.finalize(self, libbpf.lib().btf__free, btf)
 
     def has(self, kind: int, name: str) -> bool:
@@ -91,10 +92,13 @@ class Types:
         return self._dtypes[type_id]
 
     def _find(self, kind: int, name: str) -> int:
+        if (kind, name) in self._ids:
+            return self._ids[kind, name]
         found: int = libbpf.lib().btf__find_by_name_kind(self._btf, name.encode(), kind)
         if found <= 0:
             word = {STRUCT: "struct", ENUM: "enum", DATASEC: "section"}[kind]
             raise Invalid(f"{self._source} describes no {word} {name}; rebuild it with `make -C bpf`.")
+        self._ids[kind, name] = found
         return found
 
     def _read(self, type_id: int) -> _Type:

@@ -42,8 +42,8 @@ def run(
     )
     options, out, context_out = _call(program, meta + frame, context, repeat)
     told = np.frombuffer(context_out, context_type)[0]
-    data, before = out[: options.data_size_out], int(told["data"])
-    return Run(options.retval, data[before:], data[:before], duration_ns=options.duration)
+    before = int(told["data"])
+    return Run(options.retval, out[before:], out[:before], duration_ns=options.duration)
 
 
 def run_tc(program: Program, frame: bytes, *, repeat: int = 1, **context_fields: Any) -> Run:
@@ -53,7 +53,7 @@ def run_tc(program: Program, frame: bytes, *, repeat: int = 1, **context_fields:
     told = np.frombuffer(context_out, context_type)[0]
     fields = {name: told[name] for name in ("priority", "mark", "cb", "tc_classid", "tstamp", "wire_len")}
     action = ctypes.c_int32(options.retval).value  # TC_ACT_UNSPEC is -1
-    return Run(action, out[: options.data_size_out], context=fields, duration_ns=options.duration)
+    return Run(action, out, context=fields, duration_ns=options.duration)
 
 
 def send(program: Program, frame: bytes, count: int, *, interface_index: int, batch: int = 64) -> None:
@@ -75,23 +75,24 @@ def send(program: Program, frame: bytes, count: int, *, interface_index: int, ba
     _asked(program, options)
 
 
-def _call(program: Program, data: bytes, context: Any, repeat: int) -> tuple[Any, bytes, bytes]:
-    given, room = ctypes.create_string_buffer(data, len(data)), len(data) + _GROWTH
-    out, context_out = ctypes.create_string_buffer(room), ctypes.create_string_buffer(context.nbytes)
+def _call(program: Program, data: bytes, context: Any, repeat: int) -> tuple[Any, bytes, Any]:
+    # Arrays of numpy: ctypes makes a type for each length, which costs more than the run.
+    given, out = np.frombuffer(data or bytes(1), np.uint8), np.empty(len(data) + _GROWTH, np.uint8)
+    context_out = np.empty(context.nbytes, np.uint8)
     options = libbpf.sized(
         libbpf.TestRunOptions,
-        data_in=ctypes.addressof(given),
+        data_in=given.ctypes.data,
         data_size_in=len(data),
-        data_out=ctypes.addressof(out),
-        data_size_out=room,
+        data_out=out.ctypes.data,
+        data_size_out=len(out),
         ctx_in=context.ctypes.data,
         ctx_size_in=context.nbytes,
-        ctx_out=ctypes.addressof(context_out),
+        ctx_out=context_out.ctypes.data,
         ctx_size_out=context.nbytes,
         repeat=repeat,
     )
     _asked(program, options)
-    return options, out.raw, context_out.raw
+    return options, out[: options.data_size_out].tobytes(), context_out
 
 
 def _asked(program: Program, options: Any) -> None:
