@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sentinel_api.names import MESH_SIGNER
+from sentinel_operator.authority import SECRET
 from support.cluster.binaries import binary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,7 @@ VALUES = {
         "monitoring": {"dashboards": True, "ruleLabels": {"release": "prometheus"}},
     },
     "one replica": {"operator": {"replicas": 1}},
+    "a mesh in the clear": {"mesh": {"port": 7447, "tls": {"mode": "none"}}},
 }
 
 
@@ -72,6 +75,7 @@ def test_the_api_server_takes_everything_the_chart_makes(kinds, values):
         ({"bpffs": "relative"}, "bpffs"),
         ({"imagee": {}}, "imagee"),
         ({"mesh": {"port": 70_000}}, "port"),
+        ({"mesh": {"tls": {"mode": "off"}}}, "mode"),
     ],
 )
 def test_a_mistaken_value_is_refused_by_its_name(values, sentence):
@@ -98,6 +102,56 @@ def test_the_operator_can_hand_on_nothing_but_the_agents_two_roles():
     assert not any("escalate" in rule["verbs"] for rule in role["rules"])
     (bind,) = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
     assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config"]
+
+
+def secured(mode):
+    return {"mesh": {"port": 7447, "tls": {"mode": mode}}}
+
+
+@pytest.mark.parametrize("values", [{}, secured("none")], ids=["no mesh", "in the clear"])
+def test_without_certificates_the_operator_has_no_right_to_them(values):
+    text = rendered(values)
+    assert "certificatesigningrequests" not in text
+    assert "sentinel-mesh" not in text
+    assert "fsGroup" not in text
+
+
+@pytest.mark.parametrize("mode", ["self-signed", "cert-manager", "secret"])
+def test_a_secured_mesh_needs_one_secret_and_few_rights(mode):
+    (deployment,) = of_kind(secured(mode), "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (volume,) = (each["secret"] for each in pod["volumes"] if "secret" in each)
+    assert volume == {"secretName": SECRET, "defaultMode": 0o440}
+    roles = {each["metadata"]["name"]: each["rules"] for each in of_kind(secured(mode), "ClusterRole")}
+    (signers,) = (rule for rule in roles["sentinel-operator"] if "signers" in rule["resources"])
+    assert signers["resourceNames"] == [MESH_SIGNER]
+    assert not any("secrets" in rule["resources"] for rules in roles.values() for rule in rules)
+    (member,) = roles["sentinel-mesh-member"]
+    assert (member["resources"], member["verbs"]) == (["certificatesigningrequests"], ["create", "get"])
+    (bind,) = (rule for rule in roles["sentinel-operator"] if "bind" in rule["verbs"])
+    assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config", "sentinel-mesh-member"]
+
+
+def test_the_job_that_makes_the_authority_may_make_secrets_and_nothing_else():
+    (job,) = of_kind(secured("self-signed"), "Job")
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][1:] == ["-m", "sentinel_operator.authority"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    (role,) = (
+        each
+        for each in of_kind(secured("self-signed"), "Role")
+        if each["metadata"]["name"] == pod["serviceAccountName"]
+    )
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]
+    assert not of_kind(secured("secret"), "Job")
+
+
+def test_cert_manager_keeps_the_authoritys_key_so_that_what_it_signed_stays_good():
+    (made,) = of_kind(secured("cert-manager"), "Certificate")
+    assert (made["spec"]["isCA"], made["spec"]["secretName"]) == (True, SECRET)
+    assert made["spec"]["privateKey"]["rotationPolicy"] == "Never"
+    assert not of_kind(secured("cert-manager"), "Job")
 
 
 def test_dashboards_arrive_as_they_were_made():

@@ -66,6 +66,33 @@ def test_agents_meet_by_a_name_that_no_node_changes():
     assert made(plan(replace(here, nodes=(*THREE, node("n9")))), "DaemonSet") == [agents]
 
 
+def test_a_secured_mesh_gives_each_pod_what_it_needs_to_ask_and_moves_no_pod_for_a_member():
+    plain = replace(world(nodes=THREE), release=Release("registry.test/agent:1", mesh_port=7447, mesh_trust="PEM"))
+    config, agents = named(plain, "ConfigMap", "front-mesh"), named(plain, "DaemonSet", "front-agent")
+    assert config["data"] == {"ca.crt": "PEM", "members": "n0\nn1\nn2\nsentinel-operator\n"}
+    pod = agents["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    env = {each["name"]: each.get("value") for each in container["env"]}
+    assert env["SENTINEL_MESH_LISTEN"] == "tls/$(SENTINEL_HOST_IP):7447"
+    assert env["SENTINEL_MESH_PEERS"] == "tls/front-mesh.default.svc:7447"
+    mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert env["SENTINEL_MESH_CA"] == f"{mounted['mesh-trust']}/ca.crt"
+    assert env["SENTINEL_MESH_MEMBERS_FILE"] == f"{mounted['mesh-trust']}/members"
+    assert env["SENTINEL_MESH_ENROL"] == mounted["mesh-identity"]
+    assert volumes["mesh-trust"]["configMap"] == {"name": "front-mesh"}
+    assert volumes["mesh-identity"]["emptyDir"]["medium"] == "Memory", "a key is written to no disk"
+    more = replace(plain, nodes=(*plain.nodes, node("n3")), release=replace(plain.release, mesh_trust="OTHER"))
+    assert named(more, "DaemonSet", "front-agent")["spec"]["template"] == agents["spec"]["template"]
+    assert named(more, "ConfigMap", "front-mesh")["data"]["ca.crt"] == "OTHER"
+    bound = named(plain, "ClusterRoleBinding", "sentinel-mesh-member-default")
+    assert [each["name"] for each in bound["subjects"]] == ["sentinel-agent", "sentinel-balancer"]
+
+
+def named(here, kind, name):
+    return next(each for each in plan(here).apply if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+
 def test_a_cluster_without_finalizer_gets_it_first():
     fresh = cluster()
     bare = fresh.model_copy(update={"metadata": fresh.metadata.model_copy(update={"finalizers": ()})})
