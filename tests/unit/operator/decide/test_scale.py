@@ -74,7 +74,8 @@ def verdict(state, seen, **changes):
 def test_the_forecast_is_what_counts_with_headroom_up_at_once():
     assert verdict(State(3), demand(p95=4.2)) == (5, "Forecast", "")
     assert verdict(State(3), demand(p95=4.2), headroomPercent=20) == (6, "Forecast", "")
-    assert verdict(State(3), demand(p95=4.2, p50=3.0), headroomPercent=20) == (5, "Forecast", ""), "no margin twice"
+    assert verdict(State(3), demand(p95=5.4, p50=3.0), headroomPercent=20) == (5, "Forecast", ""), "half of the doubt"
+    assert verdict(State(3), demand(p95=4.2, p50=3.5), headroomPercent=20) == (5, "Forecast", ""), "no margin twice"
     assert verdict(State(3), demand(p95=4.2, p50=4.1), headroomPercent=20) == (5, "Forecast", "")
     found = decide(rules(), State(3), demand(p95=4.2, now=2.0), NOW)
     assert (found.required, found.reactive) == (5, 2), "the answer without foresight is shown beside it"
