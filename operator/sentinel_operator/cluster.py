@@ -1,5 +1,6 @@
 """The one door to the API server: reads, server-side apply, deletes; foreign exceptions end here."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -8,24 +9,33 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+import structlog
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.discovery import LazyDiscoverer
 from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 from kubernetes.aio.utils.retry import Backoff, on_error
 
 from sentinel_api.errors import Invalid, Transient
+from sentinel_operator.due import LAST_TRANSIENT_RETRY_S, retry_after_s
 from sentinel_operator.objects import FIELD_MANAGER, Key, Manifest, key
 
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 FAILED = (ApiException, DynamicApiError, *UNREACHABLE)
-REQUEST_S = 20  # longer than any answer that is still of use
+REQUEST_S = 10  # twice what a slow server takes; later an answer is of no use
+LIST_S = 20  # of thousands of objects
 PAGE_OBJECTS = 500
 # A look has a dozen requests, and one that is refused would spoil it: with every third refused it would never be done.
 # What was refused for now is asked again some times here; the whole look comes later and later.
 AGAIN = Backoff(steps=4, duration=0.25, factor=2.0, jitter=0.5)
+ONCE_MORE = Backoff(steps=2, duration=0.25, factor=1.0, jitter=0.5)
+NO_FILE = "/nonexistent/kinds"
 _BOUNDED: Mapping[str, Any] = {"serialize": False, "_request_timeout": REQUEST_S}
+_LISTED = {**_BOUNDED, "_request_timeout": LIST_S}
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+log = structlog.get_logger()
 
 
 class Conflict(Transient):
@@ -45,7 +55,7 @@ class Cluster:
     async def get(self, at: Key, subresource: str = "") -> Manifest | None:
         try:
             target = await self._target(at, subresource)
-            found = await _asked(lambda: target.get(name=at.name, namespace=at.namespace or None, **_BOUNDED))
+            found = await _read(lambda: target.get(name=at.name, namespace=at.namespace or None, **_BOUNDED))
             return await _plain(found)
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
@@ -66,7 +76,7 @@ class Cluster:
             while "continue" in page["metadata"]:
                 wanted = {"limit": PAGE_OBJECTS, "_continue": page["metadata"]["continue"]}
                 ask = partial(resource.get, namespace=namespace or None, label_selector=labels or None, **wanted)
-                page = await _plain(await _asked(partial(ask, **_BOUNDED)))
+                page = await _plain(await _read(partial(ask, **_LISTED)))
                 found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
                 page["metadata"] = {name: value for name, value in page["metadata"].items() if value}
         except FAILED as error:
@@ -122,9 +132,10 @@ class Cluster:
         return written
 
     async def text(self, path: str) -> str:
-        """What a path answers that is no object: a log, metrics."""
+        """What a path answers that is no object: a log, metrics. Asked once: it is mostly another program's answer that
+        comes through the API server, and that one fails for longer than a moment."""
         try:
-            answer = await _asked(lambda: self._dynamic.request("get", path, **_BOUNDED))
+            answer = await self._dynamic.request("get", path, **_BOUNDED)
             return str(await answer.text())
         except FAILED as error:
             raise _translated(error, f"read {path}") from error
@@ -133,7 +144,7 @@ class Cluster:
         """Asks the one group only: the dynamic client would discover all of them anew for each kind that is missing."""
         try:
             path = f"/apis/{api_version}"
-            answer = await _plain(await _asked(lambda: self._dynamic.request("get", path, **_BOUNDED)))
+            answer = await _plain(await _read(lambda: self._dynamic.request("get", path, **_BOUNDED)))
         except FAILED as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
                 return False
@@ -150,10 +161,30 @@ class Cluster:
             raise Invalid(f"{at} has no /{subresource}: name an object that has one") from error
 
     async def _resource(self, api_version: str, kind: str) -> Any:
+        """With the prefix: without it the library asks every group there is, one after the other."""
+        wanted = {"prefix": "apis" if "/" in api_version else "api", "api_version": api_version, "kind": kind}
         try:
-            return await _asked(lambda: self._dynamic.resources.get(api_version=api_version, kind=kind))
+            return await _read(lambda: self._dynamic.resources.get(**wanted))
         except ResourceNotFoundError as error:
             raise Invalid(f"the cluster knows no {kind} of {api_version}: install the CRDs first") from error
+
+
+class Kinds(LazyDiscoverer):  # type: ignore[misc]  # the library has no types
+    """The library's, which otherwise believes a file in the common folder for temporary files that anybody may have
+    written, for a server of another time at the same address."""
+
+    def __init__(self, asking: DynamicClient, _: str | None) -> None:
+        super().__init__(asking, NO_FILE)
+
+    def _write_cache(self) -> None:
+        """Each process asks for itself."""
+
+
+class Patient(DynamicClient):  # type: ignore[misc]  # the library has no types
+    """The library gives its own requests, those for kinds, five minutes; a look would wait for them."""
+
+    async def request(self, method: str, path: str, body: object = None, **params: Any) -> Any:
+        return await super().request(method, path, body, **{"_request_timeout": REQUEST_S, **params})
 
 
 def _nobody(_: Manifest) -> None:
@@ -161,19 +192,41 @@ def _nobody(_: Manifest) -> None:
 
 
 @asynccontextmanager
-async def connected(told: Callable[[Manifest], object] = _nobody) -> AsyncIterator[Cluster]:
-    """In a pod by its service account, elsewhere by KUBECONFIG."""
+async def connected(told: Callable[[Manifest], object] = _nobody, *, patient: bool = False) -> AsyncIterator[Cluster]:
+    """In a pod by its service account, elsewhere by KUBECONFIG. `patient`: waits for a server that is away."""
     try:
         config.load_incluster_config()
     except config.ConfigException:
         await config.load_kube_config()
-    async with client.ApiClient() as api, DynamicClient(api) as dynamic:
-        yield Cluster(dynamic, told)
+    async with client.ApiClient() as api:
+        yield Cluster(await _reached(api, patient=patient), told)
+
+
+async def _reached(api: client.ApiClient, *, patient: bool) -> DynamicClient:
+    failures = 0
+    while True:
+        try:
+            return await _read(lambda: Patient(api, discoverer=Kinds))
+        except FAILED as error:
+            failures += 1
+            if not patient:
+                raise _translated(error, "ask which kinds there are") from error
+            log.warning("server_not_reached", error=str(error) or "no answer")
+            await asyncio.sleep(retry_after_s(failures, LAST_TRANSIENT_RETRY_S))
 
 
 async def _asked(request: Callable[[], Awaitable[Any]]) -> Any:
     """A write is asked again too: applied twice it is the same, and a patch that names a version is refused then."""
     return await on_error(AGAIN, _passes, request)
+
+
+async def _read(request: Callable[[], Awaitable[Any]]) -> Any:
+    """Once more also after no answer: a look has a dozen reads, and one that got lost would lose them all."""
+    return await on_error(ONCE_MORE, _unanswered, lambda: _asked(request))
+
+
+def _unanswered(error: Exception) -> bool:
+    return isinstance(error, TimeoutError)
 
 
 def _passes(error: Exception) -> bool:
