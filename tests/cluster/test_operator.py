@@ -181,7 +181,7 @@ def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):
         "the first one leads",
         lambda: front.get(f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/sentinel-operator"),
     )
-    second = front.operator("op2")
+    second = front.operator_from_disk("op2")
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/sentinel-operator"
     until(front, "the second one waits", lambda: "lease_wanted" in (front.folder / "op2.log").read_text())
     assert front.get(lease)["spec"]["holderIdentity"] == "op"

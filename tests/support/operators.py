@@ -1,6 +1,8 @@
 """Operators as processes of their own, under the chart's rights, against a real API server whose nodes nobody runs."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -12,6 +14,7 @@ from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
 from support.cluster import control_plane as planes
 from support.cluster.binaries import binary
 from support.cluster.processes import wait_until
+from support.nursery import Child, Nursery
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy/examples/buffercluster.yaml"
@@ -21,6 +24,14 @@ FRONT = f"{GROUP}/namespaces/default/bufferclusters/front"
 PATIENCE_S = 240.0  # a busy machine takes half a minute to start a process; it only ends what hangs
 
 
+@functools.cache
+def nursery() -> Nursery:
+    """One for the whole run."""
+    found = Nursery()
+    atexit.register(found.close)
+    return found
+
+
 class Bench:
     """A control plane with the CRDs, three nodes that nobody runs, and operators as processes."""
 
@@ -28,13 +39,29 @@ class Bench:
         self.plane = plane
         self.kubeconfig = kubeconfig
         self.folder = folder
-        self.operators: list[subprocess.Popen[bytes]] = []
+        self.operators: list[subprocess.Popen[bytes] | Child] = []
         self.metrics_ports: list[int] = []
 
-    def operator(self, name: str, agent_image: str = "sentinel.test/agent:1") -> subprocess.Popen[bytes]:
+    def operator(self, name: str, agent_image: str = "sentinel.test/agent:1") -> Child:
+        """A fork of a process that has its modules loaded."""
+        child = nursery().start(self._environment(name, agent_image), self.folder / f"{name}.log")
+        self.operators.append(child)
+        return child
+
+    def operator_from_disk(self, name: str) -> subprocess.Popen[bytes]:
+        """As its container starts it."""
+        argv = [sys.executable, "-m", "sentinel_operator"]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                argv, env=self._environment(name, "sentinel.test/agent:1"), stdout=log, stderr=log
+            )
+        self.operators.append(process)
+        return process
+
+    def _environment(self, name: str, agent_image: str) -> dict[str, str]:
         health, metrics = planes.free_ports("127.0.0.1", 2)
         self.metrics_ports.append(metrics)
-        env = {
+        return {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
             "SENTINEL_AGENT_IMAGE": agent_image,
@@ -43,10 +70,6 @@ class Bench:
             "SENTINEL_HEALTH_PORT": str(health),
             "SENTINEL_METRICS_PORT": str(metrics),
         }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
-        self.operators.append(process)
-        return process
 
     def get(self, path: str):
         status, body = self.plane.request("GET", path)

@@ -27,7 +27,6 @@ ISSUER = "https://kubernetes.default.svc"
 READY_S = 60.0
 REQUEST_S = 60.0
 PORTS = range(20_000, 30_000)
-_RESERVED: list[socket.socket] = []
 
 
 def free_ports(address: str, count: int) -> list[int]:
@@ -51,7 +50,7 @@ def _reserved(address: str, port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _RESERVED.append(claim)
+    claim.detach()  # open until this process ends, and nobody's to close
     return True
 
 
