@@ -1,13 +1,14 @@
 """A control plane for a benchmark in another process: `python -m support.operator_plane FOLDER`.
 
-Prints one line of JSON when it is up (where it listens, an administrator's token, the operator's kubeconfig under the
-chart's rights), and ends when its standard input does.
+Prints one line of JSON when it is up (where it listens, an administrator's token and kubeconfig, the operator's under
+the chart's rights, where kwok is), and ends when its standard input does.
 """
 
 import json
 import sys
 from pathlib import Path
 
+from support.cluster.binaries import binary
 from support.operators import SYSTEM, prepared
 
 
@@ -19,7 +20,9 @@ def main(folder: Path) -> None:
             "url": plane.url,
             "token": plane.token,
             "ca": str(plane.pki.root),
+            "admin": str(plane.kubeconfig),
             "operator": str(operator),
+            "kwok": str(binary("kwok")),
             "namespace": SYSTEM,
         }
         sys.stdout.write(json.dumps(known) + "\n")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sentinel_api.errors import Unsupported
-from sentinel_lab.bench.operator_fleet import Fleet, session
+from sentinel_lab.bench.operator_fleet import Fleet, kubelets, session
 from sentinel_lab.bench.output import tell
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SIZES, QUICK_SIZES = (1000, 5000), (1000,)
 STEADY_S, QUICK_STEADY_S = 120.0, 25.0
-REPORTS_PER_S = 25.0  # the whole budget of writes, though agents of so many nodes would use less
+REPORTS_PER_S = 25.0  # the whole budget of writes; agents that keep to the published pace send less
 DEMAND, JUMP = 30_000_000, 60_000_000
 CAPACITY = 100_000_000
 PATIENCE_S = 300.0
@@ -40,7 +40,9 @@ class Plane:
     url: str
     token: str
     ca: str
+    admin: str
     operator: str
+    kwok: str
     namespace: str
 
 
@@ -83,7 +85,11 @@ def operator(quick: bool, sizes: tuple[int, ...], as_json: bool) -> None:
 
 
 async def _measured(size: int, steady_s: float) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="sentinel-bench-") as folder, _plane(Path(folder)) as plane:
+    with (
+        tempfile.TemporaryDirectory(prefix="sentinel-bench-") as folder,
+        _plane(Path(folder)) as plane,
+        kubelets(plane.kwok, plane.admin, Path(folder) / "kwok.log"),
+    ):
         async with session(plane.token, plane.ca) as door:
             fleet = Fleet(door, plane.url, size, DEMAND)
             await fleet.make_nodes()
@@ -110,7 +116,7 @@ async def _spread(plane: Plane, fleet: Fleet, folder: Path) -> float:
     async with _running(plane, folder, "before"):
         await _until(lambda: _ordered(fleet), "orders for all nodes")
         spread_s = time.monotonic() - began
-        await fleet.learn_digest()
+        await fleet.learn_orders()
         await fleet.report_all()
         await _until(lambda: _all_ready(fleet), "all nodes ready")
     await fleet.ask("DELETE", _lease(plane))
@@ -142,20 +148,31 @@ async def _held_by(plane: Plane, fleet: Fleet, name: str) -> bool:
 
 
 async def _steady(fleet: Fleet, watched: Watched, seconds: float) -> dict[str, float]:
+    """What it takes at the most events that may come, and how many writes there are at the pace that it publishes."""
     await asyncio.sleep(5)  # kopf's own first listing is over by then
-    cpu_s, writes, began = watched.cpu_s(), await fleet.writes(), time.monotonic()
-    sent = 0
+    cpu_s = watched.cpu_s()
+    sent, _, passed = await _reported(fleet, watched, REPORTS_PER_S, seconds)
+    spent_s = watched.cpu_s() - cpu_s
+    published, writes, slower = await _reported(fleet, watched, fleet.size / fleet.report_seconds, seconds)
+    return {
+        "cpu_percent": 100 * spent_s / passed,
+        "events_per_s": sent / passed,
+        "report_seconds": fleet.report_seconds,
+        "reports_per_s": published / slower,
+        "writes_per_s": writes / slower,
+    }
+
+
+async def _reported(fleet: Fleet, watched: Watched, per_s: float, seconds: float) -> tuple[int, int, float]:
+    """Reports sent evenly, the API server's count of writes meanwhile, and the seconds that it took."""
+    before, began, sent = await fleet.writes(), time.monotonic(), 0
     while (passed := time.monotonic() - began) < seconds:
-        while sent < passed * REPORTS_PER_S:
+        while sent < passed * per_s:
             await fleet.report(fleet.names[sent % fleet.size])
             sent += 1
         watched.look()
         await asyncio.sleep(0.02)
-    return {
-        "cpu_percent": 100 * (watched.cpu_s() - cpu_s) / passed,
-        "reports_per_s": sent / passed,
-        "writes_per_s": (await fleet.writes() - writes) / passed,
-    }
+    return sent, await fleet.writes() - before, passed
 
 
 async def _jump(fleet: Fleet) -> float:

@@ -1,10 +1,13 @@
-"""Many buffer nodes as plain objects of a real API server, and the reports that their agents would write."""
+"""Many buffer nodes of a real API server, whose kubelets kwok plays, and the reports that their agents would write."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import re
 import ssl
+import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,11 +18,14 @@ from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
+    from pathlib import Path
 
 GROUP = "/apis/sentinel.io/v1alpha1"
 CLUSTER = f"{GROUP}/namespaces/default/bufferclusters/front"
 AT_ONCE = 24
 WRITES = {"POST", "PUT", "PATCH", "APPLY", "DELETE"}
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+KWOK_NODE = "kwok.x-k8s.io/node"
 DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -33,13 +39,25 @@ class Fleet:
     demand: int
     seq: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     digest: str = DIGEST
+    report_seconds: int = 10
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(f"node-{number:05}" for number in range(self.size))
 
     async def make_nodes(self) -> None:
+        """Back when kwok's heartbeats have made all of them ready."""
         await all_of(self._make(name) for name in self.names)
+        while await self._ready() < self.size:
+            await asyncio.sleep(0.5)
+
+    async def _ready(self) -> int:
+        found = await self.ask("GET", "/api/v1/nodes?resourceVersion=0")
+        return sum(
+            each["type"] == "Ready" and each["status"] == "True"
+            for node in found["items"]
+            for each in node["status"].get("conditions", ())
+        )
 
     async def make_cluster(self, capacity: int) -> None:
         body = {
@@ -87,16 +105,18 @@ class Fleet:
         found = await self.ask("GET", f"{GROUP}/buffernodes?limit=1")
         return len(found["items"]) + int(found["metadata"].get("remainingItemCount", 0))
 
-    async def learn_digest(self) -> None:
+    async def learn_orders(self) -> None:
         found = await self.ask("GET", f"{GROUP}/buffernodes/{self.names[0]}")
-        self.digest = found["spec"]["configDigest"]
+        self.digest, self.report_seconds = found["spec"]["configDigest"], found["spec"]["reportSeconds"]
 
     async def writes(self) -> int:
-        """Requests that changed something, of everybody, since the API server started."""
+        """Requests that changed something, of agents and operator, since the API server started. Kubelets, which kwok
+        plays, write Leases and the status of their Nodes; the operator's own Lease (one in two seconds) goes with them.
+        """
         async with self.session.get(f"{self.url}/metrics") as answer:
             lines = (await answer.text()).splitlines()
         counted = (line for line in lines if line.startswith("apiserver_request_total{"))
-        return sum(int(float(line.rpartition(" ")[2])) for line in counted if _verb(line) in WRITES)
+        return sum(int(float(line.rpartition(" ")[2])) for line in counted if _counts(line))
 
     async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
@@ -109,9 +129,22 @@ class Fleet:
 
     async def _make(self, name: str) -> None:
         labels = {ROLE_LABEL: ROLE_BUFFER, "topology.kubernetes.io/zone": f"zone-{name[-1]}"}
-        ready = {"type": "Ready", "status": "True", "reason": "Bench", "message": ""}
-        body = {"metadata": {"name": name, "labels": labels}, "status": {"conditions": [ready]}}
-        await self.ask("POST", "/api/v1/nodes", body)
+        meta = {"name": name, "labels": labels, "annotations": {KWOK_NODE: "fake"}}
+        await self.ask("POST", "/api/v1/nodes", {"metadata": meta})
+
+
+@contextlib.contextmanager
+def kubelets(kwok: str, kubeconfig: str, log: Path) -> Iterator[None]:
+    """kwok plays them. A real kubelet renews its Lease four times as often; that is the API server's burden alone."""
+    argv = [kwok, f"--kubeconfig={kubeconfig}", f"--manage-nodes-with-annotation-selector={KWOK_NODE}=fake"]
+    argv += ["--server-address=127.0.0.1:0", "--node-lease-duration-seconds=160"]
+    with log.open("ab") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -132,5 +165,7 @@ def session(token: str, ca: str) -> aiohttp.ClientSession:
     )
 
 
-def _verb(line: str) -> str:
-    return line.partition('verb="')[2].partition('"')[0]
+def _counts(line: str) -> bool:
+    labels = dict(LABEL.findall(line))
+    kubelets_own = labels["resource"] == "leases" or (labels["resource"], labels["subresource"]) == ("nodes", "status")
+    return labels["verb"] in WRITES and not kubelets_own
