@@ -42,6 +42,7 @@ class Connection:
         self._ears = ears
         self._generation = 0
         self._listening = True
+        self._leaving = threading.Event()
         self._session = None if awaits_certificate(place) else Session(place, ears)
 
     @property
@@ -68,6 +69,10 @@ class Connection:
             self._hand_over(self._session, place, listening=True)
         self.place = place
 
+    def leave(self) -> None:
+        """A renewal that is under way is waited for no longer: a process that is told to stop has little time."""
+        self._leaving.set()
+
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
@@ -80,7 +85,7 @@ class Connection:
             return heir.links() >= old.links() and heir.speakers(0) >= expected
 
         try:
-            _wait(known, "the others did not accept this node's new certificate")
+            self._wait(known, "the others did not accept this node's new certificate")
         except Transient:
             if not listening:
                 heir.close()
@@ -102,16 +107,16 @@ class Connection:
                 raise
             return True
 
-        _wait(opened, f"this node cannot listen on {', '.join(place.listen)} again")
+        self._wait(opened, f"this node cannot listen on {', '.join(place.listen)} again")
         return heir[0]
 
-
-def _wait(fact: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        if time.monotonic() > deadline:
-            raise Transient(f"{otherwise} within {PATIENCE_S:g} s: it goes on as before and tries again")
-        time.sleep(LOOK_S)
+    def _wait(self, fact: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not fact():
+            if time.monotonic() > deadline:
+                raise Transient(f"{otherwise} within {PATIENCE_S:g} s: it goes on as before and tries again")
+            if self._leaving.wait(LOOK_S):
+                raise Transient("this node leaves the mesh: what it has is good enough")
 
 
 class Renewal:
@@ -135,6 +140,7 @@ class Renewal:
 
     def stop(self) -> None:
         self._ended.set()
+        self._connection.leave()
         self._thread.join()
 
     def admit(self, members: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import zenoh
 
-from sentinel_api.errors import Invalid
+from sentinel_api.errors import Invalid, Transient
 from sentinel_api.records import NodeState, Role, Tier
 from sentinel_api.wire import pack_state, unpack_state
 from sentinel_lab.bench.mesh_authority import Authority
@@ -225,8 +225,51 @@ def test_a_new_member_is_admitted_without_a_restart(authority, node):
     until(lambda: one.refused(Refusal.STRANGER))
     assert one.hears("n3") is None
     one.mesh.admit(NAMES)
-    until(lambda: three.speak() or one.hears("n3"))
+    until(lambda: two.speak() or three.speak() or one.hears("n3"))
     until(lambda: two.speak() or one.hears("n2"))
+
+
+def put(own, issued):
+    """What an authority issued, as the answer to an enrolled member's request."""
+    own.swap(issued.certificate.read_bytes(), issued.key.read_bytes())
+
+
+def test_a_member_waits_for_its_certificate_joins_with_it_and_renews_it(authority, node, tmp_path):
+    """As in a cluster: the agent is at work before anybody signed for it."""
+    (tmp_path / "own").mkdir()
+    own = Credentials.enrolled_in(tmp_path / "own", authority.issue("n2").ca)
+    one = node(place("n1", own), renewal_s=0.2)
+    two = node(place("n2", authority.issue("n2")))
+    with pytest.raises(Transient, match="no certificate yet"):
+        one.mesh.alarm(Burst(traffic_class=3, magnitude_bytes=1000))
+    assert not one.mesh.trouble, "to wait is no trouble"
+    put(own, authority.issue("n1"))
+    until(lambda: one.speak() or two.hears("n1"))
+    assert one.mesh.renewed == 0, "the first is no renewal"
+    put(own, authority.issue("n1"))
+    until(lambda: one.speak() or two.speak() or one.mesh.renewed)
+    told = two.hears("n1").seq
+    until(lambda: one.speak() or two.hears("n1").seq > told)
+
+
+def test_a_node_that_the_roll_comes_to_name_is_let_speak(authority, node, tmp_path):
+    roll = tmp_path / "members"
+    roll.write_text("n1\nn2\n")
+    one = node(replace(place("n1", authority.issue("n1"), None), roll=roll), renewal_s=0.2)
+    two = node(place("n2", authority.issue("n2")))
+    three = node(place("n3", authority.issue("n3")))
+    until(lambda: two.speak() or one.hears("n2"))
+    until(lambda: three.speak() or one.refused(Refusal.STRANGER))
+    assert one.hears("n3") is None
+    roll.write_text("n1\nn2\nn3\n")
+    until(lambda: two.speak() or three.speak() or one.hears("n3"))
+
+
+def test_a_roll_that_names_nobody_is_one_sentence(authority, tmp_path):
+    (tmp_path / "members").write_text("\n")
+    empty = replace(place("n1", authority.issue("n1"), None), roll=tmp_path / "members")
+    with pytest.raises(Invalid, match="one a line"):
+        Mesh(empty, lambda _told, _seq: STATE)
 
 
 def test_certificates_that_are_not_there_are_one_sentence(tmp_path):
