@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from sentinel_agent.settings import MeshSettings
     from sentinel_agent.tick import Tick
     from sentinel_core.forecast import Forecast
+    from sentinel_mesh.settings import MeshSettings
 
 P50, P90 = MAGNITUDE_LEVELS.index(0.5), MAGNITUDE_LEVELS.index(0.9)
 

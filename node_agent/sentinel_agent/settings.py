@@ -10,32 +10,14 @@ from urllib.parse import urlsplit
 
 from sentinel_api.errors import Invalid
 from sentinel_bpf.probe import BPFFS
-from sentinel_mesh.credentials import Credentials, credentials
-from sentinel_mesh.place import listed, roll_of
+from sentinel_core.environment import log_level, port
+from sentinel_mesh.settings import MeshSettings, mesh_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LEVELS: Final = {"Debug": 10, "Info": 20, "Warning": 30, "Error": 40}
 IN_IMAGE: Final = Path("/usr/lib/sentinel/bpf/agent.bpf.o")
 IN_TREE: Final = Path(__file__).parents[2] / "bpf/build/agent.bpf.o"
-
-
-@dataclass(frozen=True, slots=True)
-class MeshSettings:
-    """Endpoints are written tcp/ADDRESS:PORT; peers that are not there yet are tried for ever."""
-
-    cluster: str
-    listen: tuple[str, ...]
-    peers: tuple[str, ...]
-    credentials: Credentials | None = None
-    """None: the mesh speaks in the clear."""
-    members: tuple[str, ...] | None = None
-    """The only names that are let speak; None: whoever has a certificate."""
-    roll: Path | None = None
-    """A file that names the members, in the place of `members`."""
-    routers: tuple[str, ...] = ()
-    """Instead of peers: whose client this node is. Who may speak is then theirs to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +49,17 @@ class Settings:
 def settings(env: Mapping[str, str] = os.environ) -> Settings:
     """Raises Invalid for what is malformed."""
     node = env.get("SENTINEL_NODE_NAME", os.uname().nodename)
-    level = env.get("SENTINEL_LOG_LEVEL", "Info")
-    if level not in LEVELS:
-        raise Invalid(f"SENTINEL_LOG_LEVEL is {level!r}: use one of {', '.join(LEVELS)}")
     return Settings(
         node=node,
         namespace=env.get("SENTINEL_NAMESPACE", "default"),
         pins=Path(env.get("SENTINEL_BPFFS", str(BPFFS))) / f"sentinel_{node.replace('.', '_')}",
         object_path=Path(env.get("SENTINEL_OBJECT", str(IN_IMAGE if IN_IMAGE.exists() else IN_TREE))),
         listen=env.get("SENTINEL_LISTEN", "0.0.0.0"),  # noqa: S104  kubelet and Prometheus come from outside
-        metrics_port=_port(env, "SENTINEL_METRICS_PORT", 9465),
+        metrics_port=port(env, "SENTINEL_METRICS_PORT", 9465),
         debug_listen=env.get("SENTINEL_DEBUG_LISTEN", "127.0.0.1"),
-        debug_port=_port(env, "SENTINEL_DEBUG_PORT", 9466),
-        log_level=LEVELS[level],
-        mesh=_mesh(env),
+        debug_port=port(env, "SENTINEL_DEBUG_PORT", 9466),
+        log_level=log_level(env),
+        mesh=mesh_settings(env),
         sinks=_sinks(env),
     )
 
@@ -107,23 +86,3 @@ def _url(env: Mapping[str, str], name: str) -> str:
     if text and (parts.scheme not in ("http", "https") or not parts.netloc):
         raise Invalid(f"{name} is {text!r}: write it as http://HOST:PORT or https://HOST")
     return text
-
-
-def _mesh(env: Mapping[str, str]) -> MeshSettings | None:
-    listen, peers, routers = (listed(env, f"SENTINEL_MESH_{name}") for name in ("LISTEN", "PEERS", "ROUTERS"))
-    if routers:
-        return MeshSettings(env.get("SENTINEL_MESH_CLUSTER", "default"), (), (), credentials(env), routers=routers)
-    if peers and not listen:
-        raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this node listens itself")
-    if not listen:
-        return None
-    members = listed(env, "SENTINEL_MESH_MEMBERS") or None
-    cluster, roll = env.get("SENTINEL_MESH_CLUSTER", "default"), roll_of(env)
-    return MeshSettings(cluster, listen, peers, credentials(env), members, roll)
-
-
-def _port(env: Mapping[str, str], name: str, default: int) -> int:
-    text = env.get(name, str(default))
-    if not text.isdecimal() or int(text) >= 65_536:
-        raise Invalid(f"{name} is {text!r}: use a port up to 65535 (0 takes any that is free)")
-    return int(text)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sentinel_agent.settings import MeshSettings, settings
+from sentinel_agent.settings import settings
 from sentinel_api.errors import Invalid
+from sentinel_mesh.settings import MeshSettings
 
 
 def test_pins_of_two_nodes_on_one_host_do_not_meet():

@@ -24,7 +24,7 @@ def test_lists_are_written_with_commas():
         ({"SENTINEL_METRICS_PORT": "65536"}, "use a port"),
         ({"SENTINEL_DEBUG_PORT": "x"}, "use a port"),
         ({"SENTINEL_LOG_LEVEL": "loud"}, "use one of"),
-        ({"SENTINEL_MESH_PEERS": "tcp/a:1"}, "say where this balancer listens"),
+        ({"SENTINEL_MESH_PEERS": "tcp/a:1"}, "say where this process listens"),
     ],
 )
 def test_a_mistake_is_a_sentence(env, sentence):
