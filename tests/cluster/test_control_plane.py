@@ -108,34 +108,38 @@ def test_controllers_run_when_asked(tmp_path: Path, control_plane: planes.Contro
         wait_until("the default service account", lambda: plane.request("GET", path)[0] == 200, timeout_s=60)
 
 
-def test_a_part_that_dies_says_why_in_its_log(plane: planes.ControlPlane) -> None:
-    plane.stop("apiserver")
-    plane.stop("etcd")
+def test_a_part_that_dies_says_why_in_its_log(tmp_path: Path, control_plane: planes.ControlPlane) -> None:
+    plane = planes.ControlPlane(tmp_path / "broken")
     (plane.folder / "pki" / "apiserver.key").write_text("no key")
-    with pytest.raises(ClusterError, match=r"(?s)apiserver died; its log .* ends:.*PEM data"):
-        plane.start("apiserver")
+    try:
+        with pytest.raises(ClusterError, match=r"(?s)apiserver died; its log .* ends:.*PEM data"):
+            plane.start("apiserver")
+    finally:
+        plane.close()
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("end", "started"), [(signal.SIGINT, ["etcd"]), (signal.SIGTERM, ["etcd"]), (signal.SIGKILL, [*planes.BARE])]
+)
 def test_nothing_outlives_a_test_run_that_ends_early(
-    tmp_path: Path, control_plane: planes.ControlPlane, end: signal.Signals
+    tmp_path: Path, control_plane: planes.ControlPlane, end: signal.Signals, started: list[planes.Part]
 ) -> None:
     script = (
         "import pathlib, signal, sys, time\n"
         "from support.cluster.control_plane import running\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the run is in the background\n"
-        "with running(pathlib.Path(sys.argv[1])):\n"
+        "with running(pathlib.Path(sys.argv[1]), parts=sys.argv[2:]):\n"
         "    print('up', flush=True)\n"
         "    time.sleep(600)\n"
     )
     folder = tmp_path / "cut"
-    command = [sys.executable, "-c", script, str(folder)]
+    command = [sys.executable, "-c", script, str(folder), *started]
     with subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(TESTS)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"up\n"
-        parts = [Identity.read(folder / "processes" / f"{part}.json") for part in planes.BARE]
+        parts = [Identity.read(folder / "processes" / f"{part}.json") for part in started]
         run.send_signal(end)
     for part in parts:
         assert part is not None

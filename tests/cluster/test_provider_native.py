@@ -86,7 +86,7 @@ class Traces:
         return any(mount.is_relative_to(self.slot.folder) for mount in mounts)
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGINT, marks=pytest.mark.slow, id="SIGINT"), signal.SIGKILL])
 def test_nothing_is_left_of_a_run_that_ends_early(end: signal.Signals) -> None:
     """A SIGKILL leaves files, which the next start removes; never a process, a mount or a link."""
     with subprocess.Popen(
