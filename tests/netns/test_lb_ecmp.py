@@ -246,6 +246,7 @@ def answered(flow: socket.socket) -> bool:
     return said
 
 
+@pytest.mark.slow
 def test_bird_spreads_flows_over_both_balancers_and_none_breaks_when_one_dies(witnessed, tmp_path):
     """All flows began at one node, which drains since: whatever is placed anew would go to the other."""
     site = witnessed

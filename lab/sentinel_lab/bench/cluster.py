@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from sentinel_lab.bench.output import tell
+from sentinel_lab.bench.speaker import takeovers
 from sentinel_lab.failover.calls import answering
 from sentinel_lab.failover.load import DATAGRAM, flows, requests
 from sentinel_lab.failover.stage import staged
@@ -29,13 +31,14 @@ REQUESTS_A_SECOND: Final = 20.0
 PATIENCE_S: Final = 2.0
 DOWN_S, UP_S = 3.0, 3.0
 FAULTS, QUICK_FAULTS = 6, 2
+TAKEOVERS, QUICK_TAKEOVERS = 10, 3
 
 
 @click.command("cluster")
 @click.option("--quick", is_flag=True, help="Shorter, and fewer nodes fail.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def cluster(quick: bool, as_json: bool) -> None:
-    """One node and then three behind the balancer, the product's own processes: throughput, drops, availability, CPU.
+    """One node and then three behind the balancer: throughput, drops, availability, CPU; and a balancer that dies.
 
     \b
     Example:
@@ -50,8 +53,12 @@ def cluster(quick: bool, as_json: bool) -> None:
         with staged(size) as stage, answering(stage.spaces[RECEIVER]):
             rows[-1] |= availability(stage, QUICK_FAULTS if quick else FAULTS)
         click.echo(f"{time.strftime('%H:%M:%S')} {rows[-1]}", err=True)
+    silent_ms = takeovers(QUICK_TAKEOVERS if quick else TAKEOVERS)
+    rows.append({"what": "a speaker dies: milliseconds until the next packet", "values": silent_ms})
     rows.append({"what": "load average, one minute, at the end", "value": os.getloadavg()[0]})
-    tell("cluster", figures({row["nodes"]: row for row in rows if "nodes" in row}), rows, as_json=as_json)
+    metrics = figures({row["nodes"]: row for row in rows if "nodes" in row})
+    metrics |= {"speaker_lost_ms_p50": median(silent_ms), "speaker_lost_ms_max": max(silent_ms)}
+    tell("cluster", metrics, rows, as_json=as_json)
 
 
 def throughput(stage: Stage, window_s: float) -> dict[str, float]:

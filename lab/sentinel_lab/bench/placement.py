@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import numpy as np
 
+from sentinel_lab.bench import placement_live
 from sentinel_lab.bench.output import tell
+from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.sim.cluster import STEP_S, Flows, even, placed
 from sentinel_lab.sim.placements import POLICIES, ring_of
 
@@ -54,15 +56,23 @@ SCENARIOS: Final = {
 
 @click.command("placement")
 @click.option("--seeds", type=click.IntRange(2, 1000), help="How many runs of each, with other traffic each time.")
+@click.option("--namespaces/--simulator", "live", default=False, help="On real packets, the kernel's own two ways.")
 @click.option("--quick", is_flag=True, help="Fewer and shorter runs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def placement(seeds: int | None, quick: bool, as_json: bool) -> None:
-    """Compare where new flows go, in virtual time: by published room, plain Maglev, in turn, by fewest connections.
+def placement(seeds: int | None, live: bool, quick: bool, as_json: bool) -> None:
+    """Compare where new flows go: by published room, plain Maglev, in turn, by fewest connections.
 
     \b
-    Example:
+    Examples:
       sentinel bench placement --json
+      sudo sentinel bench placement --namespaces --json
     """
+    if live:
+        require_root()
+        unwind_when_told()
+        told, shown = placement_live.live(placement_live.QUICK_ROUNDS if quick else placement_live.ROUNDS)
+        tell("placement", told, shown, as_json=as_json)
+        return
     runs = seeds or (QUICK_SEEDS if quick else SEEDS)
     seconds = QUICK_SECONDS if quick else SECONDS
     metrics: dict[str, float] = {}

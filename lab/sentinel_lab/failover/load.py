@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sentinel_lab.namespaces import Namespace
 
 DATAGRAM: Final = bytes(1000)
+STAMP: Final = struct.Struct("!Q")
 TICK_S: Final = 0.02  # each flow sends one datagram a tick
 BUFFER_BYTES: Final = 8 << 20
 SO_RCVBUFFORCE: Final = 33  # Python has no name for it
@@ -35,21 +37,25 @@ class Filled:
 
     sent: int = 0
     arrived: int = 0
+    waits_ns: list[int] = field(default_factory=list)
+    """From sending to arrival, of each that arrived."""
 
 
 @contextmanager
-def flows(sender: Namespace, receiver: Namespace, number: int, apart_s: float) -> Iterator[Filled]:
+def flows(
+    sender: Namespace, receiver: Namespace, number: int, apart_s: float, port: int = STREAM_PORT
+) -> Iterator[Filled]:
     """`number` flows, one more every `apart_s`, until the end of the block."""
     filled, ended = Filled(), threading.Event()
     with receiver.entered():
         hearing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         hearing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
-        hearing.bind((VIP, STREAM_PORT))
+        hearing.bind((VIP, port))
     with sender.entered():
         sending = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(number)]
     for each in sending:
         each.bind(("", next(_ports)))
-        each.connect((VIP, STREAM_PORT))
+        each.connect((VIP, port))
     threads = [
         threading.Thread(target=_send, args=(sending, apart_s, filled, ended), daemon=True),
         threading.Thread(target=_hear, args=(hearing, filled, ended), daemon=True),
@@ -73,7 +79,7 @@ def _send(sending: list[socket.socket], apart_s: float, filled: Filled, ended: t
         tick += 1
         begun = int((time.monotonic() - begin) / apart_s) + 1
         for each in sending[:begun]:
-            each.send(DATAGRAM)
+            each.send(STAMP.pack(time.monotonic_ns()) + DATAGRAM[STAMP.size :])
             filled.sent += 1
 
 
@@ -83,17 +89,16 @@ def _hear(hearing: socket.socket, filled: Filled, ended: threading.Event) -> Non
         waiting.register(hearing, selectors.EVENT_READ)
         while not ended.is_set():
             if waiting.select(0.1):
-                filled.arrived += _drained(hearing)
+                _drain(hearing, filled)
 
 
-def _drained(hearing: socket.socket) -> int:
-    found = 0
+def _drain(hearing: socket.socket, filled: Filled) -> None:
     try:
-        while hearing.recv(2048):
-            found += 1
+        while heard := hearing.recv(2048):
+            filled.arrived += 1
+            filled.waits_ns.append(time.monotonic_ns() - STAMP.unpack_from(heard)[0])
     except BlockingIOError:
-        return found
-    return found
+        return
 
 
 def requests(sender: Namespace, a_second: float, seconds: float, patience_s: float) -> tuple[int, int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VIP: Final = "10.78.0.100"
 EDGE: Final = "edge1"
 FRONT_SWITCH, BACK_SWITCH, BACK = "frontsw", "backsw", "back"
-STREAM_PORT, CALL_PORT = 7000, 7080
+STREAM_PORT, OTHER_PORT, CALL_PORT = 7000, 7001, 7080
 MESH_PORT: Final = 7447
 SERVICE_ADDRESS: Final = "10.79.0.31"
 NODE_RATE_BITS: Final = 1_000_000_000
@@ -94,7 +94,7 @@ table ip nat_behind {{
 
 
 def _gold() -> dict[str, Any]:
-    return {"name": "gold", "match": [{"protocol": "UDP", "port": STREAM_PORT}]}
+    return {"name": "gold", "match": [{"protocol": "UDP", "port": port} for port in (STREAM_PORT, OTHER_PORT)]}
 
 
 def _endpoint(role: str) -> str:

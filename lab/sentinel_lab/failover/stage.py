@@ -24,7 +24,7 @@ from sentinel_lab.topology import RECEIVER, built
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sentinel_lab.namespaces import Namespace
 
@@ -92,9 +92,11 @@ class Stage:
         nodes: tuple[str, ...],
         folder: Path,
         rate_bits: int = plan.NODE_RATE_BITS,
+        vips: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.spaces, self.nodes, self.folder = spaces, nodes, folder
-        self.balancer = self._program(plan.EDGE, "sentinel_lb", plan.balancer(nodes))
+        told = plan.balancer(nodes)
+        self.balancer = self._program(plan.EDGE, "sentinel_lb", told | {"vips": [*told["vips"], *vips]})
         self.agents = {role: self._program(role, "sentinel_agent", plan.agent(rate_bits)) for role in nodes}
 
     def cut(self, node: str) -> None:
@@ -150,7 +152,14 @@ def wait_until(true: Callable[[], bool], what: str, patience_s: float = PATIENCE
 
 
 @contextmanager
-def staged(nodes: int, *, behind_nat: bool = False, rate_bits: int = plan.NODE_RATE_BITS) -> Iterator[Stage]:
+def staged(
+    nodes: int,
+    *,
+    behind_nat: bool = False,
+    rate_bits: int = plan.NODE_RATE_BITS,
+    vips: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[Stage]:
+    """`vips` are served beside those that every stage has."""
     roles = plan.names(nodes)
     remove_pins_of_the_dead()
     with ExitStack() as stack:
@@ -160,7 +169,7 @@ def staged(nodes: int, *, behind_nat: bool = False, rate_bits: int = plan.NODE_R
         if behind_nat:
             for role in roles:
                 nft(spaces[role], plan.behind_nat())
-        stage = Stage(spaces, roles, folder, rate_bits)
+        stage = Stage(spaces, roles, folder, rate_bits, vips)
         for each in (*stage.agents.values(), stage.balancer):
             stack.callback(each.remove)
             each.start()

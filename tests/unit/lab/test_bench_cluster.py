@@ -3,6 +3,7 @@
 import pytest
 
 from sentinel_lab.bench.cluster import figures
+from sentinel_lab.bench.speaker import longest_silence
 from sentinel_lab.failover import plan
 
 
@@ -24,3 +25,8 @@ def test_three_nodes_are_measured_by_one():
 def test_a_node_has_the_rate_that_a_bench_asks_for():
     (interface,) = plan.agent(4_000_000)["dataPlane"]["interfaces"]
     assert interface["rateBitsPerSecond"] == 4_000_000
+
+
+def test_the_longest_silence_is_told_by_when_packets_were_sent():
+    assert longest_silence([]) == longest_silence([5]) == 0
+    assert longest_silence([30, 10, 12, 14, 31]) == 16
