@@ -62,6 +62,11 @@ _ALL: Final = (
     Described("sentinel_pool_lent_bytes", "counter", "Bytes of room that were lent."),
     Described("sentinel_pool_recalled_bytes", "counter", "Bytes of lent room that were taken back."),
     Described("sentinel_buffer_resizes", "counter", "Limits that were changed."),
+    # Queues that are only imagined, where an interface is observed and has a rate.
+    Described("sentinel_shadow_seconds", "counter", "Time for which queues were imagined: nothing is enforced."),
+    Described("sentinel_shadow_arrived_bytes", "counter", "Bytes that would have gone through the queue.", IC),
+    Described("sentinel_shadow_dropped_bytes", "counter", "Bytes that a rule would have dropped.", (*IC, "rule")),
+    Described("sentinel_shadow_peak_bytes", "gauge", "Most that would have waited under a rule.", (*IC, "rule")),
     # Forecasts.
     Described("sentinel_forecast_bytes_per_second", "gauge", "Demand that is expected.", ("horizon", "quantile")),
     Described("sentinel_forecast_fallbacks", "counter", "Answers that came from the fallback."),

@@ -17,11 +17,12 @@ from sentinel_agent.tick import Pool, Tick
 from sentinel_agent.timing import Timings
 from sentinel_api.errors import Invalid, Transient, Unsupported
 from sentinel_api.records import CLASSES
-from sentinel_bpf.buffer.port import Direction
+from sentinel_bpf.buffer.port import Direction, Tier
 from sentinel_core.forecast import Forecast
 from sentinel_core.neighbours import informed
 from sentinel_core.room import Held, Outlook, Seen, start
 from sentinel_core.sample import PERIOD_NS, Valid
+from sentinel_core.shadow import Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +85,8 @@ class Loop:
     _frames: list[int] = field(init=False)
     _rules: Standing = field(init=False)
     loans: Loans = field(init=False)
+    shadow: Shadow = field(init=False)
+    """The queues of interfaces that are only observed."""
     _held: Held = field(init=False)
     _hints: Hints = field(default_factory=no_hints)
     _failing: str = ""
@@ -124,6 +127,7 @@ class Loop:
         wall_ns = time.time_ns()
         moment = Moment(wall_ns // 10**6, LEASE_NS // 10**6)
         chosen = decide(self._rules, self._seen(looks, began_ns), self._outlook(looks), self._held, moment)
+        self.shadow.order(chosen.allocation)
         lap()
         self._act(looks, chosen, began_ns)
         self._held = chosen.allocation.held
@@ -193,7 +197,21 @@ class Loop:
             seen.warning[own] = look.signs.warning
             if _enters(look.lane):  # balancers know nodes, not which of a node's doors a packet takes
                 seen.announced[own] = self._hints.announced_bps / entries
+        self._imagine(looks, seen)
         return seen
+
+    def _imagine(self, looks: Sequence[Look], seen: Seen) -> None:
+        """Where there is no queue, the policy is shown one that is kept for it: else an agent that only observes would
+        decide nothing, and nobody could say what it would have done."""
+        imagined = self.shadow.imagined
+        if not imagined.any() or not looks:
+            return
+        seconds = max(look.observed.sample.period_ns for look in looks) / 1e9
+        self.shadow.arrive(seen.arrivals * seconds, seconds)
+        seen.backlog_bytes[imagined] = self.shadow.backlog_bytes[0, imagined].astype(np.int64)
+        seen.measured[imagined] = True
+        assert seen.refused_bytes is not None
+        seen.refused_bytes[imagined] = self.shadow.refused_bytes[0, imagined]
 
     def _outlook(self, looks: Sequence[Look]) -> Outlook | None:
         """Of all interfaces, as old as the oldest; one whose forecaster failed is trusted with nothing."""
@@ -287,6 +305,12 @@ class Loop:
         )
         for lane in self.lanes:
             lane.settle(config, class_names(config), self._rules.share_bps[_rows(lane)])
+        self.shadow = Shadow(self._rules.share_bps, self._only_observed())
+
+    def _only_observed(self) -> Bools:
+        watched = np.repeat([lane.plane.verdict.tier is Tier.OBSERVE for lane in self.lanes], CLASSES)
+        found: Bools = watched & (self._rules.share_bps > 0)
+        return found
 
 
 def _enters(lane: Lane) -> bool:

@@ -12,6 +12,7 @@ from sentinel_agent.timing import BOUNDS_S, STAGES
 from sentinel_api.records import HORIZONS_S
 from sentinel_core.precursor import WEIGHTS
 from sentinel_core.sample import Valid
+from sentinel_core.shadow import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class TickCollector(Collector):
             return
         yield from _totals(loop)
         yield from _lanes(loop)
+        yield from _shadow(loop)
         tick = self._last()
         if tick is None:
             return
@@ -104,6 +106,23 @@ def _lanes(loop: Loop) -> Iterator[Metric]:
             floor.add_metric([lane.name, name], int(lane.flows.floor_bytes[class_id]))
             recalled.add_metric([lane.name, name], int(loop.loans.taken_back[lane.first_row + class_id]))
     yield from (tier, steered, flows, evicted, unsaid, floor, recalled)
+
+
+def _shadow(loop: Loop) -> Iterator[Metric]:
+    """Only of interfaces that are observed: nobody shall take it for what happened."""
+    shadow = loop.shadow
+    arrived, dropped = counter("sentinel_shadow_arrived_bytes"), counter("sentinel_shadow_dropped_bytes")
+    peak = gauge("sentinel_shadow_peak_bytes")
+    for lane in loop.lanes:
+        for class_id, name in lane.names.items():
+            row = lane.first_row + class_id
+            if not shadow.imagined[row]:
+                continue
+            arrived.add_metric([lane.name, name], float(shadow.arrived_bytes[row]))
+            for at, rule in enumerate(RULES):
+                dropped.add_metric([lane.name, name, rule], float(shadow.dropped_bytes[at, row]))
+                peak.add_metric([lane.name, name, rule], float(shadow.peak_bytes[at, row]))
+    yield from (single("sentinel_shadow_seconds", shadow.seconds), arrived, dropped, peak)
 
 
 def _pool(tick: Tick) -> Iterator[Metric]:

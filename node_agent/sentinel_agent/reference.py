@@ -31,6 +31,7 @@ at most 8 interfaces, 16 classes, and the values named here.
 | `part` | `total`, `granted`, `lent` (part of granted), `held` (by packets that wait) |
 | `quantile` | `0.5`, `0.95`, `0.99` |
 | `reason` | why a record of the mesh was not believed |
+| `rule` | `ordered` (what the agent chose), `reactive`, `static` (the floors alone) |
 | `sign` | `slope`, `syn_growth`, `pressure`, `alarm` |
 | `sink` | `influx`, `otlp` |
 | `stage` | `observe`, `predict`, `decide`, `act`, `report` |

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_cli.cluster import bundle, words
 from sentinel_cli.cluster import explain as why
 from sentinel_cli.cluster.redact import Redactor
+from sentinel_cli.top import whatif
 from sentinel_operator.cluster import Cluster, connected
 from sentinel_operator.objects import DRAIN_ASKED, Key
 
@@ -131,19 +132,35 @@ def pause(name: str, namespace: str, resume: bool) -> None:
 
 
 @click.command()
+@click.argument("nodes", nargs=-1, metavar="[HOST[:PORT]]...")
+@click.option(
+    "--what-if", is_flag=True, help="Tell what agents that only observe would have done, and with what effect."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --what-if: for a program.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("sentinel-report.tar.gz"),
     show_default=True, help="Where the archive goes.",
 )  # fmt: skip
-def report(output: Path) -> None:
-    """Pack what helps to find a fault: objects, events, logs, metrics and what the doctor says.
+def report(nodes: Sequence[str], what_if: bool, as_json: bool, output: Path) -> None:
+    """Pack what helps to find a fault, or tell what an observe-only install would have done.
 
-    Secrets are never read; passwords, tokens and addresses are replaced. Read it before you hand it on.
+    The archive holds objects, events, logs, metrics and what the doctor says. Secrets are never read; passwords, tokens
+    and addresses are replaced. Read it before you hand it on.
+
+    With --what-if it asks agents (port 9465; this machine's if none is named) what queues under their orders would have
+    held and dropped since they started. Those are estimates, and it says of what kind.
 
     \b
     Examples:
       kubectl sentinel report -o report.tar.gz
+      sentinel report --what-if node1 node2
+      sentinel report --what-if --json
     """
+    if what_if:
+        whatif.report(nodes, as_json)
+        return
+    if nodes or as_json:
+        raise Invalid("hosts and --json go with --what-if; the archive is of the whole cluster")
 
     async def pack(api: Cluster) -> None:
         packed = await bundle.archive(api, Redactor(secrets.token_bytes(16)), datetime.now(UTC))

@@ -43,9 +43,9 @@ def look(asked: Sequence[tuple[str, str]]) -> list[Node]:
 def _look(name: str, address: str) -> Node:
     at_s = time.monotonic()
     try:
-        node = parsed(name, at_s, _got(f"http://{address}/metrics").decode())
+        node = parsed(name, at_s, got(f"http://{address}/metrics").decode())
     except (OSError, ValueError) as error:
-        return Node(name, at_s, error=_why(error))
+        return Node(name, at_s, error=why(error))
     if not node.classes:
         return Node(name, at_s, error="answers, but tells of no class: it has just begun, or is no agent")
     if address.startswith(("127.", "localhost:")):
@@ -56,17 +56,17 @@ def _look(name: str, address: str) -> Node:
 def _orders(host: str) -> tuple[str, ...]:
     """Why each limit is what it is; agents tell that to their own machine only."""
     try:
-        return tuple(json.loads(_got(f"http://{host}:{DEBUG_PORT}/debug/state")).get("decisions", ()))
+        return tuple(json.loads(got(f"http://{host}:{DEBUG_PORT}/debug/state")).get("decisions", ()))
     except (OSError, ValueError):
         return ()
 
 
-def _got(url: str) -> bytes:
+def got(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310  http only, by construction
         return bytes(answer.read(LARGEST))
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"answers {error.code}: is that an agent's metrics port?"
     cause = getattr(error, "reason", error)
