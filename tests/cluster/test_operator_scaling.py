@@ -42,7 +42,7 @@ def fleet(bench: Bench) -> Iterator[Bench]:
     yield bench
     for process in bench.operators:
         process.send_signal(signal.SIGTERM)  # first, or it would put its finalizer back
-        process.wait(20)
+        process.wait(60)
     bench.plane.kubectl("apply", "-f", "-", stdin=rights())
     empty(bench)
 
