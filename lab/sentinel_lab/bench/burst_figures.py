@@ -81,6 +81,7 @@ FIGURES: Final[dict[str, Callable[[Sequence[Row]], float]]] = {
     "sojourn_ms_p95": _mean("sojourn_ms_p95"),
     "sojourn_ms_p99": _mean("sojourn_ms_p99"),
     "bystander_ms_p99": _mean("delay_ms_p99", BESIDE),
+    "bystander_queue_us_p99": _mean("sojourn_ms_p99", BESIDE, scale=1e-3),
     "granted_kib_mean": _node("granted_bytes_mean"),
     "granted_kib_peak": _node("granted_bytes_peak"),
     "held_kib_mean": _node("held_bytes_mean"),
@@ -174,6 +175,7 @@ def _costs_against(figures: Mapping[str, Sequence[Row]]) -> dict[str, float]:
         ("memory_ratio_vs_static_large", "held_kib_mean", "static-large"),
         ("granted_ratio_vs_static_large", "granted_kib_mean", "static-large"),
         ("bystander_p99_ratio_vs_static_small", "bystander_ms_p99", "static-small"),
+        ("bystander_queue_p99_ratio_vs_static_small", "bystander_queue_us_p99", "static-small"),
     ):
         base = FIGURES[figure](figures[rival]) if rival in figures else 0.0
         if base:

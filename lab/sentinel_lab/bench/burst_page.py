@@ -29,7 +29,8 @@ COLUMNS: Final = {
     "goodput_mb_per_s": ("goodput MB/s", "{:.2f}"),
     "sojourn_ms_p50": ("queue p50 ms", "{:.1f}"),
     "sojourn_ms_p99": ("queue p99 ms", "{:.1f}"),
-    "bystander_ms_p99": ("bystander p99 ms", "{:.2f}"),
+    "bystander_queue_us_p99": ("bystander queue p99 µs", "{:.1f}"),
+    "bystander_ms_p99": ("bystander end to end p99 ms", "{:.2f}"),
     "fairness": ("fairness", "{:.3f}"),
     "held_kib_mean": ("held mean KiB", "{:,.0f}"),
     "held_kib_peak": ("held peak KiB", "{:,.0f}"),
@@ -45,13 +46,17 @@ HEAD: Final = """<!-- Made of data/burst.json by `python -m sentinel_lab.bench.b
 
 {conditions}
 
-One node in network namespaces, real XDP and real queues; bursts at ten times the calm rate against a link that carries
-eight times of it (`lab/sentinel_lab/scenario.py` has every constant with its reason). All policies start with the same
-limits. `predictive`, `oracle` and the bad forecasts are the product's own agent process; predictors remember five
-minutes of the same traffic that were counted out to them, not sent. The bad ones were right until the run began, so
-that they turn wrong when they are trusted. *Held* is what stood in the queues of the node, *granted* the limits, which
-reserve nothing. *Fairness* is Jain's index over the shares of what they sent that the classes got through: 1 when none
-suffers more than the others. Intervals bound 95 % of resampled rounds.
+One node in network namespaces, real XDP and real queues; bursts at ten times the calm rate against a link that
+carries eight times of it (`lab/sentinel_lab/scenario.py` has every constant with its reason). All policies start with
+the same limits. `predictive`, `oracle` and the bad forecasts are the product's own agent process, which remembers
+five minutes of the same traffic that were counted out to it, not sent: its predictor, and what a period once brought
+at once. The bad ones were right until the run began, so that they turn wrong when they are trusted. The first packet
+is due a fixed part of a period after a look of the policy's, the same for all of a round and another in each: a rule
+that looks ten times a second loses several times more of bursts that begin at one phase than at another. *Held* is
+what stood in the queues of the node, *granted* the limits, which reserve nothing. The bystander's time *in the queue*
+is the kernel's; *end to end* is from the sender's system call to the receiver's, and so has the scheduling of both on
+shared cores in it. *Fairness* is Jain's index over the shares of what they sent that the classes got through: 1 when
+none suffers more than the others. Intervals bound 95 % of resampled rounds.
 """
 
 
