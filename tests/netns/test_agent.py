@@ -132,7 +132,7 @@ def test_an_agent_that_is_frozen_lets_go_and_resumes_with_its_late_ticks_dropped
 def test_told_to_stop_it_keeps_its_place_and_detach_leaves_nothing(node, agent):
     process = agent.start()
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(START_S) == 0
     assert ours_left(), "a successor should find program and queue"
     agent.detach()
     assert ours_left() == []
@@ -144,7 +144,7 @@ def test_told_to_stop_it_keeps_its_place_and_detach_leaves_nothing(node, agent):
 def test_with_detach_on_exit_nothing_stays(agent):
     process = agent.start({**CONFIG, "dataPlane": {**CONFIG["dataPlane"], "onAgentExit": "Detach"}})
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(START_S) == 0
     assert ours_left() == []
 
 

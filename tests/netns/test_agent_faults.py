@@ -66,15 +66,18 @@ def seconds_until(agent, condition, what) -> float:
     return time.monotonic() - began
 
 
-def killed_under_load(node, agent, step):
-    """The agent dies by its own hand at this step; what was lost from then until its leases were over."""
+def killed_under_load(node, agent, step, succeeded=lambda: None):
+    """The agent dies by its own hand at this step, and is succeeded once its leases are over; what was lost."""
     process = agent.start(program=(*FAULTY, f"kill:{step}"), wait=False, PYTHONPATH=TESTS)
     with Load(node, PORT) as load:
         assert process.wait(600) == -signal.SIGKILL, agent.said()[-3:]
-        sent = load.sent
+        sent, before = load.sent, agent.unordered()
         wait_until(lambda: load.sent > sent + 500 * 2 * LEASE_S, "packets are sent beyond the lease")
+        succeeded()
+        unordered_ms = (agent.unordered() - before) * load.pace_s * 1e3
     lost = load.lost()
-    figure(f"kill -9 at step {step}", sent=load.sent, lost=lost, longest_silence_s=load.longest_silence_s)
+    told = {"without_orders_ms": unordered_ms, "longest_silence_s": load.longest_silence_s}
+    figure(f"kill -9 at step {step}", sent=load.sent, lost=lost, **told)
     return lost
 
 
@@ -86,8 +89,7 @@ def test_killed_with_an_order_half_written_it_slows_nothing_down(node, agent):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("step", [step for step in STEPS if step != "order-half-written"])
 def test_killed_at_any_step_of_its_tick_it_slows_nothing_down(node, agent, step):
-    assert killed_under_load(node, agent, step) == 0
-    agent.start()
+    assert killed_under_load(node, agent, step, agent.start) == 0
     node.send(PORT, 10)
     wait_until(lambda: agent.counted() > 10, "the successor counts on where it was")
 
@@ -97,12 +99,15 @@ def test_frozen_for_five_seconds_and_back(node, agent):
     process = agent.start()
     with Load(node, PORT) as load:
         agent.ticked_on()
+        before = agent.unordered()
         process.send_signal(signal.SIGSTOP)
         time.sleep(5)
         process.send_signal(signal.SIGCONT)
         agent.ticked_on()
+        unordered_ms = (agent.unordered() - before) * load.pace_s * 1e3
     missed = agent.counted("sentinel_ticks_missed_total", "")
-    figure("SIGSTOP for 5 s", lost=load.lost(), ticks_missed=missed, longest_silence_s=load.longest_silence_s)
+    told = {"without_orders_ms": unordered_ms, "longest_silence_s": load.longest_silence_s}
+    figure("SIGSTOP for 5 s", sent=load.sent, lost=load.lost(), ticks_missed=missed, **told)
     assert load.lost() == 0
     assert missed >= 45, "late ticks are dropped and counted, not queued"
 
@@ -146,7 +151,8 @@ def test_a_model_that_is_wrong_costs_its_forecasts_and_nothing_else(node, agent,
     with Load(node, PORT) as load:
         agent.ticked_on(40)
     told = agent.state()["model"]
-    figure(f"model {fault}", lost=load.lost(), ticks_failed=failed(agent), said=told["trouble"] or told["fault"][0])
+    said = (told["trouble"] or told["fault"][0]).replace(f"{path.parent}/", "")
+    figure(f"model {fault}", sent=load.sent, lost=load.lost(), ticks_failed=failed(agent), said=said)
     assert told["trouble"] or told["fault"]
     assert agent.state()["forecast"] == "schedule", "the learners answer"
     assert (load.lost(), failed(agent)) == (0, 0)
@@ -293,15 +299,18 @@ def test_two_interfaces_share_one_pool(node, agent):
     state = agent.state()
     assert state["interfaces"].keys() == {NODE_DEVICE, "back"}
     assert state["tier"] == "B"
+    most = 0
     with Load(node, PORT, packets_per_s=2_000):
         agent.until(lambda: agent.state()["classes"][f"bulk on {NODE_DEVICE}"]["backlogBytes"] > 20_000, "it fills")
         for _ in range(20):
             shown = agent.state()
-            assert sum(each["limitBytes"] for each in shown["classes"].values()) <= pool
+            most = max(most, sum(each["limitBytes"] for each in shown["classes"].values()))
+            assert most <= pool
             assert shown["pool"]["grantedBytes"] <= shown["pool"]["totalBytes"] == pool
     run("ip", "link", "del", "back")
     agent.until(lambda: "unread" in agent.state().get("interfaces", {}).get("back", {}), "the one that is gone is told")
     assert agent.state()["interfaces"][NODE_DEVICE]["tier"] == "B", "the other is steered on"
+    figure("two interfaces on one pool, one of them removed", pool_bytes=pool, most_granted_bytes=most)
 
 
 @pytest.mark.slow

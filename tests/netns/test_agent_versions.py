@@ -15,7 +15,7 @@ from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.topology import NODE_DEVICE
-from support.load import Load
+from support.load import Load, figure
 from support.netns import bottleneck
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def place(node) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("other", [ABI_VERSION - 1, ABI_VERSION + 1], ids=["upgrade", "downgrade"])
-def test_what_an_agent_one_version_apart_left_is_taken_over_under_load(node, place, other):
+def test_what_an_agent_one_version_apart_left_is_taken_over_under_load(node, place, other, request):
     with Load(node, PORT) as load:
         before = open_plane(place, CONFIG)
         before.close()
@@ -58,4 +58,6 @@ def test_what_an_agent_one_version_apart_left_is_taken_over_under_load(node, pla
         assert attach.occupant(NODE_DEVICE) != program, "our own program runs now"
         assert [folder.name for folder in root.iterdir()] == [f"v{ABI_VERSION}"]
         after.close()
-    assert load.lost() == 0
+    lost, which = load.lost(), request.node.callspec.id
+    figure(f"{which} by one ABI version", sent=load.sent, lost=lost, longest_silence_s=load.longest_silence_s)
+    assert lost == 0

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sentinel_bpf import pinned, pins
+from sentinel_bpf.object import ABI_VERSION
+from sentinel_bpf.probe import BPFFS
+from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
@@ -89,6 +93,12 @@ class Agent:
         self.until(lambda: bool(self.state()), "the agent answers")
         seq = self.state()["seq"]
         self.until(lambda: self.state().get("seq", 0) >= seq + count, "it ticks")
+
+    def unordered(self) -> int:
+        """Packets that met no live order and passed the queue by, as the kernel counts them whoever is alive."""
+        where = pins.folder(BPFFS / f"sentinel_{self.name}", f"agent_{NODE_DEVICE}", ABI_VERSION)
+        with pinned.maps(OBJECT, where) as found:
+            return int(found["sn_cells"].view()["lease_over"].sum())
 
     def counted(self, metric: str = "sentinel_class_packets_total", label: str = 'class="bulk"') -> float:
         """Of the samples with this label, the sum."""

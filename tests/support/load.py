@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -22,7 +23,7 @@ class Load:
         self.sent = 0
         self.longest_silence_s = 0.0
         """Between two arrivals: what a user would have noticed; on a busy machine also the machine's own doing."""
-        self._node, self._port, self._pace_s, self._size = node, port, 1 / packets_per_s, size
+        self._node, self._port, self.pace_s, self._size = node, port, 1 / packets_per_s, size
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -38,7 +39,7 @@ class Load:
         """Catches up with its pace, so that a busy machine sends the same in bursts."""
         began, before, last = time.monotonic(), 0, time.monotonic()
         while not self._stop.is_set():
-            due = int((time.monotonic() - began) / self._pace_s) - self.sent
+            due = int((time.monotonic() - began) / self.pace_s) - self.sent
             if due > 0:
                 self._node.send(self._port, due, self._size)
                 self.sent += due
@@ -46,7 +47,7 @@ class Load:
             if arrived > before:
                 self.longest_silence_s = max(self.longest_silence_s, now - last)
                 before, last = arrived, now
-            self._stop.wait(self._pace_s)
+            self._stop.wait(self.pace_s)
 
     def lost(self) -> int:
         """Once it has stopped: waits until nothing more comes for a while."""
@@ -62,6 +63,8 @@ def figure(fault: str, **figures: Any) -> None:
     """Kept in out/agent-faults.json, where docs/benchmarks/agent-faults.md has them from."""
     OUT.mkdir(exist_ok=True)
     path = OUT / "agent-faults.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    known[fault] = {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
-    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    told = {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
+    with (OUT / "agent-faults.lock").open("w") as lock:  # another run of tests may tell of its own at this moment
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | {fault: told}, indent=1, sort_keys=True) + "\n")
