@@ -83,6 +83,12 @@ def test_figures_that_contradict_each_other_are_refused():
         bpf.loop_metrics(4096, timings)
 
 
+def test_one_load_that_was_disturbed_throughout_moves_no_figure():
+    calm, disturbed = Timing(100, 200, 95), Timing(300, 900, 280)
+    found = bpf_loop.middle([{"all": each} for each in (calm, disturbed, calm)])
+    assert found == {"all": Timing(100, 200, 95, least=100, most=300)}
+
+
 def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch):
     monkeypatch.setattr(bpf, "QUICK_ROUNDS", 1)
     monkeypatch.setattr(bpf, "QUICK_PACKETS", 500)

@@ -73,7 +73,10 @@ struct sn_flow_sums {
 };
 _Static_assert(sizeof(struct sn_flow_sums) == 64, "read by user space");
 
-/* Counted only; the rates hold over the window that ended last. */
+/*
+ * Counted only; the rates hold over the window that ended last. A lower bound: a flow that falls silent may have up to 31
+ * packets untold, and fewer than it told of. They are `packets` less `reported_packets` of the flows of this source.
+ */
 struct sn_source {
 	__u64 window_ns; /* start of the running window */
 	__u64 packets;

@@ -52,11 +52,14 @@ ENDLESS = 1 << 24  # flows, of which no benchmark sends as many
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Nanoseconds a packet, of batches; `quiet` is the middle of the least disturbed round."""
+    """Nanoseconds a packet, of batches; `quiet` is the middle of the least disturbed round, and of several loads
+    `least` and `most` are the lowest and the highest p50."""
 
     p50: float
     p99: float
     quiet: float
+    least: float = 0.0
+    most: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,22 @@ def measured(loop: Loop, against: Sequence[Target], flows: int, rounds: int) -> 
     return {HARNESS: bare} | {
         name: Timing(each.p50 - bare.p50, each.p99 - bare.p50, each.quiet - bare.quiet) for name, each in net.items()
     }
+
+
+def middle(loads: Sequence[Mapping[str, Timing]]) -> dict[str, Timing]:
+    """Each figure's median over the loads, so that one that was disturbed throughout moves nothing."""
+    found = {}
+    for name in loads[0]:
+        each = [load[name] for load in loads]
+        p50 = [timing.p50 for timing in each]
+        found[name] = Timing(
+            median(p50),
+            median(timing.p99 for timing in each),
+            median(timing.quiet for timing in each),
+            min(p50),
+            max(p50),
+        )
+    return found
 
 
 def require_clean(target: Target, packets: int) -> None:
