@@ -65,6 +65,7 @@ def pair() -> Iterator[dict[str, Namespace]]:
                 spaces[role].ip("link", "set", device, "up")
                 spaces[role].ip("address", "add", f"10.9{number}.0.{host}/24", "dev", device)
                 spaces[role].ip("address", "add", f"fd9{number}::{host}/64", "dev", device, "nodad")
+            wait_until(lambda on=device: "state UP" in spaces["lb"].ip("link", "show", on), "a carrier to send by")
         yield spaces
 
 

@@ -79,9 +79,11 @@ def test_only_a_tied_process_dies_with_its_owner(tmp_path: Path, tied: bool) -> 
 
 
 def test_a_death_is_reported_with_the_logs_end(tmp_path: Path) -> None:
-    process = Process("short", ["sh", "-c", "echo no key >&2"], tmp_path)
+    go = tmp_path / "go"
+    process = Process("short", ["sh", "-c", f"until [ -e {go} ]; do sleep 0.02; done; echo no key >&2"], tmp_path)
     process.start()
-    wait_until("its end", lambda: not process.running, 10)
+    go.touch()
+    wait_until("its end", lambda: not process.running, 60)
     with pytest.raises(ClusterError, match=r"(?s)short died; its log .* ends:\nno key"):
         process.check()
     process.stop()
