@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds monitoring pages docs manifests bpf tools images e2e vm setup doctor clean
+.PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e vm setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,7 +35,10 @@ pages: ready-check ## write the reference pages that follow from the code, and t
 	@PYTHONPATH=tools/pages .venv/bin/python -m pages
 
 docs: ready-check ## build the documentation site to out/site/, strictly
-	@.venv/bin/mkdocs build --strict --quiet --config-file docs/mkdocs.yml --site-dir ../out/site
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet --config-file tools/site/mkdocs.yml --site-dir ../../out/site
+
+release-dry: tools ## build wheel, chart and changelog to out/release/ and check that they agree (IMAGES=1: images too)
+	@tools/release.sh
 
 manifests: tools ## render the chart to one file for kubectl apply
 	@tools/manifests.sh

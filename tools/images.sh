@@ -29,10 +29,11 @@ version() { git describe --tags --always --dirty 2>/dev/null || echo 0.0.0; }
 
 pep440() { # a version that Python packages may have, whatever git says
 	local told
-	told=$(version)
+	told=${VERSION:-$(version)}
 	case $told in
 	v[0-9]*-*) told=${told#v} && echo "${told%%-*}+${told#*-}" | tr - . ;;
 	v[0-9]*) echo "${told#v}" ;;
+	[0-9]*.[0-9]*.[0-9]*) echo "$told" ;;
 	*) echo "0.0.0+g$told" | tr - . ;;
 	esac
 }

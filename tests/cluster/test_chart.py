@@ -63,6 +63,8 @@ def test_helm_finds_nothing_to_complain_about():
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
 def test_the_api_server_takes_everything_the_chart_makes(kinds, values):
     kinds.plane.kubectl("create", "namespace", SYSTEM, check=False)
+    # A dry run keeps nothing, and the pod of `helm test` is refused without its account.
+    kinds.plane.kubectl("create", "serviceaccount", "sentinel-operator", "-n", SYSTEM, check=False)
     done = kinds.plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered(values), check=False)
     assert done.returncode == 0, done.stderr
 
@@ -207,3 +209,19 @@ def test_newer_definitions_come_by_the_command_that_the_page_gives(kinds):
     finally:
         kinds.delete("BufferCluster", "kept")
         kinds.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+
+
+def test_helm_test_asks_with_the_operators_image_and_rights():
+    (pod,) = of_kind({"image": {"operator": "mirror.test/o", "tag": "9"}}, "Pod")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert pod["spec"]["serviceAccountName"] == "sentinel-operator"
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "mirror.test/o:9"
+    assert container["command"][1:] == ["-m", "sentinel_operator.selftest"]
+    (deployment,) = of_kind({}, "Deployment")
+    selected = deployment["spec"]["selector"]["matchLabels"].items()
+    assert not selected <= pod["metadata"]["labels"].items(), "the Deployment would take it for a replica"
+
+
+def test_what_helm_tests_with_is_no_part_of_the_plain_manifests():
+    assert "helm.sh/hook" not in MANIFESTS.read_text()
