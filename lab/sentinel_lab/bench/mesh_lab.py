@@ -144,6 +144,7 @@ class MeshLab:
         self._nft("add table ip cut")
         self._nft("add set ip cut places { type ipv4_addr ; }")
         self._nft("add chain ip cut forward { type filter hook forward priority 0 ; }")
+        self._nft("add chain ip cut weather { type filter hook forward priority 1 ; }")
         for side in ("saddr", "daddr"):
             self._nft(f"add rule ip cut forward ip {side} @places drop")
 
@@ -164,6 +165,13 @@ class MeshLab:
 
     def heal(self, place: int) -> None:
         self._nft(f"delete element ip cut places {{ {address(place)} }}")
+
+    def lose(self, place: int, percent: int) -> None:
+        """Of all packets to and from it; nothing any more with 0."""
+        self._nft("flush chain ip cut weather")
+        if percent:
+            for side in ("saddr", "daddr"):
+                self._nft(f"add rule ip cut weather ip {side} {address(place)} numgen random mod 100 < {percent} drop")
 
     def set_link(self, place: int, state: str) -> None:
         """Down or up at the hub's end; the member's end loses its carrier, not its address."""

@@ -37,7 +37,10 @@ NODES: Final = ("first", "second", "third")
 BURST_S: Final = 1.5
 BURST_FRAMES_PER_S: Final = 10_000
 CALM_FRAMES_PER_S: Final = 500
-GAP_S: Final = (15.0, 35.0)
+GAP_S: Final = (125.0, 140.0)
+"""Longer than a node remembers how its queue grew: before that it keeps enough free by itself, and needs nobody."""
+FIRST_S: Final = 10.0
+"""The first comes no earlier, and within a gap's uncertainty: it is what later ones are learned from."""
 LAG_S: Final = (1.0, 3.0)
 KEYS: Final = Keys("sim")
 
@@ -139,8 +142,8 @@ def sharing(
 
 def _onsets(seconds: float, seed: int, *, correlated: bool) -> list[Floats]:
     random = np.random.default_rng(seed)
-    most = int(seconds / GAP_S[0]) + 1
-    own = [np.cumsum(random.uniform(*GAP_S, most)) for _ in NODES]
+    most = int(seconds / GAP_S[0]) + 2
+    own = [np.cumsum(random.uniform(*GAP_S, most)) - GAP_S[0] + FIRST_S for _ in NODES]
     lags = [np.zeros(most), *(random.uniform(*LAG_S, most) for _ in NODES[1:])]
     if correlated:
         own = [own[0] + late for late in np.cumsum(lags, axis=0)]

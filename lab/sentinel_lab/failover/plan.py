@@ -88,7 +88,9 @@ table ip nat_behind {{
   chain pre {{ type nat hook prerouting priority dstnat;
     ip daddr {VIP} tcp dport {CALL_PORT} dnat to {SERVICE_ADDRESS}
   }}
-  chain post {{ type nat hook postrouting priority srcnat; oifname {BACK} masquerade }}
+  chain post {{ type nat hook postrouting priority srcnat;
+    oifname {BACK} masquerade
+  }}
 }}
 """
 
