@@ -70,7 +70,7 @@ install_packages() {
 	apt_get update -o APT::Update::Error-Mode=any >"$log" 2>&1 || hint='the network and /etc/apt'
 	for choice in "${missing[@]}"; do
 		for name in ${choice//|/ }; do
-			if apt-cache show "$name" >/dev/null 2>&1; then
+			if installable "$name"; then
 				names+=("$name") && continue 2
 			fi
 		done
@@ -81,6 +81,10 @@ install_packages() {
 	apt_get install --no-install-recommends -o APT::Status-Fd=3 "${names[@]}" 3>&1 >>"$log" 2>&1 | show_progress || true
 	mapfile -t missing < <(missing_packages "${wanted[@]}")
 	[ ${#missing[@]} -eq 0 ] || die "apt could not install ${missing[*]} (see $log): check $hint, then run this again."
+}
+
+installable() { # `show` knows names that other packages merely provide, too
+	LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep '^ *Candidate: [^(]' >/dev/null
 }
 
 apt_get() { # a service that a package starts must not inherit our lock, or the next set-up waits for ever
