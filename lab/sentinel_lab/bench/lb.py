@@ -12,7 +12,6 @@ import numpy as np
 
 from sentinel_api.errors import Transient
 from sentinel_api.v1alpha1.balancerconfig import BackendSpec
-from sentinel_bpf import layout
 from sentinel_lab.bench import bpf_frames, bpf_loop, lb_live, lb_loop
 from sentinel_lab.bench.lb_loop import LB_OBJECT, NODES, OPENING, VIP, XDP_TX, Kind
 from sentinel_lab.bench.output import tell
@@ -74,6 +73,7 @@ def lb(quick: bool, as_json: bool) -> None:
             rows.append(row)
         metrics |= control_plane()
         metrics |= lb_live.against_the_kernel(QUICK_ROUNDS if quick else ROUNDS)
+        metrics |= lb_live.flooded(QUICK_ROUNDS if quick else ROUNDS)
     metrics |= disruption()
     rows.append({"what": "load average, one minute, at the end", "value": os.getloadavg()[0]})
     tell("lb", metrics, rows, as_json=as_json)
@@ -99,7 +99,7 @@ def timed(kind: Kind, rounds: int) -> tuple[Mapping[str, float], Row]:
             loop.once(against[-1], kind.flows)
             lb_loop.end_doubt(balancer)
         found = bpf_loop.measured(loop, against, kind.flows, rounds)
-        ways = lb_loop.reasons(balancer, _reason_names())
+        ways = lb_loop.reasons(balancer, lb_loop.reason_names())
     taken_off = found[GROW].p50 / 2
     mine = found[kind.name]
     figure = {"p50": mine.p50 - taken_off, "p99": mine.p99 - taken_off, "quiet": mine.quiet - taken_off}
@@ -157,21 +157,14 @@ def _broken() -> float:
         states_view["flags"][0] |= 2
         ring = tables.put_ring(pairs([Member(f"node-{n}", n) for n in range(1, NODES)]))
         tables.put_vip(Address(VIP, lb_loop.PORT, bpf_frames.TCP), ring=ring, index=0)
-        start = lb_loop.reasons(balancer, _reason_names())
+        start = lb_loop.reasons(balancer, lb_loop.reason_names())
         loop.batches(target, kind.flows)
-        end = lb_loop.reasons(balancer, _reason_names())
+        end = lb_loop.reasons(balancer, lb_loop.reason_names())
     sent = sum(end.values()) - sum(start.values())
     if not sent:
         raise Transient("no packet of a known flow was sent: run the benchmark again")
     kept = end.get("KNOWN", 0) - start.get("KNOWN", 0)
     return 1 - kept / sent
-
-
-def _reason_names() -> Mapping[int, str]:
-    every = dict(layout.constants(LB_OBJECT, "sn_lb_reason")) | {
-        name: number for name, number in layout.constants(LB_OBJECT, "sn_reason").items() if name != "SN_REASONS"
-    }
-    return {number: name.removeprefix("SN_LB_").removeprefix("SN_REASON_") for name, number in every.items()}
 
 
 def _seconds(what: object) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sentinel_bpf import layout
 from sentinel_bpf import object as bpf_object
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import Rule
@@ -50,6 +51,8 @@ class Kind:
     remembers: bool = True
     table: int = 262_144
     known: bool = True
+    bounded: bool = False
+    """As shipped: so many new flows a second and core are remembered."""
 
 
 @contextmanager
@@ -69,7 +72,9 @@ def loop_over(frame: Frame) -> Iterator[bpf_loop.Loop]:
 @contextmanager
 def balancer(kind: Kind) -> Iterator[bpf_object.Object]:
     """Sixteen nodes behind one address, all alive; with readiness each tells of its room for every class."""
-    rodata = {"sn_opens_per_s": 0 if kind.remembers else 1, "sn_ready_age_ns": HOUR_NS, "sn_mesh_age_ns": HOUR_NS}
+    rodata = {"sn_ready_age_ns": HOUR_NS, "sn_mesh_age_ns": HOUR_NS}
+    if not kind.bounded:
+        rodata["sn_opens_per_s"] = 0 if kind.remembers else 1
     with load_balancer(LB_OBJECT, rodata=rodata, max_entries={"sn_lb_conns": kind.table}) as loaded:
         tables = Tables(loaded)
         for number in range(NODES):
@@ -107,3 +112,10 @@ def _set_alive(loaded: bpf_object.Object, *, readiness: bool) -> None:
 def reasons(loaded: bpf_object.Object, names: Mapping[int, str]) -> dict[str, int]:
     totals = loaded.map("sn_lb_reasons").view()["packets"].reshape(-1, 64).sum(axis=0)
     return {names[number]: int(count) for number, count in enumerate(totals) if count}
+
+
+def reason_names() -> Mapping[int, str]:
+    every = dict(layout.constants(LB_OBJECT, "sn_lb_reason")) | {
+        name: number for name, number in layout.constants(LB_OBJECT, "sn_reason").items() if name != "SN_REASONS"
+    }
+    return {number: name.removeprefix("SN_LB_").removeprefix("SN_REASON_") for name, number in every.items()}

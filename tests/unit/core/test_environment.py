@@ -17,7 +17,7 @@ def test_what_is_set_counts():
 
 @pytest.mark.parametrize("text", ["65536", "-1", "x", ""])
 def test_no_port_is_a_sentence(text):
-    with pytest.raises(Invalid, match="P is .*: use a port up to 65535"):
+    with pytest.raises(Invalid, match="use a port up to 65535"):
         port({"P": text}, "P", 1)
 
 
