@@ -268,7 +268,7 @@ def test_detach_leaves_nothing(running):
     balancer.detach()
     assert "prog/xdp" not in space.ip("link", "show", "dev", FRONT)
     assert VIP4 not in space.ip("address", "show", "dev", FRONT)
-    assert not (BPFFS / "sentinel_lb1").exists()
+    assert not (running.pins / "sentinel_lb1").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ client ── fabric ── lb1 (lb2) ── nodes ── back ── service �
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -15,8 +14,9 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -29,7 +29,6 @@ from support.netns import need_data_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PASSING = OBJECT.parent / "test/other.bpf.o"
 VIP4, VIP6 = "10.78.0.100", "fd78::100"
@@ -37,6 +36,8 @@ TCP_PORT, UDP_PORT = 80, 53
 FRONT, BACK = "front", "back"
 HOSTS = {"client": 2, "lb1": 10, "lb2": 11, "node1": 21, "node2": 22, "service": 31}
 PATIENCE_S = 300.0
+TCP_RTO_MAX_MS = 44  # Python has no name for it, and kernels before 6.15 know no such option
+PINS = "lb-lab-"
 QUIET = {"node1": 1_000_000_000, "node2": 1_000_000_000}
 
 
@@ -156,6 +157,7 @@ class Lab:
     spaces: dict[str, Namespace]
     agents: dict[str, Process]
     balancers: dict[str, Process]
+    pins: Path
     _ports: Iterator[int] = field(default_factory=lambda: iter(range(10_000, 30_000)))
 
     def configure(self, **changes: Any) -> None:
@@ -178,6 +180,9 @@ class Lab:
         with self.spaces["client"].entered():
             made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, kind)
             made.settimeout(PATIENCE_S)
+            if kind == socket.SOCK_STREAM:
+                with suppress(OSError):  # else, on a slow machine, the next try is minutes away
+                    made.setsockopt(socket.IPPROTO_TCP, TCP_RTO_MAX_MS, 1000)
             try:
                 made.bind(("", next(self._ports)))
                 made.connect((VIP4 if version == 4 else VIP6, port))
@@ -228,50 +233,52 @@ def agent_config(rate_bits: int) -> dict[str, Any]:
 def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str, int] | None = None) -> Iterator[Lab]:
     """Wired and addressed; agents run, balancers do not yet."""
     need_data_plane()
-    pins.mount()
-    with _alone():
-        yield from _laid_out(folder, balancers, rates)
+    with ExitStack() as stack:
+        yield _laid_out(stack, folder, balancers, rates)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Pins have fixed names: another run's lab on this machine must have ended."""
-    with (BPFFS.parent / "lb-lab.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+def _own_pins() -> Iterator[Path]:
+    """Pins are named after nodes, and other runs' labs have nodes of the same names: each has a file system of its own,
+    which takes along whatever is pinned and attached when it goes."""
+    for left in BPFFS.parent.glob(f"{PINS}*"):
+        if not Path("/proc", left.name.removeprefix(PINS)).exists():
+            _unmount(left)
+    where = BPFFS.parent / f"{PINS}{os.getpid()}"
+    pins.mount(where)
+    try:
+        yield where
+    finally:
+        _unmount(where)
 
 
-def _laid_out(folder: Path, balancers: tuple[str, ...], rates: dict[str, int] | None) -> Iterator[Lab]:
-    _remove_pins()
+def _unmount(where: Path) -> None:
+    subprocess.run(["umount", "--lazy", str(where)], capture_output=True, check=False, timeout=PATIENCE_S)
+    with suppress(FileNotFoundError):  # another run clears up after the same dead one
+        where.rmdir()
+
+
+def _laid_out(stack: ExitStack, folder: Path, balancers: tuple[str, ...], rates: dict[str, int] | None) -> Lab:
     remove_leftovers()
+    own_pins = stack.enter_context(_own_pins())
     rates = QUIET | (rates or {})
     roles = ["client", *balancers, *rates, "service"]
     spaces = {role: Namespace(role, os.getpid()) for role in (*roles, "fabric")}
-    with ExitStack() as stack:
-        for space in spaces.values():
-            stack.callback(space.remove)
-            space.create()
-        _wire(spaces, roles, tuple(rates))
-        service = Service(spaces["service"])
-        stack.callback(service.close)
-        agents = {name: _agent(spaces[name], name, rate, balancers, folder) for name, rate in rates.items()}
-        made = Lab(spaces, agents, {name: _balancer(spaces[name], name, balancers, folder) for name in balancers})
-        made.configure()
-        stack.callback(_remove_pins)
-        for each in (*agents.values(), *made.balancers.values()):
-            stack.callback(each.end)
-        for each in agents.values():
-            each.start()
-        yield made
-
-
-def _remove_pins() -> None:
-    """What is attached goes with the namespaces; to have each process detach would take as many starts of Python."""
-    for role in HOSTS:
-        folder = BPFFS / f"sentinel_{role}"
-        for each in (*sorted(folder.rglob("*"), reverse=True), folder):
-            if each.exists():
-                each.rmdir() if each.is_dir() else each.unlink()
+    for space in spaces.values():
+        stack.callback(space.remove)
+        space.create()
+    _wire(spaces, roles, tuple(rates))
+    service = Service(spaces["service"])
+    stack.callback(service.close)
+    agents = {name: _agent(spaces[name], name, rate, balancers, folder) for name, rate in rates.items()}
+    made = Lab(spaces, agents, {name: _balancer(spaces[name], name, balancers, folder) for name in balancers}, own_pins)
+    made.configure()
+    for each in (*agents.values(), *made.balancers.values()):
+        each.env["SENTINEL_BPFFS"] = str(own_pins)
+        stack.callback(each.end)
+    for each in agents.values():
+        each.start()
+    return made
 
 
 def _agent(space: Namespace, name: str, rate: int, balancers: tuple[str, ...], folder: Path) -> Process:
@@ -323,6 +330,9 @@ def _plug(fabric: Namespace, space: Namespace, device: str, port: str, ip4: str,
     fabric.ip("link", "set", port, "master", f"br-{device}", "up")
     # A veth passes on what XDP sends back only to a peer that runs XDP, too.
     fabric.ip("link", "set", port, "xdp", "obj", str(PASSING), "sec", "xdp")
+    # A switch floods what it has no port for, and XDP on a veth sees what no card would take: another node would answer
+    # a dead one's probes in its name, and keep it alive for ever.
+    run("bridge", "-n", fabric.name, "link", "set", "dev", port, "flood", "off")
     space.ip("link", "set", device, "up")
     space.ip("address", "add", f"{ip4}/24", "dev", device)
     space.ip("address", "add", f"{net6}::{int(ip4.rpartition('.')[2]):x}/64", "dev", device, "nodad")
