@@ -84,11 +84,12 @@ def remove_pins_of_the_dead() -> None:
         owner = folder.name.removeprefix("sentinel_").split("-")[1]
         if not Path("/proc", owner).exists():
             with suppress(FileNotFoundError):  # another lab, started at the same moment, clears up too
-                _remove_pins(folder)
+                remove_pins(folder)
 
 
-def _remove_pins(folder: Path) -> None:
-    for pin in folder.rglob("*"):
+def remove_pins(folder: Path) -> None:
+    """And the folder; what they held on to goes where nothing else holds it."""
+    for pin in list(folder.rglob("*")):  # the last one of a folder takes that with it
         if not pin.is_dir():
             pins.drop(pin)
     for each in sorted([folder, *folder.rglob("*")], reverse=True):

@@ -43,7 +43,7 @@ def agent(node, tmp_path) -> Iterator[Agent]:
     made = Agent(tmp_path)
     yield made
     made.end_all()
-    made.detach()
+    made.forget()
 
 
 def ours_left() -> list[str]:

@@ -16,7 +16,7 @@ import yaml
 from sentinel_bpf import pinned, pins
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
-from sentinel_lab.dataplane import OBJECT
+from sentinel_lab.dataplane import OBJECT, remove_pins
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class Agent:
         for process in self.running:
             process.kill()
             process.wait()
+
+    def forget(self) -> None:
+        """Its pins; programs and queues go with the namespace. `detach` is the product's own way, and a process."""
+        if (root := BPFFS / f"sentinel_{self.name}").exists():
+            remove_pins(root)
 
     @property
     def env(self) -> dict[str, str]:
