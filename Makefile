@@ -1,6 +1,8 @@
 # Every recipe is one line; whatever is longer lives in tools/. Each target sets up what it needs, and can be run twice.
 
 PYTEST := .venv/bin/pytest
+# Lanes of tests side by side: one for each core, four at most, for each may hold a cluster in memory. LANES=0: one process.
+LANES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
@@ -14,13 +16,13 @@ demo: ready-net bpf ## watch real XDP on this machine absorb a burst, after a lo
 	@tools/demo.sh
 
 test: ready-all bpf static tools ## the whole ladder, with at most 2 minutes of its slow ones
-	@$(PYTEST) --slow=slice
+	@$(PYTEST) -n $(LANES) --slow=slice
 
 test-all: ready-all bpf static tools ## everything that this machine can run
-	@$(PYTEST) --slow=all
+	@$(PYTEST) -n $(LANES) --slow=all
 
 check: ready-check bpf static ## what every commit must pass: style, types, contracts, unit, conformance and BPF tests
-	@$(PYTEST) --slow=none $(wildcard tests/unit tests/conformance tests/bpf)
+	@$(PYTEST) -n $(LANES) --slow=none $(wildcard tests/unit tests/conformance tests/bpf)
 
 fmt: ready-check ## lay out Python and C as `make check` wants them
 	@.venv/bin/ruff check --fix-only . && .venv/bin/ruff format . && $(MAKE) -C bpf format

@@ -5,6 +5,7 @@ pytest_plugins = [
     "support.crds",
     "support.data_plane.fixture",
     "support.ladder",
+    "support.lanes",
     "support.properties",
 ]
 

@@ -65,6 +65,34 @@ def order(rung: str) -> tuple[str, ...]:
     return ("test_slow", "test_it") if rung in ladder.SLOW_MARKS else ("test_it", "test_slow")
 
 
+WRITES_ITS_LANE = (
+    "import os, pathlib\n"
+    "@pytest.mark.parametrize('n', range(8))\n"
+    "def test_it(n):\n"
+    "    with pathlib.Path(__file__).with_suffix('.lanes').open('a') as lanes:\n"
+    "        print(os.environ['PYTEST_XDIST_WORKER'], file=lanes)\n"
+)
+LANES = ("-p", "xdist.plugin", "-p", "support.lanes", "-n", "2")
+
+
+def test_a_file_is_climbed_in_one_lane_and_the_table_counts_both(tmp_path: Path):
+    files = {f"{rung}/test_{rung}.py": WRITES_ITS_LANE for rung in ("unit", "netns", "e2e")}
+    code, said = climb(tmp_path, files, *LANES)
+    taken = [set(found.read_text().split()) for found in (tmp_path / "tests").glob("*/*.lanes")]
+    assert code == 0
+    assert [len(lanes) for lanes in taken] == [1, 1, 1]
+    assert set.union(*taken) == {"gw0", "gw1"}
+    kept = json.loads((tmp_path / "out" / "ladder.json").read_text())["rungs"]
+    assert {name: row["passed"] for name, row in kept.items()} == {"unit": 8, "netns": 8, "e2e": 8}
+    assert "24 passed" in said.splitlines()[-1]
+
+
+def test_a_test_that_must_run_fails_in_a_lane_too(tmp_path: Path):
+    code, said = climb(tmp_path, {"bpf/test_a.py": SKIPS}, *LANES, must_run="tests/bpf/*", ci=True)
+    assert code == 1
+    assert "may not skip in CI" in said
+
+
 def test_none_leaves_every_slow_test_out(tmp_path: Path):
     code, said = climb(tmp_path, {"unit/test_a.py": SLOW + PASSES, "e2e/test_b.py": PASSES}, "--slow=none")
     assert code == 0

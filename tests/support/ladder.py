@@ -20,6 +20,8 @@ TESTS = Path(__file__).parents[1]
 OUT = Path(os.environ.get("SENTINEL_LADDER_OUT", TESTS.parent / "out"))  # tests of this plugin keep theirs apart
 
 RUNGS = ("unit", "conformance", "bpf", "netns", "cluster", "vm", "ground", "e2e")
+# Where lanes run side by side the longest files begin early, or one lane would end with them alone.
+LANE_ORDER = ("unit", "conformance", "bpf", "e2e", "vm", "cluster", "netns", "ground")
 SLOW_MARKS = ("slow", "vm", "e2e", "fuzz", "soak")
 SLICE_S = 120.0
 # A test that hangs must not take the whole run with it: far above what the slowest of each rung needs.
@@ -156,7 +158,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[rung]))
     # Within a rung the slow come last, and first of these the ones that may not be left out.
-    items.sort(key=lambda i: (RUNGS.index(rung_of(i.nodeid)), slow(i), slow(i) and not ladder.must_run.holds(i.nodeid)))
+    order = LANE_ORDER if hasattr(config, "workerinput") else RUNGS
+    items.sort(key=lambda i: (order.index(rung_of(i.nodeid)), slow(i), slow(i) and not ladder.must_run.holds(i.nodeid)))
     ladder.slow_spent_s = {rung_of(item.nodeid): 0.0 for item in items if slow(item)}
     if ladder.slow == "none":
         left_out = [item for item in items if slow(item)]
