@@ -6,7 +6,7 @@ LANES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e vm setup doctor clean
+.PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e vm fresh setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ e2e: tools images ## the whole on a cluster of its own: helm install, ten lines,
 
 vm: ready-vm bpf ## run tests inside another kernel: make vm [TEST=tests/…] [KERNEL=name|all]
 	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
+
+fresh: ready-cluster ## what a new user meets: make fresh [SUITE=bookworm|trixie|noble] [TARGET=check]
+	@tools/fresh.sh $(or $(SUITE),noble) $(or $(TARGET),check)
 
 setup: ready-all ## only set up: packages, Python environment (everything above does it by itself)
 
