@@ -73,7 +73,8 @@ class Onsets:
         """One step of every series; true where a burst began in it."""
         rule = self._rule
         measured = self._measured
-        self.mean = self._sum / np.maximum(measured, 1.0)
+        # Counts of a late tick are no whole numbers, and what rounding leaves of their sum may be below zero.
+        self.mean = np.maximum(self._sum, 0.0) / np.maximum(measured, 1.0)
         threshold = np.maximum(rule.factor * self.mean, self.mean + rule.sigmas * np.sqrt(self.mean))
         settled = measured >= SETTLED_SHARE * len(self._known)
         self.above = known & settled & (count > threshold) & (count >= rule.min_events)

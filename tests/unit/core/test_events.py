@@ -83,3 +83,12 @@ def test_labels_count_lead_time_from_when_a_step_is_known():
 def test_a_step_longer_than_the_trailing_time_is_refused():
     with pytest.raises(Invalid, match="57 s is longer"):
         Onsets(1, 57.0, Rule(trailing_s=20.0))
+
+
+def test_counts_that_are_no_whole_numbers_leave_no_mean_below_zero():
+    """A late tick's packets are spread over its periods; what rounding leaves of them must not become a root."""
+    onsets, random = Onsets(16, 0.1, LIVE), np.random.default_rng(1)
+    everywhere = np.ones(16, np.bool_)
+    for step in range(1_800):
+        onsets.step(random.random(16) * 7.3 if step < 150 else np.zeros(16), everywhere)
+        assert (onsets.mean >= 0).all()
