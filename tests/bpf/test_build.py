@@ -14,15 +14,35 @@ SEC("xdp") int NAME(struct xdp_md *context) { return XDP_PASS; }
 """
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Makefile with one small stage beside the shared types."""
-    shutil.copy(BPF / "Makefile", tmp_path)
-    shutil.copytree(BPF / "include", tmp_path / "include")
-    (tmp_path / "src").mkdir()
-    shutil.copy(BPF / "src" / "abi.bpf.c", tmp_path / "src")
-    add_stage(tmp_path, "first")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("sources")
+    shutil.copy(BPF / "Makefile", folder)
+    shutil.copytree(BPF / "include", folder / "include")
+    (folder / "src").mkdir()
+    shutil.copy(BPF / "src" / "abi.bpf.c", folder / "src")
+    add_stage(folder, "first")
+    return folder
+
+
+@pytest.fixture
+def tree(sources: Path, tmp_path: Path) -> Path:
+    """One of the test's own, of which nothing is built."""
+    return Path(shutil.copytree(sources, tmp_path / "tree"))
+
+
+@pytest.fixture(scope="module")
+def made_once(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = Path(shutil.copytree(sources, tmp_path_factory.mktemp("made") / "tree"))
+    assert make(made).returncode == 0
+    return made
+
+
+@pytest.fixture
+def made(made_once: Path, tmp_path: Path) -> Path:
+    """One of the test's own that is built, with the times of its files."""
+    return Path(shutil.copytree(made_once, tmp_path / "tree"))
 
 
 def add_stage(tree: Path, name: str) -> None:
@@ -40,30 +60,27 @@ def programs(tree: Path, built: str) -> set[str]:
     return {words[7] for line in listed.stdout.splitlines() if len(words := line.split()) == 8 and words[3] == "FUNC"}
 
 
-def test_a_new_stage_is_a_new_file_and_a_deleted_one_is_gone(tree):
-    assert make(tree).returncode == 0
-    assert programs(tree, "agent") == {"first"}
-    add_stage(tree, "second")
-    assert make(tree).returncode == 0
-    assert programs(tree, "agent") == {"first", "second"}
-    (tree / "src" / "second.bpf.c").unlink()
-    assert make(tree).returncode == 0
-    assert programs(tree, "agent") == {"first"}
+def test_a_new_stage_is_a_new_file_and_a_deleted_one_is_gone(made):
+    assert programs(made, "agent") == {"first"}
+    add_stage(made, "second")
+    assert make(made).returncode == 0
+    assert programs(made, "agent") == {"first", "second"}
+    (made / "src" / "second.bpf.c").unlink()
+    assert make(made).returncode == 0
+    assert programs(made, "agent") == {"first"}
 
 
-def test_the_second_run_builds_nothing(tree):
-    make(tree)
-    again = make(tree)
+def test_the_second_run_builds_nothing(made):
+    again = make(made)
     assert again.returncode == 0
     assert "clang" not in again.stdout
     assert "bpftool" not in again.stdout
 
 
-def test_a_changed_header_is_noticed(tree):
-    make(tree)
-    header = tree / "include" / "sentinel" / "abi.h"
+def test_a_changed_header_is_noticed(made):
+    header = made / "include" / "sentinel" / "abi.h"
     header.write_text(header.read_text() + "\n")
-    assert "abi.bpf.c" in make(tree).stdout
+    assert "abi.bpf.c" in make(made).stdout
 
 
 def test_the_balancer_and_the_queue_are_objects_of_their_own(tree):
