@@ -1,0 +1,89 @@
+"""The door to an API server that does not answer: what is asked again, what is not, and what is asked at all."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections import Counter
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from sentinel_api.errors import Transient
+from sentinel_operator import cluster
+from sentinel_operator.objects import Key
+
+PATIENCE_S = 3
+MAPS = "/api/v1/namespaces/default/configmaps/front"
+V1 = {"version": "v1"}
+CONFIG_MAPS = {"name": "configmaps", "kind": "ConfigMap", "namespaced": True, "verbs": ["get"]}
+KNOWN = {
+    "/version": {},
+    "/apis": {
+        "kind": "APIGroupList",
+        "groups": [{"name": name, "versions": [V1], "preferredVersion": V1} for name in ("apps", "batch", "policy")],
+    },
+    "/api/v1": {"kind": "APIResourceList", "resources": [CONFIG_MAPS]},
+    MAPS: {"metadata": {"name": "front"}},
+}
+
+
+class Server:
+    """Answers what it knows; the first `silent` requests of a kind are never answered."""
+
+    def __init__(self, **silent):
+        self.silent = Counter(silent)
+        self.asked = Counter()
+
+    async def handle(self, request):
+        self.asked[f"{request.method} {request.path}"] += 1
+        if request.path == MAPS and self.silent[request.method] > 0:
+            self.silent[request.method] -= 1
+            await asyncio.sleep(600)
+        return web.json_response(KNOWN[request.path])
+
+
+@contextlib.asynccontextmanager
+async def reached(server):
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings = client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    async with client.ApiClient(settings) as api:
+        yield cluster.Cluster(await cluster._reached(api, patient=False), lambda _: None)
+    await runner.cleanup()
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(cluster, "_BOUNDED", {**cluster._BOUNDED, "_request_timeout": PATIENCE_S})
+
+
+def test_a_read_without_an_answer_is_asked_once_more_and_a_write_is_not(hurried):
+    server = Server(GET=1, PATCH=1)
+    at = Key("v1", "ConfigMap", "default", "front")
+
+    async def work():
+        async with reached(server) as api:
+            found = await api.get(at)
+            with pytest.raises(Transient, match="the API server does not answer: cannot patch ConfigMap"):
+                await api.merge(at, {"data": {}})
+            return found
+
+    assert asyncio.run(work()) == KNOWN[MAPS]
+    assert (server.asked[f"GET {MAPS}"], server.asked[f"PATCH {MAPS}"]) == (2, 1)
+
+
+def test_only_the_group_of_a_kind_is_asked_for_it_and_nothing_is_left_on_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = Server()
+
+    async def work():
+        async with reached(server) as api:
+            await api.get(Key("v1", "ConfigMap", "default", "front"))
+
+    asyncio.run(work())
+    assert {each.partition(" ")[2] for each in server.asked} == {"/version", "/apis", "/api/v1", MAPS}
+    assert not list(tmp_path.iterdir())
