@@ -12,6 +12,7 @@ import structlog
 from prometheus_client.registry import Collector
 
 from sentinel_agent.metrics import single
+from sentinel_api.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ def configure(level: int) -> Lossy:
     render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
+            Repeats(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

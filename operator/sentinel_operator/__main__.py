@@ -15,6 +15,7 @@ from prometheus_client import start_http_server
 
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.names import API_VERSION
+from sentinel_api.repeats import Repeats
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator import cluster, election, handlers
 from sentinel_operator.authority import Authority
@@ -134,6 +135,7 @@ def _logs(chosen: Settings) -> None:
     render = structlog.processors.JSONRenderer() if chosen.json_logs else structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
+            Repeats(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from monitoring.render import groups
 
+from support.cluster.control_plane import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -29,13 +31,14 @@ class Prometheus:
     space: Namespace | None
     process: subprocess.Popen[bytes]
     log: Path
+    port: int
 
     def answers(self, expr: str) -> list[dict[str, Any]]:
         """The series of an instant query; an error of the query is one of the test."""
         query = urllib.parse.urlencode({"query": expr})
         with (
             self._entered(),
-            urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/v1/query?{query}", timeout=60) as said,
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/query?{query}", timeout=60) as said,
         ):
             found = json.loads(said.read())
         return found["data"]["result"]
@@ -73,11 +76,12 @@ def prometheus(folder: Path, jobs: Mapping[str, Sequence[str]], space: Namespace
     config.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "scrape_configs": scraped}))
     log = folder / "prometheus.log"
     argv = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-    argv += [f"--web.listen-address=127.0.0.1:{PORT}"]
+    port = PORT if space else free_ports("127.0.0.1", 1)[0]  # a namespace has all of its own
+    argv += [f"--web.listen-address=127.0.0.1:{port}"]
     with log.open("wb") as out, space.entered() if space else nullcontext():
         process = subprocess.Popen(argv, stdout=out, stderr=out)
     try:
-        yield Prometheus(space, process, log)
+        yield Prometheus(space, process, log, port)
     finally:
         process.kill()
         process.wait()

@@ -1,0 +1,1 @@
+"""Pictures of the documentation, made by code: `python -m pictures terminal|dashboards`."""

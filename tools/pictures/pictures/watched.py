@@ -1,0 +1,51 @@
+"""Two agents and a balancer under bursts, watched by a real Prometheus: what the pictures of dashboards are drawn from.
+
+Built from what the tests build (`PYTHONPATH=tests`), in namespaces; the caller is in the client's while it asks.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AGENTS, BALANCER = ("node1", "node2"), "lb1"
+PERIOD_S, BURST_S = 8.0, 2.0
+
+
+@contextmanager
+def lab(seconds: int) -> Iterator[str]:
+    labs, prometheus = import_module("support.lb_lab"), import_module("support.prometheus")
+    jobs = {
+        "agent": [f"{labs.address(node)}:9465" for node in AGENTS],
+        "balancer": [f"{labs.address(BALANCER)}:9467"],
+    }
+    with tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder, labs.lab(Path(folder)) as built:
+        built.balancers[BALANCER].start()
+        labs.wait_until(lambda: built.states() == dict.fromkeys(AGENTS, "ready"), "both nodes are ready")
+        over = threading.Event()
+        busy = threading.Thread(target=_load, args=(built, labs, over), daemon=True)
+        busy.start()
+        with prometheus.prometheus(Path(folder), jobs, built.spaces["client"]) as watching:
+            watching.wait_for("count(up == 1) == 3")
+            time.sleep(seconds)
+            with built.spaces["client"].entered():
+                yield f"http://127.0.0.1:{prometheus.PORT}"
+        over.set()
+        busy.join(60)
+
+
+def _load(built: Any, labs: Any, over: threading.Event) -> None:
+    """A trickle, and for a quarter of the time as much as one client can."""
+    while not over.wait(0.1):
+        burst = time.monotonic() % PERIOD_S < BURST_S
+        with built.connected() as bulk, built.datagrams() as few:
+            labs.echoed(bulk, b"x" * (2_000_000 if burst else 50_000))
+            labs.echoed(few)
