@@ -40,11 +40,17 @@ class Told:
 
 def join(chosen: MeshSettings, node: str) -> Mesh[Told]:
     """Raises Invalid when the node cannot listen where it should."""
-    place = Place(
-        chosen.cluster, node, incarnation(), chosen.listen, chosen.peers,
+    place = place_of(chosen, node)
+    return Mesh(place, lambda told, seq: state(told, place.incarnation, seq))
+
+
+def place_of(chosen: MeshSettings, node: str) -> Place:
+    """Behind routers, which large clusters have, it hears alarms only: a thousand states ten times a second say nothing
+    to it, so what it hears does not grow with the cluster."""
+    return Place(
+        chosen.cluster, node, incarnation(), chosen.listen, chosen.peers, alarms_only=bool(chosen.routers),
         routers=chosen.routers, credentials=chosen.credentials, members=chosen.members, roll=chosen.roll,
     )  # fmt: skip
-    return Mesh(place, lambda told, seq: state(told, place.incarnation, seq))
 
 
 def state(told: Told, born: int, seq: int) -> NodeState:

@@ -4,7 +4,8 @@ import json
 import os
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sentinel_api.errors import Invalid, Transient
 from sentinel_api.records import NodeState, Role, Tier
 from sentinel_api.wire import pack_state, unpack_state
 from sentinel_lab.bench.mesh_authority import Authority
+from sentinel_mesh import certificates
 from sentinel_mesh.credentials import Credentials
 from sentinel_mesh.engine_config import settings
 from sentinel_mesh.keys import Keys
@@ -21,6 +23,7 @@ from sentinel_mesh.mesh import Burst, Mesh
 from sentinel_mesh.place import Place
 from sentinel_mesh.refusal import Refusal
 from sentinel_mesh.roster import Roster
+from sentinel_operator import authority as authorities
 
 PATIENCE_S = 60
 NAMES = ("n1", "n2", "n3")
@@ -250,6 +253,56 @@ def test_a_member_waits_for_its_certificate_joins_with_it_and_renews_it(authorit
     until(lambda: one.speak() or two.speak() or one.mesh.renewed)
     told = two.hears("n1").seq
     until(lambda: one.speak() or two.hears("n1").seq > told)
+
+
+def founded(folder):
+    """The authority as the chart's Secret is mounted in the operator."""
+    folder.mkdir(exist_ok=True)
+    for name, value in authorities.founded(datetime.now(UTC)).items():
+        (folder / name).write_bytes(value)
+    return authorities.Authority(folder)
+
+
+def enrolled(folder, name, signer):
+    """A member that the operator signed for, and its files."""
+    own = Credentials.enrolled_in(folder / name, folder / "ca.crt")
+    own.enrolled.mkdir()
+    answer(own, name, signer)
+    return own
+
+
+def answer(own, name, signer):
+    asked = certificates.request(name)
+    own.swap(signer.sign(authorities.wish(asked.request), datetime.now(UTC)), asked.key)
+
+
+def test_what_the_operator_signs_connects_members_and_its_authority_changes_while_they_speak(node, tmp_path):
+    """The page's three steps: the new one is believed, then signs, then the old one is believed no more."""
+    old, trust = founded(tmp_path / "authority"), tmp_path / "ca.crt"
+    trust.write_text(old.trust())
+    owns = {name: enrolled(tmp_path, name, old) for name in NAMES[:2]}
+    one, two = (node(place(name, own), renewal_s=0.2) for name, own in owns.items())
+
+    def both_speak():
+        one.speak()
+        two.speak()
+
+    def changed(before):
+        both_speak()
+        return one.mesh.renewed > before[0] and two.mesh.renewed > before[1]
+
+    until(lambda: both_speak() or (one.hears("n2") and two.hears("n1")))
+    new = founded(tmp_path / "next")
+    for text, signer in ((old.trust() + new.trust(), None), (new.trust() + old.trust(), new), (new.trust(), None)):
+        before = one.mesh.renewed, two.mesh.renewed
+        for name, own in owns.items():
+            if signer is not None:
+                answer(own, name, signer)
+        trust.write_text(text)
+        until(partial(changed, before))
+    assert (one.mesh.trouble, two.mesh.trouble) == ("", "")
+    told = one.hears("n2").seq
+    until(lambda: both_speak() or one.hears("n2").seq > told)
 
 
 def test_a_node_that_the_roll_comes_to_name_is_let_speak(authority, node, tmp_path):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sentinel_agent.mesh import Told, state
+from sentinel_agent.mesh import Told, place_of, state
+from sentinel_agent.settings import MeshSettings
 from sentinel_api import records
 from sentinel_api.records import CLASSES, Flag
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
@@ -26,6 +27,13 @@ def idle(made):
     for lane in (made.tick if isinstance(made, Told) else made).lanes:
         lane.observed.sample.bytes[:] = 0
     return made
+
+
+@pytest.mark.parametrize(("settings", "few"), [({"routers": ("tcp/10.0.0.9:7447",)}, True), ({}, False)])
+def test_only_behind_routers_an_agent_hears_no_states(settings, few):
+    listen = () if few else ("tcp/10.0.0.1:7447",)
+    place = place_of(MeshSettings("c", listen, (), **settings), "n1")
+    assert (place.alarms_only, place.routers) == (few, settings.get("routers", ()))
 
 
 def test_headroom_is_the_room_left_and_what_of_the_rate_is_not_used():
