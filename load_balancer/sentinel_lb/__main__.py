@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from sentinel_api.errors import Invalid, SentinelError, Transient
+from sentinel_api.repeats import Repeats
 from sentinel_bpf import layout, pins
 from sentinel_lb import health, report, ways
 from sentinel_lb.act import plane as planes
@@ -191,7 +192,9 @@ class Balancer:
         return "" if self._loop is not None and self._loop.last is not None else "no tick yet"
 
     def _fail(self, error: BaseException) -> None:
-        """A thread of ours broke: end, so that whoever watches the process starts it anew; the kernel goes on."""
+        """A thread of ours broke: end, so that whoever watches the process starts it anew; the kernel goes on. Told at
+        once, as the way out may break as well."""
+        log.error("thread_broke", thread=threading.current_thread().name, exc_info=error)
         self._crash = error
         self._stopped.set()
 
@@ -241,6 +244,7 @@ def _logs(chosen: Settings) -> None:
     render = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
+            Repeats(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

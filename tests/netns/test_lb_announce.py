@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import pytest
 
 from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_lab.namespaces import Namespace, remove_leftovers
+from sentinel_lb.act import checkup
 from sentinel_lb.act.addresses import Addresses
 from sentinel_lb.act.announce.bgp import Frr
 from sentinel_lb.act.announce.segment import Segment
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 VIPS = ("198.51.100.9", "2001:db8:1::9")
 LATER = "198.51.100.10"
+ARP = 0x0806
 PASSWORD = "a-secret-of-its-own"
 BIRD = """
 router id 10.90.0.2;
@@ -92,6 +95,25 @@ def test_an_address_is_on_the_device_and_everybody_is_told(pair):
         assert Addresses("v0").held() == set(VIPS[:1])
         Segment("v0").withdraw()
         assert Addresses("v0").held() == set()
+
+
+def test_while_the_link_is_down_nothing_breaks_and_what_is_owed_is_told_later(pair):
+    with pair["lb"].entered():
+        announcing = Segment("v0")
+        with checkup.ear("v0", 4) as ear:
+            pair["lb"].ip("link", "set", "v0", "down")
+            announcing.announce(VIPS[:1])
+            assert select.select([ear], [], [], 60)[0], "the socket tells that the link went down"
+            assert checkup.received(ear) == b""
+    with pair["bird"].entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ARP)) as hearing:
+        hearing.bind(("v0", ARP))
+        hearing.settimeout(60)
+        pair["lb"].ip("link", "set", "v0", "up")
+        wait_until(lambda: "state UP" in pair["lb"].ip("link", "show", "v0"), "a carrier to send by")
+        with pair["lb"].entered():
+            announcing.announce(VIPS[:1])
+        while socket.inet_ntop(socket.AF_INET, hearing.recv(2000)[28:32]) != VIPS[0]:
+            continue
 
 
 def test_somebody_elses_address_stays(pair):

@@ -77,6 +77,8 @@ def segment(check: Check, flags: int, sequence: int) -> bytes:
 
 def answer_in(packet: bytes) -> Answer | None:
     """Of an IP packet that passed the filter."""
+    if not packet:
+        return None
     version = packet[0] >> 4
     at = (packet[0] & 15) * 4 if version == 4 else 40
     if len(packet) < at + _TCP.size:
@@ -118,7 +120,7 @@ class Checkup:
         self._thread.join()
 
     def _run(self) -> None:
-        hearing = [_hearing(self.interface, version) for version in ETHERTYPES]
+        hearing = [ear(self.interface, version) for version in ETHERTYPES]
         turn, deadline = 0, time.monotonic()
         try:
             while not self._stopped.is_set():
@@ -127,7 +129,7 @@ class Checkup:
                     turn, deadline = turn + 1, time.monotonic() + PERIOD_S
                 heard, _, _ = select.select(hearing, [], [], 0.1)
                 for each in heard:
-                    self._hear(each.recv(MOST_BYTES))
+                    self._hear(received(each))
         finally:
             for each in (*hearing, *self._sockets.values()):
                 each.close()
@@ -180,7 +182,16 @@ class Checkup:
         return made
 
 
-def _hearing(interface: str, version: int) -> socket.socket:
+def received(ear: socket.socket) -> bytes:
+    """Nothing when the interface went down, which the socket tells once; it hears again when that comes back."""
+    try:
+        return ear.recv(MOST_BYTES)
+    except OSError as error:
+        log.debug("answer_not_received", error=str(error))
+        return b""
+
+
+def ear(interface: str, version: int) -> socket.socket:
     """Of all packets that come to this machine only the answers wake us."""
     steps = b"".join(struct.pack("=HBBI", *each) for each in (*FILTERS[version], *VERDICTS))
     program = ctypes.create_string_buffer(steps, len(steps))

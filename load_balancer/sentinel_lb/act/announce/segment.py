@@ -37,6 +37,7 @@ class Segment:
 
     def __init__(self, device: str) -> None:
         self._device = device
+        self._mute = False
         self._addresses = Addresses(device)
         self._held = set(self._addresses.held())
         # Tellings left, and when the next is due; what a predecessor held may be believed to be elsewhere by now.
@@ -66,14 +67,24 @@ class Segment:
         due = [address for address, (_, when_ns) in self._owed.items() if now_ns >= when_ns]
         if not due:
             return
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-            wire.bind((self._device, 0))
-            mac = wire.getsockname()[4]
-            for address in due:
-                wire.send(gratuitous(address, mac))
+        try:
+            self._send(due)
+        except OSError as error:  # while the link is down they stay owed
+            if not self._mute:
+                log.warning("addresses_untold", device=self._device, error=str(error))
+            self._mute = True
+            return
+        self._mute = False
         for address in due:
             left, _ = self._owed[address]
             self._owed[address] = (left - 1, now_ns + GAP_NS) if left > 1 else (1, now_ns + AGAIN_NS)
+
+    def _send(self, addresses: Collection[str]) -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((self._device, 0))
+            mac = wire.getsockname()[4]
+            for address in addresses:
+                wire.send(gratuitous(address, mac))
 
 
 def gratuitous(address: str, mac: bytes) -> bytes:
