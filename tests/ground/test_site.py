@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 BUILD = [ROOT / ".venv/bin/mkdocs", "build", "--strict", "--config-file", ROOT / "tools/site/mkdocs.yml"]
 
 
-@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path):
     env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run([*BUILD, "--site-dir", tmp_path], capture_output=True, text=True, check=False, env=env)
