@@ -4,8 +4,9 @@
  *
  * sn_classify runs at tc ingress in front of `mirred`, which redirects to the ifb what the filter matches. A filter
  * that does not match leaves the packet alone, so that an order past its lease takes the queue out of the way at once.
- * sn_place runs at the root of tier B's ifb and tells HTB the class. The priority of the packet is left alone there:
- * nobody could take it back behind the ifb, where IPv6 and bridges would hand it on to the next device's queue.
+ * The class travels in skb->cb, where tier A reads it; sn_place, at the root of tier B's ifb, reads it and tells HTB.
+ * The priority of the packet is left alone: nobody could take it back behind the ifb, where IPv6 and bridges would hand
+ * it on to the next device's queue.
  * sn_dequeued sees the packet leave the queue; between the two its arrival time travels in skb->cb (queue.h). It feeds
  * quantiles, not accounts: there are kernels that withhold tracing at times (docs/design/0016).
  */
@@ -92,15 +93,6 @@ static __always_inline __u32 class_of(struct __sk_buff *skb)
 	return meta->class_id < SN_CLASSES ? meta->class_id : SN_UNMATCHED;
 }
 
-/* Only tier B has its place written where packets arrive, and a filter in it that reads the stamp. */
-static __always_inline int tier_b(void)
-{
-	__u32 only = 0;
-	struct sn_queue_place *place = bpf_map_lookup_elem(&sn_queue_place, &only);
-
-	return place && place->ifindex;
-}
-
 SEC("tc")
 int sn_classify(struct __sk_buff *skb)
 {
@@ -109,10 +101,7 @@ int sn_classify(struct __sk_buff *skb)
 
 	if (!(sn_live_flags(class_id, now) & SN_ORDER_QUEUE))
 		return NO_MATCH;
-	if (tier_b())
-		sn_stamp_arrival(skb, class_id, now);
-	else
-		sn_enter_queue(skb, class_id, now);
+	sn_stamp_arrival(skb, class_id, now);
 	return MATCH;
 }
 

@@ -89,8 +89,8 @@ void BPF_PROG(sn_destroy, struct Qdisc *queue)
 		bank->taken = 0;
 }
 
-/* The name can be registered only once, so the discipline of another ABI needs another. */
-_Static_assert(SN_ABI_VERSION == 1, "the id below ends in the ABI version");
+/* The name can be registered only once, so the discipline of another version needs another. */
+_Static_assert(SN_QDISC_VERSION == 2, "the id below ends in the version");
 
 SEC(".struct_ops")
 struct Qdisc_ops sn_buffer = {
@@ -99,7 +99,7 @@ struct Qdisc_ops sn_buffer = {
 	.init = (void *)sn_init,
 	.reset = (void *)sn_reset,
 	.destroy = (void *)sn_destroy,
-	.id = "sn_buffer1",
+	.id = "sn_buffer2",
 };
 
 /* The compiler describes a type only when something has it: an inner map's value too, or libbpf finds no size for it. */

@@ -7,12 +7,25 @@
 
 #define POOL_MOST (64ull << 20) /* bytes: whatever a map says, a queue takes no more of the node's memory */
 
+/*
+ * What comes in carries the class in its stamp: behind the ifb its priority is still its own, for IPv6 and bridges hand
+ * that on to the next device's queue. On the way out here is the end of it, and it is the priority that says the class.
+ */
+static __always_inline __u32 said_class(const struct sk_buff *skb)
+{
+	const struct sn_stamp *stamp = (const void *)((const struct qdisc_skb_cb *)skb->cb)->data;
+
+	if (stamp->magic == SN_META_MAGIC)
+		return stamp->class_id;
+	return skb->priority >> 16 == SN_QUEUE_MAJOR ? (skb->priority & 0xffff) - SN_QUEUE_MINOR : SN_CLASSES;
+}
+
 static __always_inline __u32 class_of(const struct sk_buff *skb, __u32 slot)
 {
-	__u32 class_id = (skb->priority & 0xffff) - SN_QUEUE_MINOR;
+	__u32 class_id = said_class(skb);
 	struct sn_share *share;
 
-	if (skb->priority >> 16 != SN_QUEUE_MAJOR || class_id >= SN_CLASSES)
+	if (class_id >= SN_CLASSES)
 		return SN_UNMATCHED;
 	share = share_of(slot, class_id);
 	return share && share->quantum_bytes ? class_id : SN_UNMATCHED;

@@ -8,6 +8,7 @@ import pytest
 
 from sentinel_bpf import layout
 from sentinel_bpf import object as bpf_object
+from sentinel_bpf.buffer import discipline
 
 INCLUDE = Path(__file__).parents[2] / "bpf" / "include"
 U64S = 8
@@ -88,6 +89,12 @@ CONSTANTS = {
 @pytest.fixture(scope="module")
 def agent_object(built: Path) -> Path:
     return built / "agent.bpf.o"
+
+
+def test_the_discipline_has_the_version_that_python_looks_for():
+    header = (INCLUDE / "sentinel" / "qdisc.h").read_text()
+    assert re.findall(r"SN_QDISC_VERSION = (\d+)", header) == [str(discipline.VERSION)]
+    assert f'.id = "{discipline.KIND}"' in (INCLUDE.parent / "src" / "qdisc.bpf.c").read_text()
 
 
 def test_the_table_holds_every_struct_of_the_header():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from sentinel_bpf.buffer.port import Buffer, Direction, Interface, QueueClass, T
 from sentinel_bpf.buffer.programs import PROGRAMS, QueuePrograms
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.topology import NODE_DEVICE
-from support.netns import bottleneck, need_data_plane
+from support.netns import bottleneck, need_data_plane, without_ipv6
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +36,7 @@ def htb(direction: Direction) -> Callable[[], AbstractContextManager[Buffer]]:
         need_data_plane()
         with bottleneck(()), bpf_object.load(OBJECT, bpf_object.Options(programs=PROGRAMS)) as agent:
             programs = QueuePrograms(agent)
-            # Nobody speaks but the tests: what the kernel says of IPv6 would stand in the queue on the way out.
-            Path(f"/proc/sys/net/ipv6/conf/{NODE_DEVICE}/disable_ipv6").write_text("1")
+            without_ipv6()
             try:
                 yield HtbBuffer(Interface(NODE_DEVICE, direction, RATE), programs)
             finally:

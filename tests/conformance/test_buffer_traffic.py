@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,22 +28,40 @@ def with_class(limit_bytes: int) -> list[QueueClass]:
     return [QueueClass(0, RATE // 4, RATE, ROOM), QueueClass(CLASS, RATE // 2, RATE, limit_bytes)]
 
 
-@pytest.fixture(params=["observe", "htb"])
-def way_out(request) -> Iterator[tuple[Egress, Buffer]]:
+Way = tuple[Egress, Buffer]
+
+
+@contextmanager
+def leaving(programs: frozenset[str] = PROGRAMS) -> Iterator[Egress]:
+    """A node whose packets say their class themselves, with a lease for all of them."""
     need_data_plane()
     with (
         bottleneck(tuple(PORTS.values())) as wires,
-        agent_object(PROGRAMS) as agent,
+        agent_object(programs) as agent,
         egress(agent, wires) as out,
     ):
         give_lease(agent, HOUR_NS)
-        programs = QueuePrograms(agent)
-        buffer: Buffer = ObserveBuffer("a test asked for it")
-        if request.param == "htb":
-            buffer = HtbBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, RATE), programs)
+        yield out
+
+
+@contextmanager
+def observe(out: Egress) -> Iterator[Buffer]:
+    yield ObserveBuffer("a test asked for it")
+
+
+@contextmanager
+def htb(out: Egress) -> Iterator[Buffer]:
+    programs = QueuePrograms(out.agent)
+    buffer = HtbBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, RATE), programs)
+    yield buffer
+    buffer.detach()
+    programs.close()
+
+
+@pytest.fixture(params=[observe, htb], ids=lambda opened: opened.__name__)
+def way_out(request) -> Iterator[Way]:
+    with leaving() as out, request.param(out) as buffer:
         yield out, buffer
-        buffer.detach()
-        programs.close()
 
 
 def test_an_aggregate_larger_than_the_limit_goes_in_as_far_as_there_is_room(way_out):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,6 +80,13 @@ def data_plane(rate_bytes_per_s: int, ports: Mapping[int, int]) -> Iterator[Data
     """On the node's device; to be entered within `bottleneck`."""
     with attached(NODE_DEVICE, rate_bytes_per_s, ports) as plane:
         yield plane
+
+
+def without_ipv6() -> None:
+    """Nobody speaks in this namespace but the tests: what the kernel says of IPv6, on devices to come too, would stand
+    in the queues."""
+    for which in ("all", "default"):
+        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -1,7 +1,7 @@
 """The VM lane: all of its tests pass on every kernel, and no guest that went wrong counts as one that went well."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -36,32 +36,51 @@ def boot(tmp_path):
 
 
 Outcome = tuple[lane.Run, bytes]  # and what the guest said
+Tests = tuple[str, ...]
+Outcomes = Callable[[catalogue.Kernel, Tests], Outcome]
+
+
+def run(kernel: catalogue.Kernel, tests: Tests) -> Outcome:
+    heard: list[bytes] = []
+    options = lane.Options(timeout_s=800, cache=store.cache_root())
+    return lane.run(kernel, catalogue.chosen_tests(lane.INSIDE, tests), options, quiet, heard.append), b"".join(heard)
 
 
 @pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    """The kernels that this run asks for, side by side from the first on; the newest takes longest."""
-
-    def run(kernel: catalogue.Kernel) -> Outcome:
-        heard: list[bytes] = []
-        options = lane.Options(timeout_s=600, cache=store.cache_root())
-        return lane.run(kernel, catalogue.chosen_tests(lane.INSIDE, ()), options, quiet, heard.append), b"".join(heard)
-
+def outcome(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
+    """The kernels that this run asks for, side by side from the first test of a kind on; the newest takes longest."""
     calls = [item.callspec for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    kernels = list({call.params["kernel"].name: call.params["kernel"] for call in reversed(calls)}.values())
+    begun: dict[Tests, dict[str, Future[Outcome]]] = {}
     with ThreadPoolExecutor(GUESTS_AT_ONCE) as guests:
-        yield {call.params["kernel"].name: guests.submit(run, call.params["kernel"]) for call in reversed(calls)}
+
+        def of(kernel: catalogue.Kernel, tests: Tests) -> Outcome:
+            if tests not in begun:
+                begun[tests] = {each.name: guests.submit(run, each, tests) for each in kernels}
+            return begun[tests][kernel.name].result()
+
+        yield of
         guests.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-def test_every_test_passes_inside(kernel, outcomes):
-    run, heard = outcomes[kernel.name].result()
+def passes(kernel: catalogue.Kernel, outcome: Outcome) -> None:
+    run, heard = outcome
     sys.stdout.write(heard.decode(errors="replace"))
     for result in run.results:
         for name, value in result.figures:
             sys.stdout.write(f"{kernel.name} {name}: {value}\n")
     assert run.good, (run.failure, [r for r in run.results if r.outcome == "failed"], guest.console_tail(run.console))
     assert {result.outcome for result in run.results} >= {"passed"}
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_every_test_passes_inside(kernel, outcome):
+    passes(kernel, outcome(kernel, catalogue.quick_tests(lane.INSIDE)))
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_every_long_test_passes_inside(kernel, outcome):
+    passes(kernel, outcome(kernel, catalogue.long_tests(lane.INSIDE)))
 
 
 def test_a_failing_test_fails_the_lane_and_names_itself(tmp_path, options):

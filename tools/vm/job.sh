@@ -13,4 +13,4 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 export SENTINEL_VM_KERNEL={kernel} SENTINEL_VM_FEATURES={features}
 cd {tree}
-{python} -m pytest -c {inside}/pytest.ini --rootdir {tree} --confcutdir {inside} -o junit_family=xunit1 --tb short --junitxml /run/vm/result.xml {tests}
+{python} -m pytest -c {inside}/pytest.ini --rootdir {tree} --confcutdir {inside} -o junit_family=xunit1 -o pythonpath={tree}/tests --tb short --junitxml /run/vm/result.xml {tests}

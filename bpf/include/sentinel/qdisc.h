@@ -8,6 +8,7 @@
 #include <sentinel/abi.h>
 
 enum sn_qdisc_const {
+	SN_QDISC_VERSION = 2, /* of what it reads in maps and packets; its name ends in it, for code that runs stays */
 	SN_QDISC_SLOTS = 4, /* queues that one node may have at once */
 	SN_QDISC_PLACES = 65536, /* packets that may stand in one queue, all classes together; a power of two */
 };

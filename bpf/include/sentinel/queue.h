@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A packet's way into the queue: its class and arrival in skb->cb, and for some queues its class in skb->priority. */
+/* A packet's way into the queue: its class and arrival in skb->cb, and where it leaves, its class in skb->priority. */
 #ifndef SENTINEL_QUEUE_H
 #define SENTINEL_QUEUE_H
 
@@ -13,7 +13,7 @@ enum sn_queue_const {
 	SN_QUEUE_MINOR = 0x10, /* class c is minor SN_QUEUE_MINOR + c */
 };
 
-/* What tc writes to skb->cb, and sn_place and sn_dequeued read; neither mirred, HTB, tbf nor bfifo uses that place. */
+/* What tc writes to skb->cb; sn_place, sn_dequeued and tier A read it. Neither mirred, HTB, tbf nor bfifo uses it. */
 struct sn_stamp {
 	__u32 magic;
 	__u32 class_id;

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from sentinel_bpf.layout import Dtype
 
 OPERATIONS: Final = "sn_buffer"  # the map that holds them
-KIND: Final = f"{OPERATIONS}{bpf_object.ABI_VERSION}"  # what tc calls it: a name can be registered only once
+VERSION: Final = 2  # SN_QDISC_VERSION: of what the discipline reads in its maps and in packets
+KIND: Final = f"{OPERATIONS}{VERSION}"  # what tc calls it: a name can be registered only once
 _IN_USE: Final = 1  # enum bpf_struct_ops_state: registered
 _STATE: Final = slice(4, 8)  # of struct bpf_struct_ops_common_value: refcnt, state
 
 
 def folder(where: Path = probe.BPFFS) -> Path:
     """Not an agent's own folder: the name is the node's, whoever steers a queue."""
-    return pins.folder(where, "qdisc", bpf_object.ABI_VERSION)
+    return pins.folder(where, "qdisc", VERSION)
 
 
 class Discipline:

@@ -1,8 +1,8 @@
 """Tier A: one BPF queueing discipline for all classes, whose limits are words of mapped memory.
 
-ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ sn_buffer1 ─→ stack
+ingress   device ─ clsact ─ sn_classify ─┬─ order live: mirred → ifb ─ sn_buffer2 ─→ stack
                                          └─ lease over: ─────────────────────────→ stack
-egress    stack ─ sn_buffer1 ─→ device        (lease over: static limits)
+egress    stack ─ sn_buffer2 ─→ device        (lease over: static limits)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sentinel_bpf.buffer import discipline
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Verdict, check_limits
 from sentinel_bpf.buffer.standing import Stand, wait_while
-from sentinel_bpf.buffer.succession import Succession, left_by_another
+from sentinel_bpf.buffer.succession import Succession, hasten, left_by_another, unregister
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,10 +183,17 @@ class QdiscBuffer:
         self._queue, self._configured = None, frozenset()
 
     def _take_down(self, plumbing: Plumbing, device: int, index: int) -> None:
-        queue = self._opened(index)
         self._lead(0)
         if self._stand.ingress:
             plumbing.stop_redirect(device, index)
+        kind, _ = plumbing.root(index)
+        if left_by_another(kind):
+            hasten(self._home.pins.parent, kind, _spot(index))
+            wait_while(lambda: plumbing.waits(index))
+            self._stand.remove(plumbing, index)
+            unregister(self._home.pins.parent, kind)
+            return
+        queue = self._opened(index)
         queue.drain["rate_Bps"] = 0
         queue.shares["ceiling_Bps"] = 0
         wait_while(lambda: bool(queue.told["backlog_packets"].any()))

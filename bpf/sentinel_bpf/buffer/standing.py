@@ -23,7 +23,7 @@ class Stand:
     """One interface and direction, for a root qdisc of `kind`: the device itself, or the ifb behind its ingress."""
 
     def __init__(self, interface: Interface, kind: str, succeeds: Callable[[str], bool] = lambda _kind: False) -> None:
-        """`succeeds`: of which other kinds, standing where traffic comes in, this one takes the place."""
+        """`succeeds`: which other kinds this one may take down; of those it takes the place where traffic comes in."""
         self._interface = interface
         self._kind = kind
         self._succeeds = succeeds
@@ -67,12 +67,13 @@ class Stand:
         return device, plumbing.ensure_ifb(queue_device(device)) if self.ingress else device
 
     def found(self, plumbing: Plumbing, major: int) -> tuple[int, int] | None:
-        """The same two where our queue stands there now."""
+        """The same two where our queue stands there now, or one whose place it takes."""
         device = plumbing.index(self._interface.name)
         queue = plumbing.index(queue_device(device)) if self.ingress and device is not None else device
-        if device is None or queue is None or plumbing.root(queue) != (self._kind, major):
+        if device is None or queue is None:
             return None
-        return device, queue
+        kind, whose = plumbing.root(queue)
+        return (device, queue) if whose == major and (kind == self._kind or self._succeeds(kind)) else None
 
     def remove(self, plumbing: Plumbing, queue: int) -> None:
         if self.ingress:

@@ -1,10 +1,10 @@
-"""A queue of tier A that code of another ABI version left: ours takes its place under traffic, and nothing is lost.
+"""A queue of tier A that code of another version left: ours takes its place under traffic, and nothing is lost.
 
 redirect ─┬─ moved in one step ─→ our ifb ─────────────────────────────→ stack
           └╌╌ until then ╌╌╌╌╌╌─→ their ifb, set aside until it is empty ─→ stack
 
-Only where traffic comes in: on the way out the queue is the device's own root, and the kernel empties the old one when
-it hangs up the new.
+Only where traffic comes in: on the way out the queue is the device's own root, and while the kernel exchanges that, it
+drops what stands in it and what arrives (docs/design/0011). There the old one is detached first, by whichever version.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sentinel_bpf.maps import Map, Shape
 from sentinel_bpf.netlink import said
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 ROOT: Final = 0xFFFFFFFF
@@ -81,8 +82,7 @@ class Succession:
             time.sleep(LOOK_S)
         with said(f"removing {self._name + ASIDE}"):
             self._route.link("del", index=index)
-        if left_by_another(kind) and not self._stands(kind):
-            _unregister(pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}")
+        unregister(pins_of_all, kind)
 
     def _index(self, name: str) -> int | None:
         found = self._route.link_lookup(ifname=name)
@@ -96,12 +96,32 @@ class Succession:
         told = (each.get_attr("TCA_STATS2") for each in self._route.get_qdiscs(index=index))
         return any(each.get_attr("TCA_STATS_QUEUE")["qlen"] for each in told if each is not None)
 
-    def _stands(self, kind: str) -> bool:
-        return any(each.get_attr("TCA_KIND") == kind for each in self._route.get_qdiscs())
+
+def hasten(pins_of_all: Path, kind: str, spot: Mapping[str, int]) -> None:
+    """Let the queue of another version at this spot empty as fast as the device takes it. That a slot is found by three
+    words, and that its rate is the first word of its drain, holds in every version."""
+    folder = pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}"
+    slots, drains = pins.find(folder / "sn_slots"), pins.find(folder / "sn_drains")
+    if slots is not None and drains is not None:
+        spots = np.dtype([(name, "<u4") for name in ("netns", "ifindex", "parent")])
+        slot = Map("sn_slots", slots, spots, np.dtype("<u4")).get(spot)
+        words = np.dtype(("<u8", Shape.of(drains).value_bytes // 8))
+        if slot is not None:
+            table = Map("sn_drains", drains, np.dtype("<u4"), np.dtype([("words", words)]))
+            found = table.get(int(slot))["words"].copy()
+            found[0] = 0
+            table.put(int(slot), words=found)
+    for each in (slots, drains):
+        if each is not None:
+            os.close(each)
 
 
-def _unregister(folder: Path) -> None:
-    """Queues of it that stand elsewhere keep its code; no new one is made of it."""
+def unregister(pins_of_all: Path, kind: str) -> None:
+    """The discipline of another version, once no queue of it stands here; those elsewhere keep its code."""
+    with IPRoute() as route:
+        if not left_by_another(kind) or any(each.get_attr("TCA_KIND") == kind for each in route.get_qdiscs()):
+            return
+    folder = pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}"
     operations = pins.find(folder / discipline.OPERATIONS)
     if operations is not None:
         value = np.dtype(f"V{Shape.of(operations).value_bytes}")

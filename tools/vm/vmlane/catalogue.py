@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+LONG = "long"  # the folder below the tests
 ALL = "all"
 
 
@@ -50,9 +51,18 @@ def chosen_kernels(known: dict[str, Kernel], name: str) -> tuple[Kernel, ...]:
     return (known[name],)
 
 
-def known_tests(inside: Path) -> tuple[str, ...]:
-    """File names of the tests that run inside a guest."""
+def quick_tests(inside: Path) -> tuple[str, ...]:
+    """File names of the tests that every run of the whole ladder starts."""
     return tuple(sorted(path.name for path in inside.glob("test_*.py")))
+
+
+def long_tests(inside: Path) -> tuple[str, ...]:
+    """And of those that only a run of everything does."""
+    return tuple(sorted(f"{LONG}/{path.name}" for path in inside.glob(f"{LONG}/test_*.py")))
+
+
+def known_tests(inside: Path) -> tuple[str, ...]:
+    return quick_tests(inside) + long_tests(inside)
 
 
 def chosen_tests(inside: Path, names: Iterable[str]) -> tuple[str, ...]:
@@ -63,7 +73,7 @@ def chosen_tests(inside: Path, names: Iterable[str]) -> tuple[str, ...]:
 def _located(inside: Path, name: str) -> str:
     file, colons, node = name.partition("::")
     stem = file.rsplit("/", 1)[-1].removesuffix(".py").removeprefix("test_")
-    path = inside / f"test_{stem}.py"
-    if not path.is_file():
-        raise LaneError(f"There is no VM test {name!r}; choose from {', '.join(known_tests(inside))}.")
-    return f"{path}{colons}{node}"
+    for known in known_tests(inside):
+        if known.rsplit("/", 1)[-1] == f"test_{stem}.py":
+            return f"{inside / known}{colons}{node}"
+    raise LaneError(f"There is no VM test {name!r}; choose from {', '.join(known_tests(inside))}.")

@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tests", nargs="*", metavar="TEST", help="file, name or pytest node in tests/vm/inside; all")
     parser.add_argument("--kernel", default=catalogue.ALL, help="a kernel of tools/vm/kernels.toml, or all (default)")
     parser.add_argument("--list", action="store_true", help="list kernels and tests, run nothing")
+    parser.add_argument("--quick", action="store_true", help="leave out the tests in long/, as `make test` does")
     parser.add_argument("--fetch", action="store_true", help="only bring the kernels into the cache")
     parser.add_argument(
         "--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S", help="seconds a guest may take"
@@ -56,7 +57,9 @@ def _main(asked: argparse.Namespace) -> int:
             _say(f"  {test}")
         return 0
     kernels = catalogue.chosen_kernels(known, asked.kernel)
-    tests = catalogue.chosen_tests(asked.inside, asked.tests)
+    tests = catalogue.chosen_tests(
+        asked.inside, asked.tests or (catalogue.quick_tests(asked.inside) if asked.quick else ())
+    )
     options = lane.Options(
         timeout_s=asked.timeout, cache=store.cache_root(), inside=asked.inside, counted=asked.counted
     )

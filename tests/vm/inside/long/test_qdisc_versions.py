@@ -1,7 +1,8 @@
-"""A BPF queue of another ABI version is replaced under traffic: what stood in it and what comes meanwhile arrives."""
+"""A BPF queue of another version is replaced under traffic: what stood in it and what comes meanwhile arrives."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -10,21 +11,22 @@ from sentinel_bpf import attach, layout, pins, probe
 from sentinel_bpf.buffer import discipline
 from sentinel_bpf.buffer.port import Direction, Interface, QueueClass, Tier
 from sentinel_bpf.buffer.qdisc import QdiscBuffer
-from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import PROTOCOLS, Rule
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
 from support.netns import bottleneck, wait_until
-from support.tier_a import HOUR_NS, PORTS, agent_object, give_lease, home
+from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, agent_object, egress, give_lease, home
 
 RATE = 100_000
+SLOW = 25_000  # 60 packets stand for two and a half seconds: an emulated guest on a busy host still finds some
 ROOM = 5_000_000
 A = 1
 WIDE = [QueueClass(each, RATE // 2, RATE, ROOM) for each in (0, A)]
-OTHER = f"{discipline.OPERATIONS}{ABI_VERSION + 1}"
+OTHER = f"{discipline.OPERATIONS}{discipline.VERSION + 1}"
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
 HERE = Interface(NODE_DEVICE, Direction.INGRESS, RATE)
+THERE = Interface(EXIT_DEVICE, Direction.EGRESS, SLOW)
 
 
 @pytest.fixture
@@ -54,12 +56,36 @@ def other_home(tmp_path):
     assert raw.count(name) >= 1
     path = tmp_path / ours.object_path.name
     path.write_bytes(raw.replace(name, OTHER.encode()))
-    return replace(ours, object_path=path, pins=ours.pins.with_name(f"v{ABI_VERSION + 1}"))
+    return replace(ours, object_path=path, pins=ours.pins.with_name(f"v{discipline.VERSION + 1}"))
+
+
+@contextmanager
+def as_that_version(monkeypatch):
+    with monkeypatch.context() as other:
+        other.setattr(discipline, "KIND", OTHER)
+        yield
+
+
+def test_on_the_way_out_it_is_told_and_detached_with_nothing_lost_that_stands_in_it(wires, other_home, monkeypatch):
+    with agent_object() as agent, egress(agent, wires) as out:
+        give_lease(agent, HOUR_NS)
+        with as_that_version(monkeypatch):
+            before = QdiscBuffer(THERE, agent, other_home)
+            before.configure([QueueClass(each, SLOW // 2, SLOW, ROOM) for each in (0, A)])
+        out.send(A, 60)
+        after = out.buffer(RATE)
+        verdict = after.probe()
+        assert (verdict.tier, f"({OTHER}); detach it first" in verdict.why) == (Tier.OBSERVE, True)
+        assert before.read()[A].backlog_packets > 0
+        after.detach()
+        wait_until(lambda: out.received(A) == 60, "all that stood there")
+        assert OTHER not in run("tc", "qdisc", "show")
+        assert not list(other_home.pins.glob("*")), "the last queue takes the discipline with it"
+        assert after.probe().tier is Tier.BPF_QDISC
 
 
 def test_a_queue_of_another_version_gives_way_and_loses_nothing(wires, agent, other_home, monkeypatch):
-    with monkeypatch.context() as as_that_version:
-        as_that_version.setattr(discipline, "KIND", OTHER)
+    with as_that_version(monkeypatch):
         before = QdiscBuffer(HERE, agent, other_home)
         before.configure(WIDE)
     assert OTHER in run("tc", "qdisc", "show")

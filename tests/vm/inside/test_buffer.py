@@ -8,7 +8,7 @@ from conformance.test_buffer import *  # noqa: F403  (the suite itself; only wha
 from sentinel_bpf.buffer.port import Direction, Interface, Tier
 from sentinel_bpf.buffer.qdisc import QdiscBuffer
 from sentinel_lab.topology import NODE_DEVICE
-from support.netns import bottleneck
+from support.netns import bottleneck, without_ipv6
 from support.tier_a import HOUR_NS, agent_object, give_lease, home
 
 RATE = 1_000_000
@@ -19,6 +19,7 @@ def agent(promised):
     if "qdisc_bpf" not in promised:
         pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
     with bottleneck(()), agent_object() as loaded:
+        without_ipv6()
         give_lease(loaded, HOUR_NS)  # the suite is about live limits, not about those past the lease
         yield loaded
 
