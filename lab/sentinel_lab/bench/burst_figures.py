@@ -202,7 +202,7 @@ def pools(rows: Sequence[Row]) -> dict[str, float]:
     """The smallest pool of the mixed scenario that serves the bursts, at no worse delay and goodput than a rival's."""
     found: dict[str, float] = {}
     rival = smallest_pool(rows, "reactive-10ms", None)
-    if rival is None:
+    if rival is None or len({row["pool_bytes"] for row in rows}) < 2:  # of one pool nobody knows a smaller that does
         return found
     found["mixed.pool_kib_reactive-10ms"] = rival / 1024
     bar = [row for row in of_policy(rows, "reactive-10ms") if row["pool_bytes"] == rival]

@@ -89,6 +89,11 @@ def test_the_smallest_pool_serves_the_bursts_at_no_worse_delay_and_goodput():
     assert "mixed.pool_ratio_vs_reactive_10ms" not in metrics(rows[:1] + rows[3:])
 
 
+def test_where_one_pool_was_tried_nothing_is_said_of_the_smallest():
+    rows = [mixed("reactive-10ms", 4, 0), mixed("predictive", 4, 0)]
+    assert not [name for name in metrics(rows) if name.startswith("mixed.pool_")]
+
+
 def test_rivals_stand_side_by_side_and_take_turns_at_going_first():
     asked = Asked(("periodic", "random"), ("a", "b", "c"), 1.0, 2)
     order = [(plan.seed, plan.pattern, plan.policy) for plan in plans(asked)]
