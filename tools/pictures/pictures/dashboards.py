@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAMES: Final = ("cluster", "node", "balancer", "forecast")
 COLUMNS: Final = 3
 CHOSEN: Final = {"$class": ".*", "$node": ".*", "$balancer": ".*", "$__rate_interval": "20s", "$interval": "20s"}
-UNITS: Final = {"Bps": "B/s", "bytes": "B", "s": "s", "pps": "packets/s"}
+UNITS: Final = {"Bps": "B/s", "bytes": "B", "s": "s"}
 MOST_LINES: Final = 8
 
 Series = list[tuple[str, list[tuple[float, float]]]]
@@ -91,7 +91,7 @@ def _panel(axes: Axes, panel: Shown, series: Series) -> None:
 
 def _say_who(axes: Axes, series: Sequence[tuple[str, Any]]) -> None:
     if any(legend for legend, _ in series):
-        axes.legend(fontsize=6, loc="upper left", framealpha=0.4)
+        axes.legend(fontsize=5, loc="upper left", framealpha=0.2, ncols=2)
 
 
 def _number(value: float, unit: str) -> str:
@@ -105,4 +105,6 @@ def _number(value: float, unit: str) -> str:
 def _axis(unit: str) -> Any:
     if unit == "percentunit":
         return FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
-    return EngFormatter(UNITS.get(unit, ""), places=1)
+    if unit in ("Bps", "bytes", "s"):
+        return EngFormatter(UNITS[unit], places=1)
+    return FuncFormatter(lambda value, _: f"{value:,.3g}")

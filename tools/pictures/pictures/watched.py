@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 AGENTS, BALANCER = ("node1", "node2"), "lb1"
 PERIOD_S, BURST_S = 8.0, 2.0
+PIECE = b"x" * 60_000
 
 
 @contextmanager
@@ -43,9 +44,10 @@ def lab(seconds: int) -> Iterator[str]:
 
 
 def _load(built: Any, labs: Any, over: threading.Event) -> None:
-    """A trickle, and for a quarter of the time as much as one client can."""
+    """A trickle, and for a quarter of the time as much as one client can; a piece fits what both ends keep for it."""
     while not over.wait(0.1):
-        burst = time.monotonic() % PERIOD_S < BURST_S
         with built.connected() as bulk, built.datagrams() as few:
-            labs.echoed(bulk, b"x" * (2_000_000 if burst else 50_000))
             labs.echoed(few)
+            labs.echoed(bulk, PIECE)
+            while time.monotonic() % PERIOD_S < BURST_S and not over.is_set():
+                labs.echoed(bulk, PIECE)
