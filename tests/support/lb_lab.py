@@ -290,7 +290,8 @@ def _agent(space: Namespace, name: str, rate: int, balancers: tuple[str, ...], f
 
 
 def _balancer(space: Namespace, name: str, balancers: tuple[str, ...], folder: Path) -> Process:
-    peers = ",".join(f"tcp/{address(each)}:7447" for each in balancers if each != name)
+    # The same list for all, this one among them: where each end of a pair dials the other, one may stay deaf (Place).
+    peers = ",".join(f"tcp/{address(each)}:7447" for each in balancers)
     return Process(space, "sentinel_lb", 9468, folder / f"{name}.yaml", _mesh(name, peers), folder / f"{name}.log")
 
 

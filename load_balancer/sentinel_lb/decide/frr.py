@@ -83,6 +83,8 @@ def _router(speaker: Speaker) -> Iterable[str]:
     if bgp.graceful_restart_seconds:
         yield " bgp graceful-restart"
         yield f" bgp graceful-restart restart-time {bgp.graceful_restart_seconds}"
+    else:  # FRR helps others to restart by default, and what it says of that makes routers keep our routes as well
+        yield " bgp graceful-restart-disable"
     if speaker.going:
         yield " bgp graceful-shutdown"
     for peer in bgp.peers:
