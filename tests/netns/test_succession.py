@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel_bpf.buffer import succession
+from sentinel_bpf.buffer import choice, qdisc, succession
 from sentinel_bpf.buffer.plumbing import ALIAS_CLSACT, queue_device
+from sentinel_bpf.buffer.port import Direction, Interface, Tier
+from sentinel_bpf.buffer.programs import PROGRAMS
 from sentinel_lab.namespaces import run
 from support.netns import bottleneck
+from support.tier_a import EXIT_DEVICE, agent_object, home
 
 NAME = queue_device(4711)
 ASIDE = NAME + succession.ASIDE
@@ -58,3 +61,14 @@ def test_only_our_own_names_of_other_versions_are_taken_for_ours():
     other = succession.discipline.OPERATIONS + "999"
     assert succession.left_by_another(other)
     assert not any(succession.left_by_another(each) for each in (ours, "htb", "", f"{other}x", f"x{other}"))
+
+
+def test_what_another_version_left_on_the_way_out_is_told_and_goes_by_detaching(monkeypatch):
+    monkeypatch.setattr(qdisc, "left_by_another", lambda kind: kind == THEIRS)
+    with bottleneck(()), agent_object(PROGRAMS) as agent:
+        run("tc", "qdisc", "add", "dev", EXIT_DEVICE, "root", "handle", "5e17:", THEIRS, "limit", "100000")
+        chosen, verdict = choice.best(Interface(EXIT_DEVICE, Direction.EGRESS, 10**6), agent, home(), 10**6)
+        assert (verdict.tier, "detach it first" in verdict.why) == (Tier.OBSERVE, True)
+        assert THEIRS in run("tc", "qdisc", "show", "dev", EXIT_DEVICE)
+        chosen.detach()
+        assert THEIRS not in run("tc", "qdisc", "show", "dev", EXIT_DEVICE)

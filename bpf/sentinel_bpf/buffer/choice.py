@@ -29,4 +29,4 @@ def best(interface: Interface, agent: Object, home: Home, pool_bytes: int) -> tu
     if fallback.tier is Tier.HTB:
         return second, replace(fallback, why=f"{fallback.why}; not tier A: {verdict.why}")
     programs.close()
-    return ObserveBuffer(fallback.why), fallback
+    return ObserveBuffer(fallback.why, first), fallback

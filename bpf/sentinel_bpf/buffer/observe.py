@@ -9,14 +9,16 @@ from sentinel_bpf.buffer.port import Reading, Tier, Verdict, check_classes, chec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sentinel_bpf.buffer.port import QueueClass
+    from sentinel_bpf.buffer.port import Buffer, QueueClass
 
 
 class ObserveBuffer:
     """Remembers what was wished for and changes nothing, so that the loop above runs the same in every tier."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, leavings: Buffer | None = None) -> None:
+        """`leavings`: the buffer that knows how to take away what an earlier version left standing here."""
         self._why = why
+        self._leavings = leavings
         self._limits: dict[int, int] = {}
 
     def probe(self) -> Verdict:
@@ -35,3 +37,5 @@ class ObserveBuffer:
 
     def detach(self) -> None:
         self._limits = {}
+        if self._leavings is not None:
+            self._leavings.detach()
