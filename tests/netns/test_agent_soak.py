@@ -51,7 +51,7 @@ def descriptors() -> int:
 
 
 def slope_a_day(steps, amounts):
-    """By least squares: what a day of ticks would add at this pace."""
+    """By least squares: what a day of periods would add at this pace."""
     return round(float(np.polyfit(steps, amounts, 1)[0]) * A_DAY)
 
 
@@ -76,7 +76,7 @@ def test_neither_memory_nor_descriptors_grow(monkeypatch):
             state(last[0])
             if steps >= warm and (steps - warm) % max(1, (TICKS - warm) // LOOKS) == 0:
                 gc.collect()
-                looks.append((steps, anonymous_bytes(), descriptors()))
+                looks.append((steps * PERIODS, anonymous_bytes(), descriptors()))
                 if time.perf_counter_ns() - started_ns > SECONDS * 1e9 and len(looks) > 1:
                     break
         taken_s = (time.perf_counter_ns() - started_ns) / 1e9
