@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SLOW_BITS = 1_000_000
-PACKETS = 400
-"""Far more than leaves at that rate while they come."""
+PACKETS = 4000
+"""Half a minute's worth at that rate: more than leaves while they come, however late a tick is."""
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_an_observing_agent_tells_what_it_would_have_done(agent):
     with bottleneck((PORT,)) as node:
         agent.start(CONFIG | {"dataPlane": {"interfaces": [slow], "mode": "Observe"}})
         node.send(PORT, PACKETS)
-        agent.until(lambda: agent.counted() >= PACKETS, "a tick has seen them all")
+        agent.until(lambda: agent.counted() >= PACKETS / 2, "ticks have seen most of them")
         [told] = json.loads(asked("--json"))["nodes"]
         [bulk] = [each for name, each in told["classes"].items() if name.startswith("bulk on ")]
-        assert bulk["arrived_bytes"] >= PACKETS * 1000
+        assert bulk["arrived_bytes"] >= PACKETS / 2 * 1000
         assert bulk["peak_bytes"]["ordered"] > 0, "more came than leaves, so something would have waited"
         assert bulk["dropped_bytes"]["static"] >= bulk["dropped_bytes"]["ordered"]
         assert "avoided_bytes" in bulk
