@@ -24,6 +24,7 @@ agent = []
 lb = []
 lab = []
 dev = []
+docs = []
 [tool.uv]
 package = false
 """
@@ -38,7 +39,7 @@ version = "1"
 source = { virtual = "." }
 
 [package.metadata]
-provides-extras = ["operator", "agent", "lb", "lab", "dev"]
+provides-extras = ["operator", "agent", "lb", "lab", "dev", "docs"]
 """
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes rights and the network away, which needs root")
