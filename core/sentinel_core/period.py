@@ -178,7 +178,7 @@ def _best(times: Floats, finest_s: float) -> _Fit | None:
         period, anchor = _line(slot, times, weight, period)
         late = np.abs(times - anchor[:, None] - slot * period[:, None])
         jitter = np.maximum(np.sqrt((weight * late**2).sum(axis=1) / weight.sum(axis=1)), finest_s / 2)
-    hits = inside.sum(axis=1)
+    hits: Floats = inside.sum(axis=1, dtype=np.float64)
     slots = np.maximum((times[-1] - times[0]) / period + 1.0, hits)
     gain = _evidence(hits, slots, jitter * (1.0 + 1.0 / np.maximum(hits, 1)), times)
     best = int(gain.argmax())
