@@ -20,6 +20,7 @@ from sentinel_operator import authority
 from sentinel_operator.authority import SECRET
 from support import audited
 from support.cluster import control_plane as planes
+from support.lives import KUBECONFIG
 from support.operators import EXAMPLE, SYSTEM, rights, running, until
 
 SECURED = {"mesh": {"port": 7447}}
@@ -182,7 +183,7 @@ def test_the_chart_grants_the_signer_what_is_used_and_nothing_more(bench):
     }
 
 
-def test_the_job_makes_one_authority_and_leaves_it_alone(bench, tmp_path, monkeypatch):
+def test_the_job_makes_one_authority_and_leaves_it_alone(bench, tmp_path):
     """With the one right that the chart gives it."""
     account = "sentinel-mesh-authority"
     bench.plane.kubectl("create", "serviceaccount", "-n", SYSTEM, account)
@@ -191,11 +192,12 @@ def test_the_job_makes_one_authority_and_leaves_it_alone(bench, tmp_path, monkey
         "create", "rolebinding", "-n", SYSTEM, account, f"--role={account}", f"--serviceaccount={SYSTEM}:{account}"
     )
     token = bench.plane.service_account_token(SYSTEM, account)
-    monkeypatch.setenv("KUBECONFIG", str(bench.plane.kubeconfig_for(token, tmp_path / "kubeconfig")))
-    monkeypatch.setenv("SENTINEL_NAMESPACE", SYSTEM)
-    assert authority.main() == 0
+    kubeconfig = bench.plane.kubeconfig_for(token, tmp_path / "kubeconfig")
+    env = os.environ | {"KUBECONFIG": str(kubeconfig), "SENTINEL_NAMESPACE": SYSTEM}
+    job = [sys.executable, "-m", "sentinel_operator.authority"]
+    subprocess.run(job, env=env, check=True, capture_output=True)
     path = f"/api/v1/namespaces/{SYSTEM}/secrets/{SECRET}"
     made = bench.get(path)
     assert sorted(made["data"]) == ["tls.crt", "tls.key"]
-    assert authority.main() == 0
+    subprocess.run(job, env=env, check=True, capture_output=True)
     assert bench.get(path)["data"] == made["data"]
