@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sentinel_api.errors import Transient
+from sentinel_bpf import layout
 from sentinel_bpf.buffer.htb import HtbBuffer
 from sentinel_bpf.buffer.plumbing import Plumbing
 from sentinel_bpf.buffer.port import Direction, Interface, QueueClass
@@ -47,13 +48,10 @@ def buffer(out) -> Iterator[HtbBuffer]:
 
 
 def kernels_limits(out: Egress) -> dict[int, int]:
-    programs = QueuePrograms(out.agent)
-    try:
-        with Plumbing(programs.major) as plumbing:
-            found = plumbing.leaf_limits(socket.if_nametoindex(EXIT_DEVICE))
-            return {minor - programs.minor: limit for minor, limit in found.items()}
-    finally:
-        programs.close()
+    known = layout.constants(out.agent.path, "sn_queue_const")
+    with Plumbing(known["SN_QUEUE_MAJOR"]) as plumbing:
+        found = plumbing.leaf_limits(socket.if_nametoindex(EXIT_DEVICE))
+    return {minor - known["SN_QUEUE_MINOR"]: limit for minor, limit in found.items()}
 
 
 def test_what_the_kernel_took_of_a_resize_is_known_where_it_refused_the_rest(out, buffer):
