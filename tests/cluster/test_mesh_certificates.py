@@ -20,8 +20,7 @@ from sentinel_operator import authority
 from sentinel_operator.authority import SECRET
 from support import audited
 from support.cluster import control_plane as planes
-from support.lives import KUBECONFIG
-from support.operators import EXAMPLE, SYSTEM, rights, running, until
+from support.operators import EXAMPLE, SYSTEM, nursery, rights, running, until
 
 SECURED = {"mesh": {"port": 7447}}
 AGENT = AGENT_SERVICE_ACCOUNT
@@ -46,19 +45,8 @@ def bench(tmp_path_factory, control_plane):  # its skip is ours too
 
 def signing(here, held):
     """An operator that has the authority."""
-    health, metrics = planes.free_ports("127.0.0.1", 2)
-    env = {
-        **os.environ,
-        "KUBECONFIG": str(here.kubeconfig),
-        "SENTINEL_AGENT_IMAGE": "sentinel.test/agent:1",
-        "SENTINEL_NAMESPACE": SYSTEM,
-        "SENTINEL_HEALTH_PORT": str(health),
-        "SENTINEL_METRICS_PORT": str(metrics),
-        "SENTINEL_MESH_PORT": "7447",
-        "SENTINEL_MESH_AUTHORITY": str(held),
-    }
-    with (here.folder / "op.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "sentinel_operator"], env=env, stdout=log, stderr=log)
+    secured = {"SENTINEL_MESH_PORT": "7447", "SENTINEL_MESH_AUTHORITY": str(held)}
+    return nursery().start(here._environment("op", "sentinel.test/agent:1") | secured, here.folder / "op.log")
 
 
 def trusted(bench):
