@@ -473,14 +473,13 @@ class Site:
 
     def ends_at(self, balancer, frame):
         """The node whose stack gets the segment."""
-        told = self.balancers[balancer].send(frame)
-        node, sent = told.backend, told.frame
+        left = self.balancers[balancer].send(frame).frame
         for _ in range(3):
-            action, left = self.planes[node].run(sent)
+            node = left[33] - 1  # where the outer header says
+            action, left = self.planes[node].run(left)
             assert action == XDP_PASS
             if left[23] in (TCP, UDP, ICMP):
                 return node
-            node, sent = left[33] - 1, left  # where the outer header says
         raise AssertionError("it goes round")
 
 
