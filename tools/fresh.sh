@@ -40,20 +40,27 @@ say "making a root of $SUITE (see $LOG)"
 mmdebstrap --quiet --variant=minbase --include=apt,git,make,ca-certificates "$SUITE" "$ROOT/root" - <<<"$sources" >"$LOG" 2>&1 ||
 	die "the root could not be made (see $LOG): check the network and free disk space."
 
-inside() { # in mounts and processes of its own, which end with it
-	for path in proc sys dev; do mount --rbind "/$path" "$ROOT/root/$path"; done
-	mount -t tmpfs tmpfs "$ROOT/root/run"
+inside() { # a root, mounts and processes of its own, as a machine has them; they end with it
+	local new=$ROOT/root
+	mount --bind "$new" "$new"
+	for path in sys dev; do mount --rbind "/$path" "$new/$path"; done
+	mount -t proc proc "$new/proc"
+	mount -t tmpfs tmpfs "$new/run"
 	for path in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
-		[ ! -e $path ] || { touch "$ROOT/root$path" && mount --bind "$(readlink -f $path)" "$ROOT/root$path"; }
+		[ ! -e $path ] || { touch "$new$path" && mount --bind "$(readlink -f $path)" "$new$path"; }
 	done
-	mkdir "$ROOT/root/origin"
-	mount --bind "$PWD" "$ROOT/root/origin"
-	exec chroot "$ROOT/root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true \
-		sh -ec 'git config --global --add safe.directory "*"; git clone --quiet /origin /root/sentinel; cd /root/sentinel; make "$@" || { tail -n 20 out/*.log; exit 1; }; git status --short' - "${TARGETS[@]}"
+	mkdir "$new/origin" "$new/old"
+	mount --bind "$PWD" "$new/origin"
+	cd "$new"
+	pivot_root . old
+	umount --lazy /old
+	exec env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin UV_SYSTEM_CERTS=true \
+		sh -ec 'git config --global --add safe.directory "*"; git clone --quiet /origin /root/sentinel; cd /root/sentinel
+			make "$@" || { tail -n 20 out/*.log; exit 1; }; git status --short' - "${TARGETS[@]}"
 }
 export -f inside
 export ROOT PWD
 declare -p TARGETS >"$ROOT/targets"
 say "make ${TARGETS[*]} in a clone there"
-unshare --mount --pid --fork --kill-child bash -c 'source "$ROOT/targets"; inside'
+unshare --mount --pid --fork --kill-child bash -euo pipefail -c 'source "$ROOT/targets"; inside'
 say "$SUITE: make ${TARGETS[*]} passed"
