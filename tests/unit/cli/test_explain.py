@@ -89,7 +89,7 @@ def test_the_thresholds_are_those_of_the_decision():
     rules = Scaling.model_validate({"mode": "Auto", "nodeCapacityBytesPerSecond": 100 * MB, "tolerancePercent": 5})
 
     def target(demand):
-        known = Known(now=0, p50=0, p95=demand)
+        known = Known(now=0, p50=0, p95=2 * demand)  # half of the doubt counts
         seen = Demand(60, seen=known, feared=known, nodes=5, reporting=5, foreseeing=5, correlation=0.0)
         return decide(rules, State(5), seen, NOW).target
 
