@@ -27,7 +27,10 @@ def test_a_packet_waits_in_its_class_and_an_unknown_one_in_class_0(out, queue):
     for class_id, count in ((A, 20), (B, 30), (GONE, 5)):
         out.send(class_id, count)
     wait_empty(queue)
-    assert {each: reading.sent_packets for each, reading in queue.read().items()} == {0: 5, A: 20, B: 30}
+    sent = {each: reading.sent_packets for each, reading in queue.read().items()}
+    assert sent.keys() == {0, A, B}
+    assert (sent[A], sent[B]) == (20, 30)
+    assert sent[0] >= 5  # or one more: what IPv6 had to say before it was switched off leaves when the guest finds time
     wait_until(lambda: out.received_in_all() == 55, "55 packets")
 
 
