@@ -1,8 +1,8 @@
 # Every recipe is one line; whatever is longer lives in tools/. Each target sets up what it needs, and can be run twice.
 
 PYTEST := .venv/bin/pytest
-# Lanes of tests side by side: one for each core, four at most, for each may hold a cluster in memory. LANES=0: one process.
-LANES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# Lanes of tests side by side: one more than cores, as many tests wait; four at most, as each may hold a cluster in memory.
+LANES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 
