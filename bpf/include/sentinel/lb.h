@@ -154,6 +154,6 @@ enum sn_lb_reason {
 	SN_LB_UNSURE, /* sent: as the first packet of its flow that was met, in the middle */
 	SN_LB_REASON_END,
 };
-_Static_assert(SN_LB_REASON_END <= SN_LB_REASONS, "every reason has a cell");
+_Static_assert((int)SN_LB_REASON_END <= (int)SN_LB_REASONS, "every reason has a cell");
 
 #endif
