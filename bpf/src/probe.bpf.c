@@ -73,12 +73,13 @@ static __always_inline void turn_udp(struct udphdr *udp, struct sn_probe *probe)
 
 static __always_inline int turn(const struct sn_span *span, const struct sn_packet *packet, struct sn_probe *probe)
 {
-	struct ethhdr *ethernet = sn_at(span, 0, sizeof(*ethernet));
+	struct ethhdr *ethernet = span->data;
 	struct udphdr *udp = sn_at(span, packet->l4_offset, sizeof(*udp));
 	struct iphdr *ip4 = sn_at(span, packet->l3_offset, sizeof(*ip4));
 	struct ipv6hdr *ip6 = sn_at(span, packet->l3_offset, sizeof(*ip6));
 
-	if (!ethernet || !udp || !ip4)
+	barrier_var(ethernet); /* or clang 19 compares another pointer than it reads by */
+	if ((void *)(ethernet + 1) > span->end || !udp || !ip4)
 		return -1;
 	if (packet->ip_version == 4)
 		turn_ip4(ip4);
