@@ -106,24 +106,22 @@ def test_an_agent_gets_no_certificate_for_anybody_else(bench, tmp_path, name, wh
     assert not own.present()
 
 
+def written(name, signer, **told):
+    """A request by hand, for what our own members would never say."""
+    request = base64.b64encode(certificates.request("n1").request).decode()
+    spec = {"request": request, "signerName": signer, "usages": ["client auth"]} | told
+    kind = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}
+    return kind | {"metadata": {"name": name}, "spec": spec}
+
+
 def test_a_token_without_a_node_and_a_claim_that_is_only_told_get_nothing(bench, tmp_path):
     """What the request itself says of its asker is written by the API server, whoever sends it."""
     plain = bench.plane.service_account_token("default", AGENT)
     member, _ = enrolment(bench, tmp_path / "plain", "n1", plain)
     with pytest.raises(Invalid, match="the token belongs to no node"):
         member.look(datetime.now(UTC))
-    body = {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": "forged"},
-        "spec": {
-            "request": base64.b64encode(certificates.request("n1").request).decode(),
-            "signerName": "sentinel.io/mesh",
-            "usages": ["client auth"],
-            "username": f"system:serviceaccount:default:{AGENT}",
-            "extra": {NODE_NAME_CLAIM: ["n1"]},
-        },
-    }
+    told = {"username": f"system:serviceaccount:default:{AGENT}", "extra": {NODE_NAME_CLAIM: ["n1"]}}
+    body = written("forged", "sentinel.io/mesh", **told)
     assert bench.plane.request("POST", REQUESTS, body, token=plain)[0] == 201
     until(bench, "it is answered", lambda: bench.get(f"{REQUESTS}/forged")["status"].get("conditions"))
     status = bench.get(f"{REQUESTS}/forged")["status"]
@@ -143,16 +141,7 @@ def test_members_may_ask_and_read_and_nothing_else_of_requests(bench):
 
 def test_the_operator_answers_no_other_signers_requests(bench):
     """A certificate for clients of the API server would be another matter altogether."""
-    body = {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": "elsewhere"},
-        "spec": {
-            "request": base64.b64encode(certificates.request("n1").request).decode(),
-            "signerName": "example.com/other",
-            "usages": ["client auth"],
-        },
-    }
+    body = written("elsewhere", "example.com/other")
     assert bench.plane.request("POST", REQUESTS, body)[0] == 201
     operator = bench.plane.service_account_token(SYSTEM, "sentinel-operator")
     approval = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "x", "message": "x"}]}}
