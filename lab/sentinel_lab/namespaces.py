@@ -17,6 +17,7 @@ from sentinel_api.errors import Invalid, Transient, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PACKAGES = {"ethtool": "ethtool", "nft": "nftables", "sysctl": "procps"}  # the rest is of iproute2
 NAMES = Path("/run/netns")
 PATTERN = re.compile(r"^sn-(?P<pid>\d+)-(?P<role>[a-z0-9]+)$")
 CLONE_NEWNET = 0x40000000
@@ -109,7 +110,8 @@ def run(*command: str) -> str:
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_SECONDS)
     except FileNotFoundError as cause:
-        raise Unsupported(f"{command[0]} is not installed; install iproute2") from cause
+        package = PACKAGES.get(command[0], "iproute2")
+        raise Unsupported(f"{command[0]} is not installed; install {package}") from cause
     except subprocess.CalledProcessError as cause:
         raise Transient(f"{' '.join(command)}: {cause.stderr.strip()}") from cause
     return done.stdout
