@@ -4,6 +4,8 @@ PYTEST := .venv/bin/pytest
 # Lanes of tests side by side: one more than cores, as many tests wait; four at most, as each may hold a cluster in memory.
 LANES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 export PATH := $(PATH):/usr/sbin:/sbin
+# Tests start hundreds of Pythons: each would compile all it imports where a machine forbids keeping what was compiled.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e vm fresh setup doctor clean

@@ -1,13 +1,11 @@
 """The agent's three verbs against a real API server: what it reads, what it follows, what it tells."""
 
 import contextlib
-import gc
 import itertools
 import queue
 import socket
 import threading
 import time
-import warnings
 from urllib.parse import urlsplit
 
 import pytest
@@ -223,20 +221,12 @@ def running(follower, teller, way):
         follower.stop()
         way.close()
         follower._thread.join(60)
-        forget_broken_handshakes()
 
 
 def arrived(commands, config):
     """Every status that is written brings the orders there are once more, so those before may come again."""
     while commands.get(timeout=120).config != config:
         pass
-
-
-def forget_broken_handshakes():
-    """Python leaves a socket to the collector when the peer is gone before the handshake; no later test is at fault."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def told(kinds):

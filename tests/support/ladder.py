@@ -98,6 +98,12 @@ class Ladder:
         after = sum(RUNGS.index(name) > RUNGS.index(rung) for name in others)
         return self.slow_spent_s.get(rung, 0.0) >= (SLICE_S - before) / (1 + after)
 
+    def patience(self, item: pytest.Item) -> tuple[bool, bool, bool]:
+        """Within a rung the slow come last, of these first the ones that may not be left out, and after all a soak: one
+        of them can take a whole slice."""
+        held = self.must_run.holds(item.nodeid)
+        return slow(item), slow(item) and not held, not held and item.get_closest_marker("soak") is not None
+
     def count(self, report: pytest.TestReport) -> None:
         rung = self.rungs.setdefault(rung_of(report.nodeid), Rung())
         rung.seconds += report.duration
@@ -157,9 +163,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(rung)
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S[rung]))
-    # Within a rung the slow come last, and first of these the ones that may not be left out.
     order = LANE_ORDER if hasattr(config, "workerinput") else RUNGS
-    items.sort(key=lambda i: (order.index(rung_of(i.nodeid)), slow(i), slow(i) and not ladder.must_run.holds(i.nodeid)))
+    items.sort(key=lambda item: (order.index(rung_of(item.nodeid)), *ladder.patience(item)))
     ladder.slow_spent_s = {rung_of(item.nodeid): 0.0 for item in items if slow(item)}
     if ladder.slow == "none":
         left_out = [item for item in items if slow(item)]
