@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sentinel_lab.scenario import Scenario
 
 READY_SECONDS = 30
+BEAT_NS = 100_000_000
+"""A rule that looks more seldom is watched so often all the same: its orders outlive the time between two looks, and
+what its queues held is sampled as finely as everybody's."""
 UNMATCHED_SHARE = 0.05
 UNMATCHED_BYTES = 64 * 1024
 
@@ -35,7 +38,10 @@ class ThinLoop:
         self._policy = policy
         self._ready = threading.Event()
         self._stop = threading.Event()
+        self._beat_ns = min(BEAT_NS, round(policy.period_s * 1e9))
+        self._beats = max(1, round(policy.period_s * 1e9 / self._beat_ns))  # from one look to the next
         self._start_ns: int | None = None
+        self._looked: int | None = None
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="thin-loop", daemon=True)
 
@@ -82,18 +88,17 @@ class ThinLoop:
         plane.buffer.configure(queue_classes(limits, shares, scenario.drain_bytes_per_s))
 
     def _keep_time(self, plane: DataPlane) -> None:
-        period_ns = int(self._policy.period_s * 1e9)
         due_ns = self.history.beat_ns = time.monotonic_ns()
         while not self._stop.is_set():
-            self._tick(plane)
-            due_ns += period_ns
+            self._tick(plane, due_ns)
+            due_ns += self._beat_ns
             late_ns = time.monotonic_ns() - due_ns
             if late_ns > 0:
                 self.history.late_ticks += 1
-                due_ns += late_ns // period_ns * period_ns
+                due_ns += late_ns // self._beat_ns * self._beat_ns
             self._stop.wait(max(0, -late_ns) / 1e9)
 
-    def _tick(self, plane: DataPlane) -> None:
+    def _tick(self, plane: DataPlane, due_ns: int) -> None:
         arrived, readings, now_ns = plane.arrived(), plane.buffer.read(), time.monotonic_ns()
         for each, reading in readings.items():
             packets, octets, past_queue = arrived[each]
@@ -112,15 +117,24 @@ class ThinLoop:
                 ),
             )
         now = {each: reading.limit_bytes for each, reading in readings.items()}
-        wanted = {} if self._start_ns is None else self._policy.limits(self._seen(self._start_ns))
+        wanted = self._wanted(due_ns)
         moved = {each: limit for each, limit in wanted.items() if limit != now[each]}
         if moved:
             plane.buffer.resize(moved)
             self._tell(now_ns, now, moved)
         plane.renew(now | moved, self._scenario.drain_bytes_per_s)
 
-    def _seen(self, start_ns: int) -> dict[int, Seen]:
-        return {each.id: _added(self.history.of(each.id), start_ns) for each in self._scenario.classes}
+    def _wanted(self, due_ns: int) -> Mapping[int, int]:
+        """What the rule answers, if it is to look now: the last beat before the first packet is a look of all rules."""
+        if self._start_ns is None:
+            return {}
+        look = ((due_ns - self._start_ns) // self._beat_ns + 1) // self._beats
+        if look == self._looked:
+            return {}
+        self._looked = look
+        start_ns, beats = self._start_ns, self._beats
+        seen = {each.id: _added(self.history.of(each.id), start_ns, beats) for each in self._scenario.classes}
+        return self._policy.limits(seen)
 
     def _tell(self, now_ns: int, old: Mapping[int, int], moved: Mapping[int, int]) -> None:
         names = {each.id: each.name for each in self._scenario.classes}
@@ -131,9 +145,9 @@ class ThinLoop:
             )
 
 
-def _added(ticks: Sequence[Tick], start_ns: int) -> Seen:
+def _added(ticks: Sequence[Tick], start_ns: int, beats: int) -> Seen:
     """On a clock that is zero at the start of the run, on which a predictor's past joins on without a gap."""
-    now, before = ticks[-1], ticks[-2] if len(ticks) > 1 else ticks[-1]
+    now, before = ticks[-1], ticks[max(-len(ticks), -1 - beats)]
     return Seen(
         now_ns=now.at_ns - start_ns,
         elapsed_s=max(1e-6, (now.at_ns - before.at_ns) / 1e9),

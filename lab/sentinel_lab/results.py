@@ -131,7 +131,7 @@ def starved(scenario: Scenario, history: History) -> list[str]:
     found = []
     gaps = np.diff([tick.at_ns for tick in ticks]) / 1e9
     gap_s = float(gaps.max())
-    if gap_s > LONGEST_GAP_S + float(np.median(gaps)):  # a policy that looks once a second has gaps of its own
+    if gap_s > LONGEST_GAP_S + float(np.median(gaps)):
         found.append(f"the machine was too busy: the controller's watch stood still for {gap_s:.1f} s")
     if history.late_ticks > LATE_SHARE * len(ticks):
         found.append(f"the machine was too busy: {history.late_ticks} of {len(ticks)} ticks were a period late")
