@@ -62,6 +62,12 @@ def certificate(pem: bytes) -> x509.Certificate:
         raise Invalid(f"this is no certificate in PEM: {error}") from error
 
 
+def left(pem: bytes, now: datetime) -> float:
+    """Share of its life that is still to come; below 0 once it has ended."""
+    own = certificate(pem)
+    return (own.not_valid_after_utc - now) / (own.not_valid_after_utc - own.not_valid_before_utc)
+
+
 def renewal(pem: bytes, authorities: bytes) -> datetime:
     """When two thirds of its life are over; its beginning, so at once, when the authority of today did not sign it.
 

@@ -142,7 +142,7 @@ def _join_mesh(chosen: Settings, node: Node, registry: CollectorRegistry, ends: 
 
     node.share = share
     node.hints = neighbours.Listener(joined, chosen.node)
-    registry.register(mesh.MeshCollector(joined))
+    registry.register(mesh.MeshCollector(joined, chosen.mesh.credentials))
     ends.callback(joined.close)
     log.info("mesh_joined", listen=chosen.mesh.listen, peers=len(chosen.mesh.peers))
 

@@ -70,15 +70,18 @@ _ALL: Final = (
     # Forecasts.
     Described("sentinel_forecast_bytes_per_second", "gauge", "Demand that is expected.", ("horizon", "quantile")),
     Described("sentinel_forecast_fallbacks", "counter", "Answers that came from the fallback."),
+    Described("sentinel_forecast_by_model", "gauge", "1 while the model answers, 0 while others do.", ("interface",)),
     Described("sentinel_forecast_trusted", "gauge", "1 while forecasts are acted on.", ("interface",)),
     Described("sentinel_forecast_judged", "gauge", "Bursts and alarms of the scored window.", ("interface", "outcome")),
     Described("sentinel_forecast_brier", "gauge", "Brier score of the chance of a burst within 10 s.", ("interface",)),
+    Described("sentinel_forecast_lead_seconds", "gauge", "Median time from alarm to burst.", ("interface",)),
     # The mesh.
     Described("sentinel_mesh_members", "gauge", "Other nodes of the mesh.", ("level",)),
     Described("sentinel_mesh_refused", "counter", "Records that were not believed.", ("reason",)),
     Described("sentinel_mesh_states_sent", "counter", "States told to the others."),
     Described("sentinel_mesh_certificates_renewed", "counter", "Certificates that took an old one's place."),
     Described("sentinel_mesh_certificate_stale", "gauge", "1 while a new certificate cannot be used."),
+    Described("sentinel_mesh_certificate_left", "gauge", "Share of the certificate's life that is left, 0 to 1."),
     Described("sentinel_mesh_states_unsent", "counter", "States that the engine did not take."),
     # Sinks.
     Described("sentinel_sink_batches_sent", "counter", "Batches that a sink took.", ("sink",)),

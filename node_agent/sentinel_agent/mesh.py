@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client.registry import Collector
@@ -12,8 +14,11 @@ from sentinel_agent.predict.present import Present
 from sentinel_agent.predict.smoothing import Smoothing
 from sentinel_agent.report import worst
 from sentinel_api import records
+from sentinel_api.errors import Invalid
 from sentinel_api.records import CLASSES, ClassState, Demand, Flag, NodeState, Role
 from sentinel_core.signature import HAZARD_BINS, MAGNITUDE_LEVELS
+from sentinel_mesh import certificates
+from sentinel_mesh.credentials import read
 from sentinel_mesh.membership import Level
 from sentinel_mesh.mesh import Mesh, incarnation
 from sentinel_mesh.place import Place
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from sentinel_agent.tick import Tick
     from sentinel_core.forecast import Forecast
+    from sentinel_mesh.credentials import Credentials
     from sentinel_mesh.settings import MeshSettings
 
 P50, P90 = MAGNITUDE_LEVELS.index(0.5), MAGNITUDE_LEVELS.index(0.9)
@@ -99,8 +105,8 @@ def _classes(tick: Tick, forecast: Forecast) -> tuple[ClassState, ...]:
 class MeshCollector(Collector):
     """Looks at the mesh when Prometheus asks."""
 
-    def __init__(self, mesh: Mesh[Told]) -> None:
-        self._mesh = mesh
+    def __init__(self, mesh: Mesh[Told], credentials: Credentials | None = None) -> None:
+        self._mesh, self._credentials = mesh, credentials
 
     def collect(self) -> Iterator[Metric]:
         view = self._mesh.view()
@@ -115,3 +121,12 @@ class MeshCollector(Collector):
         yield single("sentinel_mesh_states_unsent", self._mesh.unsent)
         yield single("sentinel_mesh_certificates_renewed", self._mesh.renewed)
         yield single("sentinel_mesh_certificate_stale", float(bool(self._mesh.trouble)))
+        yield from self._left()
+
+    def _left(self) -> Iterator[Metric]:
+        """Nothing where there is no certificate, or none that can be read: that one is stale then."""
+        if self._credentials is None or not self._credentials.present():
+            return
+        with suppress(Invalid):
+            pem = read(self._credentials.certificate, "certificate")
+            yield single("sentinel_mesh_certificate_left", certificates.left(pem, datetime.now(UTC)))

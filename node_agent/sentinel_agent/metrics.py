@@ -94,18 +94,19 @@ def _lanes(loop: Loop) -> Iterator[Metric]:
     tier, steered = gauge("sentinel_data_plane_tier"), gauge("sentinel_interface_steered")
     flows, floor = gauge("sentinel_interface_flows"), gauge("sentinel_class_flow_floor_bytes")
     evicted, recalled = counter("sentinel_interface_flows_evicted"), counter("sentinel_class_recalled_bytes")
-    unsaid = counter("sentinel_interface_unclassified_packets")
+    unsaid, by_model = counter("sentinel_interface_unclassified_packets"), gauge("sentinel_forecast_by_model")
     for lane in loop.lanes:
         for each in "ABC":
             tier.add_metric([lane.name, each], float(each == lane.plane.verdict.tier.value))
         steered.add_metric([lane.name], float(lane.plane.enforcing and not lane.trouble))
+        by_model.add_metric([lane.name], float(not lane.fault))
         flows.add_metric([lane.name], lane.flows.flows)
         evicted.add_metric([lane.name], float(lane.flows.evicted))
         unsaid.add_metric([lane.name], float(lane.flows.unclassified))
         for class_id, name in lane.names.items():
             floor.add_metric([lane.name, name], int(lane.flows.floor_bytes[class_id]))
             recalled.add_metric([lane.name, name], int(loop.loans.taken_back[lane.first_row + class_id]))
-    yield from (tier, steered, flows, evicted, unsaid, floor, recalled)
+    yield from (tier, steered, by_model, flows, evicted, unsaid, floor, recalled)
 
 
 def _shadow(loop: Loop) -> Iterator[Metric]:
@@ -188,14 +189,16 @@ def _signs(tick: Tick) -> Iterator[Metric]:
 
 def _scores(tick: Tick) -> Iterator[Metric]:
     trusted, judged = gauge("sentinel_forecast_trusted"), gauge("sentinel_forecast_judged")
-    brier = gauge("sentinel_forecast_brier")
+    brier, lead = gauge("sentinel_forecast_brier"), gauge("sentinel_forecast_lead_seconds")
     for lane in tick.lanes:
         trusted.add_metric([lane.interface.name], float(lane.marks.trusted))
         for outcome in ("hits", "misses", "false_alarms"):
             judged.add_metric([lane.interface.name, outcome], getattr(lane.marks, outcome))
         if lane.marks.brier is not None:
             brier.add_metric([lane.interface.name], lane.marks.brier)
-    yield from (trusted, judged, brier)
+        if lane.marks.lead_s is not None:
+            lead.add_metric([lane.interface.name], lane.marks.lead_s)
+    yield from (trusted, judged, brier, lead)
 
 
 def _classes(tick: Tick) -> Iterator[tuple[LaneTick, int, str]]:

@@ -17,12 +17,14 @@ from kubernetes.aio.leaderelection.electionconfig import Config
 from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
+from prometheus_client import Gauge
 
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
 ANSWER_S = 6.0  # more than a slow server takes; after one answer that never comes there is time for another try
 MARGIN_S = 1.0  # to stop in, before another one may lead
 LEASE_NAME = "sentinel-operator"
 LEASE_LOST_CODE = 3
+LEADING = Gauge("sentinel_operator_leading", "1 while this replica holds the Lease and decides.")
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 log = structlog.get_logger()
@@ -90,6 +92,7 @@ async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[],
 
     async def leading() -> None:
         log.info("lease_won", identity=identity)
+        LEADING.set(1)
         working, lapsed = asyncio.create_task(work()), asyncio.create_task(lock.lapsed())
         try:
             await asyncio.wait({working, lapsed}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,6 +104,7 @@ async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[],
             else:
                 ended.set_result(0)
         finally:
+            LEADING.set(0)
             working.cancel()
             lapsed.cancel()
 

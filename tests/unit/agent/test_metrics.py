@@ -34,6 +34,7 @@ def loop_of(made):
             name=lane.interface.name,
             names=lane.names,
             trouble="",
+            fault="",
             first_row=lane.first_row,
             plane=SimpleNamespace(verdict=lane.verdict, enforcing=True),
             flows=SimpleNamespace(flows=7, evicted=2, unclassified=3, floor_bytes=np.arange(16)),

@@ -87,6 +87,13 @@ def test_it_asks_again_when_two_thirds_of_the_life_are_over_and_not_before(membe
     assert not member.look(cluster.now)
 
 
+@pytest.mark.parametrize(("past", "left"), [(0.0, 1.0), (0.75, 0.25), (1.5, -0.5)])
+def test_how_much_of_its_life_is_left_is_known(member, own, cluster, past, left):
+    member.look(NOW)
+    told = certificates.left(own.certificate.read_bytes(), NOW + past * LIFE)
+    assert told == pytest.approx(left, abs=0.01)
+
+
 def test_key_and_certificate_change_together_and_the_last_ones_stay_readable(member, own, cluster):
     member.look(NOW)
     before, old = own.key.read_bytes(), own.key.resolve()

@@ -98,12 +98,13 @@ def test_a_holder_renews_without_reading_first_and_reads_again_after_a_refusal(l
 
 def test_what_the_work_ends_with_is_what_the_process_ends_with(leases):
     async def done() -> None:
-        return
+        assert election.LEADING._value.get() == 1, "who decides says so"
 
     async def broken() -> None:
         raise ValueError("a bug")
 
     assert asyncio.run(lead(None, "ns", "me", done)) == 0
+    assert election.LEADING._value.get() == 0
     leases.stored = None
     with pytest.raises(ValueError, match="a bug"):
         asyncio.run(lead(None, "ns", "me", broken))

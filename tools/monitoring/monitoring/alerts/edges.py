@@ -1,31 +1,63 @@
 """What balancers and the operator tell that somebody should hear."""
 
-from monitoring.rules import Alert, both
+from monitoring.rules import Alert, Case, both
 
 LB = 'instance="e1:9467",job="balancer"'
+OP = 'instance="o1:8080",job="operator"'
 CLUSTER = 'namespace="shop",cluster="front"'
 FRONT = ({"namespace": "shop", "cluster": "front"},)
 
+E1 = ({"instance": "e1:9467"},)
+E1_JOB = ({"instance": "e1:9467", "job": "balancer"},)
+
 BALANCERS = (
     Alert(
+        "SentinelBalancerSilent",
+        "up == 0 and on (instance, job) count_over_time(sentinel_lb_ticks_total[1h])",
+        2,
+        "critical",
+        "The balancer at {{ $labels.instance }} does not answer any more.",
+        "Packets go on with the last table while the kernel's program is there; addresses that it announced by ARP or "
+        "BGP move to another balancer. Without another one, nobody notices a dead node now.",
+        (
+            "`kubectl get pod -o wide` and `kubectl describe pod`: does it restart, and with which last words?",
+            "Did the addresses move? `sentinel_lb_announced_addresses` of the other balancers, or the router's table.",
+        ),
+        (
+            Case({f"up{{{LB}}}": "1x3 0x9", f"sentinel_lb_ticks_total{{{LB}}}": "0+600x3 _x9"}, 8, E1_JOB),
+            Case({f"up{{{LB}}}": "1x12", f"sentinel_lb_ticks_total{{{LB}}}": "0+600x12"}, 8),
+        ),
+    ),
+    Alert(
         "SentinelNoBackendReady",
-        'sum by (instance) (sentinel_lb_backend_state{state=~"ready|busy"}) == 0',
+        '(sum by (instance) (sentinel_lb_backend_state{state=~"ready|busy"})'
+        " or sum by (instance) (0 * sentinel_lb_ticks_total)) == 0",
         1,
         "critical",
         "{{ $labels.instance }} knows no node that takes new flows.",
         "Known flows go on where they live; new ones are spread over what answers probes, and refused when none does.",
         (
             "`/debug/state` of the balancer (127.0.0.1:9468) has a reason for each node.",
-            "All headless: is the mesh cut? All draining: who asked (`kubectl sentinel drain NODE --undo`)?",
+            "None at all: does the BufferCluster choose any node (`kubectl get bufn`)?",
+            "All draining: who asked (`kubectl sentinel drain NODE --undo`)? All dead: is the tunnel's way cut?",
         ),
-        both(
-            {
-                f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "0x9",
-                f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "1x9",
-            },
-            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "1x9"},
-            5,
-            ({"instance": "e1:9467"},),
+        (
+            Case(
+                {
+                    f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "0x9",
+                    f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "1x9",
+                },
+                5,
+                E1,
+            ),
+            Case({f"sentinel_lb_ticks_total{{{LB}}}": "0+600x9"}, 5, E1),
+            Case(
+                {
+                    f'sentinel_lb_backend_state{{{LB},backend="n1",state="ready"}}': "1x9",
+                    f"sentinel_lb_ticks_total{{{LB}}}": "0+600x9",
+                },
+                5,
+            ),
         ),
     ),
     Alert(
@@ -43,6 +75,25 @@ BALANCERS = (
             {f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "1x9"},
             {f'sentinel_lb_backend_state{{{LB},backend="n1",state="dead"}}': "0x9"},
             6,
+            ({"backend": "n1"},),
+        ),
+    ),
+    Alert(
+        "SentinelBackendSilent",
+        'max by (backend) (sentinel_lb_backend_state{state="busy"}) == 1',
+        5,
+        "warning",
+        "A balancer hears nothing fresh of {{ $labels.backend }}, which answers probes.",
+        "The node lives and keeps its flows, but nobody knows its room: the agent is dead or hangs, or the mesh is "
+        "cut. New flows are spread over such nodes as by plain Maglev.",
+        (
+            "See SentinelAgentSilent: does the agent run?",
+            "It does: is the mesh cut? Port 7447 between the node and the balancer; SentinelMeshRefuses on either.",
+        ),
+        both(
+            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="busy"}}': "1x9"},
+            {f'sentinel_lb_backend_state{{{LB},backend="n1",state="busy"}}': "0x9"},
+            8,
             ({"backend": "n1"},),
         ),
     ),
@@ -82,6 +133,30 @@ BALANCERS = (
 )
 
 OPERATOR = (
+    Alert(
+        "SentinelOperatorAbsent",
+        "max(max_over_time(sentinel_operator_leading[1d])) == 1 unless max(sentinel_operator_leading) == 1",
+        2,
+        "warning",
+        "No operator leads.",
+        "Agents and balancers go on with what was ordered last, and traffic is not affected; but nothing is scaled, no "
+        "Service gets an address, no change is rolled out, and after a while certificates of the mesh run out.",
+        (
+            "`kubectl get pod,lease -n sentinel-system`: does one of the two replicas run, who holds the Lease?",
+            "A replica that runs and does not lead says why in its log (`lease_refused`, `lease_not_written`).",
+        ),
+        (
+            Case({f"sentinel_operator_leading{{{OP}}}": "1x3 stale"}, 8, ({},)),
+            Case({f"sentinel_operator_leading{{{OP}}}": "1x3 0x9"}, 8, ({},)),
+            Case(
+                {
+                    f"sentinel_operator_leading{{{OP}}}": "1x3 stale",
+                    'sentinel_operator_leading{instance="o2:8080",job="operator"}': "0x3 1x9",
+                },
+                8,
+            ),
+        ),
+    ),
     Alert(
         "SentinelScalingLimited",
         "sentinel_scaling_required_nodes > sentinel_scaling_target_nodes",

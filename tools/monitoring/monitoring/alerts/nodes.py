@@ -1,13 +1,33 @@
 """What the agents of nodes tell that somebody should hear."""
 
-from monitoring.rules import Alert, both
+from monitoring.rules import Alert, Case, both
 
 NODE = 'instance="n1:9465",job="agent"'
+OTHER = 'instance="n2:9465",job="agent"'
 ONE = ({"instance": "n1:9465", "job": "agent"},)
 FLOW = f'{NODE},interface="eth0",class="gold"'
 GOLD = ({"instance": "n1:9465", "job": "agent", "interface": "eth0", "class": "gold"},)
 
 NODES = (
+    Alert(
+        "SentinelAgentSilent",
+        "up == 0 and on (instance, job) count_over_time(sentinel_ticks_total[1h])",
+        2,
+        "critical",
+        "The agent at {{ $labels.instance }} does not answer any more.",
+        "It is dead, frozen or cut off. Its orders have a lease of half a second: packets pass as they would without "
+        "Sentinel, but nothing is predicted, and no limit follows the traffic.",
+        (
+            "`kubectl get pod -o wide` and `kubectl describe pod`: does it restart, and with which last words?",
+            "Does the node answer at all? If its balancer says *dead* too (SentinelBackendDead), look at the node.",
+            "A process in state T or D (`ps -o stat,wchan`) hangs: delete the pod; pins stay for its successor.",
+        ),
+        (
+            Case({f"up{{{NODE}}}": "1x3 0x9", f"sentinel_ticks_total{{{NODE}}}": "0+600x3 _x9"}, 8, ONE),
+            Case({f"up{{{NODE}}}": "1x12", f"sentinel_ticks_total{{{NODE}}}": "0+600x12"}, 8),
+            Case({'up{instance="db:9100",job="node"}': "0x12", f"sentinel_ticks_total{{{NODE}}}": "0+600x12"}, 8),
+        ),
+    ),
     Alert(
         "SentinelAgentStuck",
         "rate(sentinel_ticks_total[2m]) == 0",
@@ -129,21 +149,22 @@ NODES = (
     ),
     Alert(
         "SentinelForecastFallsBack",
-        "rate(sentinel_forecast_fallbacks_total[5m]) > 1",
+        "sentinel_forecast_by_model == 0",
         10,
         "warning",
-        "Forecasts of {{ $labels.instance }} come from the fallback.",
-        "The model is missing, refused, too slow or answered with what is no number; the reactive rule acts meanwhile.",
+        "The model of {{ $labels.instance }} does not answer for {{ $labels.interface }}.",
+        "It is missing, refused, too slow or answers with what is no number; the learners and the reactive rule act "
+        "meanwhile.",
         (
             "The condition ModelReady of the node's BufferNode tells which: `kubectl describe bufn NAME`.",
             "A digest that does not match: give the cluster the model that its card names, or leave `model` out.",
             "Too slow: the node has too little CPU; see SentinelTicksMissed.",
         ),
         both(
-            {f"sentinel_forecast_fallbacks_total{{{NODE}}}": "0+600x30"},
-            {f"sentinel_forecast_fallbacks_total{{{NODE}}}": "7x30"},
+            {f'sentinel_forecast_by_model{{{NODE},interface="eth0"}}': "0x30"},
+            {f'sentinel_forecast_by_model{{{NODE},interface="eth0"}}': "1x30"},
             20,
-            ONE,
+            ({**ONE[0], "interface": "eth0"},),
         ),
     ),
     Alert(
@@ -166,21 +187,26 @@ NODES = (
         ),
     ),
     Alert(
-        "SentinelMeshMemberLost",
-        'max(sentinel_mesh_members{level="dead"}) > 0',
+        "SentinelMeshAlone",
+        'sentinel_mesh_members{level="alive"} == 0 and max_over_time(sentinel_mesh_members{level="alive"}[1h]) > 0'
+        ' and on () count(sentinel_mesh_members{level="alive"}) > 1',
         5,
         "warning",
-        "{{ $value }} nodes of the mesh are dead.",
-        "Their mesh is silent and the balancer's probes fail: new flows go elsewhere already, and flows were moved.",
+        "{{ $labels.instance }} hears no other node any more.",
+        "The agent answers, so do others, and its mesh is silent: it is cut off, or the others refuse it. It steers on "
+        "by what it sees itself; nobody warns it, and balancers choose it by the ring alone.",
         (
-            "`kubectl get bufn` shows which; `kubectl describe node` whether the kubelet agrees.",
-            "A node that is gone for good leaves the list when its BufferNode is deleted with it.",
+            "Is port 7447 open between the nodes? `ss -tn sport = :7447` there shows who is connected.",
+            "Its certificate: see SentinelMeshCertificateStale. Its log names the cause (`mesh_certificate_missing`).",
         ),
         both(
-            {f'sentinel_mesh_members{{{NODE},level="dead"}}': "1x20"},
-            {f'sentinel_mesh_members{{{NODE},level="dead"}}': "0x20"},
+            {
+                f'sentinel_mesh_members{{{NODE},level="alive"}}': "1 1 0x20",
+                f'sentinel_mesh_members{{{OTHER},level="alive"}}': "1x22",
+            },
+            {f'sentinel_mesh_members{{{NODE},level="alive"}}': "1 1 0x20"},
             15,
-            ({},),
+            ({**ONE[0], "level": "alive"},),
         ),
     ),
     Alert(
@@ -216,6 +242,26 @@ NODES = (
         both(
             {f"sentinel_mesh_certificate_stale{{{NODE}}}": "1x20"},
             {f"sentinel_mesh_certificate_stale{{{NODE}}}": "0x20"},
+            15,
+            ONE,
+        ),
+    ),
+    Alert(
+        "SentinelMeshCertificateEnds",
+        "sentinel_mesh_certificate_left < 0.2",
+        10,
+        "critical",
+        "The mesh certificate of {{ $labels.instance }} has {{ $value | humanizePercentage }} of its life left.",
+        "A third of its life before the end a new one is asked for, and none came. When it ends, the node falls silent "
+        "in the mesh and is taken for headless.",
+        (
+            "Does the operator run and lead (SentinelOperatorAbsent)? It is who signs.",
+            "The agent's log says why it got none (`mesh_certificate_missing`): refused, or nobody answered.",
+            "Certificates that others bring, as cert-manager does: ask them.",
+        ),
+        both(
+            {f"sentinel_mesh_certificate_left{{{NODE}}}": "0.1x20"},
+            {f"sentinel_mesh_certificate_left{{{NODE}}}": "0.5x20"},
             15,
             ONE,
         ),

@@ -135,6 +135,42 @@ CLUSTER = Dashboard(
             ),
         ),
         Row(
+            "Nodes and addresses",
+            (
+                Shown(
+                    "Number of nodes",
+                    "Asked for; what the forecast calls for; what present demand alone would call for.",
+                    "short",
+                    (
+                        ("max by (namespace, cluster) (sentinel_scaling_target_nodes)", "{{cluster}}: asked"),
+                        ("max by (namespace, cluster) (sentinel_scaling_required_nodes)", "{{cluster}}: forecast"),
+                        (
+                            "max by (namespace, cluster) (sentinel_scaling_reactive_nodes)",
+                            "{{cluster}}: present",
+                        ),
+                    ),
+                    idle="Empty without an operator, and while scaling is off.",
+                ),
+                Shown(
+                    "Traffic by address",
+                    "Bytes a second that balancers sent on.",
+                    "Bps",
+                    (("sum by (vip) (rate(sentinel_lb_vip_bytes_total[1m]))", "{{vip}}"),),
+                    "areas",
+                    idle="Empty without balancers.",
+                ),
+                Shown(
+                    "What would have been dropped",
+                    "Where agents only observe: bytes a second that the orders, the reactive rule and the floors alone "
+                    "would have dropped. An estimate, by a fluid model.",
+                    "Bps",
+                    (("sum by (rule) (rate(sentinel_shadow_dropped_bytes_total[1m]))", "{{rule}}"),),
+                    width=24,
+                    idle="Empty where queues are enforced.",
+                ),
+            ),
+        ),
+        Row(
             "Mesh",
             (
                 Shown(

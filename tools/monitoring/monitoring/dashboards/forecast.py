@@ -36,6 +36,13 @@ FORECAST = Dashboard(
                     ((f"sum by (outcome) (sentinel_forecast_judged{{{AT}}})", "{{outcome}}"),),
                 ),
                 Shown(
+                    "Lead time",
+                    "From an alarm to its burst, median of the scored window.",
+                    "s",
+                    ((f"sentinel_forecast_lead_seconds{{{AT}}}", "{{instance}} {{interface}}"),),
+                    idle="Empty until a burst was foreseen.",
+                ),
+                Shown(
                     "Brier score",
                     "Of the chance of a burst within 10 s; 0 is perfect, 0.25 is a coin.",
                     "short",
@@ -55,9 +62,15 @@ FORECAST = Dashboard(
                 ),
                 Shown(
                     "Fallbacks",
-                    "Answers a second that came from the fallback, not from the model.",
+                    "1 while the model answers; and answers a second that came from the fallback in its place.",
                     "short",
-                    ((f"rate(sentinel_forecast_fallbacks_total{{{AT}}}[$__rate_interval])", "{{instance}}"),),
+                    (
+                        (f"sentinel_forecast_by_model{{{AT}}}", "{{instance}} {{interface}} by model"),
+                        (
+                            f"rate(sentinel_forecast_fallbacks_total{{{AT}}}[$__rate_interval])",
+                            "{{instance}} fallbacks",
+                        ),
+                    ),
                 ),
             ),
         ),

@@ -52,6 +52,12 @@ NODE = Dashboard(
                     idle="Empty where no packet waited, and in tier C.",
                 ),
                 Shown(
+                    "Tier in force",
+                    "1 for the tier of each interface. A: BPF queue, B: HTB, C: observe only.",
+                    "short",
+                    ((f"sentinel_data_plane_tier{{{AT}}} == 1", "{{instance}} {{interface}} {{tier}}"),),
+                ),
+                Shown(
                     "Signs of a burst",
                     "How strong, and which: slope, SYN growth, pressure, a neighbour's alarm.",
                     "percentunit",

@@ -67,6 +67,12 @@ OPERATOR = Dashboard(
                     (("sum by (outcome) (60 * rate(sentinel_operator_looks_total[$__rate_interval]))", "{{outcome}}"),),
                 ),
                 Shown(
+                    "Leader",
+                    "1 for the replica that holds the Lease.",
+                    "short",
+                    (("sentinel_operator_leading", "{{instance}}"),),
+                ),
+                Shown(
                     "CPU",
                     "Of the operator's leader and its stand-in.",
                     "short",
