@@ -11,8 +11,8 @@
 #include <sentinel/inside.h>
 #include <sentinel/stage.h>
 
-#define FAMILY_IP4 2
-#define FAMILY_IP6 10
+#include "way.h"
+
 #define TCP_FLAGS_AT 13
 #define TCP_SYN 2
 #define TCP_ACK 16
@@ -73,18 +73,7 @@ int sn_whose(struct xdp_md *ctx, struct sn_packet *packet)
 
 static __always_inline int find_way(struct xdp_md *ctx, const struct sn_packet *packet, struct bpf_fib_lookup *way)
 {
-	way->ifindex = ctx->ingress_ifindex;
-	if (packet->ip_version == 4) {
-		way->family = FAMILY_IP4;
-		way->ipv4_src = ((const __u32 *)packet->key.source)[3];
-		way->ipv4_dst = ((const __u32 *)packet->key.destination)[3];
-	} else {
-		way->family = FAMILY_IP6;
-		__builtin_memcpy(way->ipv6_src, packet->key.source, 16);
-		__builtin_memcpy(way->ipv6_dst, packet->key.destination, 16);
-	}
-	return bpf_fib_lookup(ctx, way, sizeof(*way), 0) == BPF_FIB_LKUP_RET_SUCCESS &&
-	       way->ifindex == ctx->ingress_ifindex;
+	return way_of(ctx, packet, way) == BPF_FIB_LKUP_RET_SUCCESS && way->ifindex == ctx->ingress_ifindex;
 }
 
 /* Out where it came in, or, where the way is another or the neighbour not known yet, by the stack as any router does. */

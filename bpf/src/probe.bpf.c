@@ -7,7 +7,10 @@
 #include <sentinel/peer.h>
 #include <sentinel/stage.h>
 
+#include "way.h"
+
 const volatile __u64 sn_probe_gap_ns = 1000000;
+const volatile __u32 sn_probes_own = 0; /* 1: what a router would send on is not answered */
 
 #define ANSWER_HOPS 64
 
@@ -92,6 +95,18 @@ static __always_inline int turn(const struct sn_span *span, const struct sn_pack
 	return 0;
 }
 
+/* A switch floods what is meant for a node that died, and a card that listens to everything would bring it here. */
+static __always_inline int is_for_another(struct xdp_md *ctx, const struct sn_packet *packet)
+{
+	struct bpf_fib_lookup way = {};
+	long found;
+
+	if (!sn_probes_own)
+		return 0;
+	found = way_of(ctx, packet, &way);
+	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+}
+
 int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
@@ -101,7 +116,7 @@ int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
 	if (!packet)
 		return SN_PASS;
 	probe = probe_in(&span, packet);
-	if (!probe)
+	if (!probe || is_for_another(ctx, packet))
 		return SN_CONTINUE;
 	grant = sn_may_probe(packet, sn_probe_gap_ns);
 	if (grant == SN_PROBE_REFUSED) {

@@ -204,7 +204,7 @@ def _queue(place: Place, loaded: Object, config: NodeConfig) -> tuple[Buffer, Ve
 
 def _options(place: Place, config: NodeConfig) -> bpf_object.Options:
     return bpf_object.Options(
-        rodata={"sn_tunnels_on": 1, "sn_probes_on": 1},
+        rodata={"sn_tunnels_on": 1, "sn_probes_on": 1, "sn_probes_own": 1},
         max_entries={"sn_flows": max(LEAST_FLOWS, config.data_plane.max_flows // place.sharers)},
         sharded=SHARDED,
         programs=queue_programs.PROGRAMS | set(HOOKS[place.interface.direction].values()),

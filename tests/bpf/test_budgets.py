@@ -11,7 +11,7 @@ from sentinel_bpf.agent import load_agent
 from support.data_plane.agent import OBJECT
 
 BUDGETS = tomllib.loads((OBJECT.parents[1] / "budgets.toml").read_text())
-ALL_ON = {"sn_tunnels_on": 1, "sn_probes_on": 1}
+ALL_ON = {"sn_tunnels_on": 1, "sn_probes_on": 1, "sn_probes_own": 1}
 # The lines of qdisc.bpf.o are held in the VM lane: only kernels with BPF queueing disciplines can load it.
 LINES = [(name, program) for name, lines in BUDGETS.items() if name != "qdisc" for program in lines]
 

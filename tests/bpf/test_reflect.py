@@ -1,5 +1,8 @@
 """A balancer's probe comes back as an answer, at a bounded rate, and only to those who may ask."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from support.data_plane.agent import MARK, MAY_PROBE, MAY_TUNNEL, XDP_DROP, XDP_PASS, XDP_TX
@@ -26,6 +29,33 @@ def test_a_probe_comes_back_as_an_answer(node, ends, vlans, extra):
     assert node.reasons() == {"PROBE_REFLECTED": 1}
     assert node.cell()["packets"] == 0, "a probe is no traffic"
     assert node.flows() == []
+
+
+@pytest.mark.parametrize(("ends", "family"), [(ENDS4, "-4"), (ENDS6, "-6")], ids=["IPv4", "IPv6"])
+def test_a_node_answers_no_probe_that_its_routes_would_send_on(namespace, load_plane, ends, family):
+    """A dead node must not be answered for by a neighbour whose card listens to everything."""
+    plane = load_plane(sn_probes_on=1, sn_probes_own=1)
+    plane.allow("192.0.2.0/24", MAY_PROBE)
+    plane.allow("2001:db8::/32", MAY_PROBE)
+    for sysctl in (
+        "ipv6/conf/all/disable_ipv6=0",
+        "ipv6/conf/lo/disable_ipv6=0",
+        "ipv4/ip_forward=1",
+        "ipv6/conf/all/forwarding=1",
+    ):
+        name, _, value = sysctl.partition("=")
+        Path("/proc/sys/net", name).write_text(value)
+    ip("link", "set", "lo", "up")
+    ip(family, "route", "add", ends[1], "dev", "lo")
+    sent = asked(payload(), ends)
+    assert plane.run(sent) == (XDP_PASS, sent)
+    ip(family, "route", "delete", ends[1], "dev", "lo")
+    ip(family, "address", "add", ends[1], "dev", "lo")
+    assert plane.run(sent) == (XDP_TX, answered(payload(ANSWER), ends))
+
+
+def ip(*command):
+    subprocess.run(["ip", *command], check=True)
 
 
 def test_a_probe_without_a_sum_stays_without(node):

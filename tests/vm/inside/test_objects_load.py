@@ -11,7 +11,7 @@ BUILD = Path(__file__).parents[3] / "bpf" / "build"
 OBJECTS = sorted(BUILD.glob("*.bpf.o"))
 BUDGETS = tomllib.loads((BUILD.parent / "budgets.toml").read_text())
 # What is off by default the verifier leaves out; a node of a cluster has all of it on.
-ALL_ON = {"agent.bpf.o": {"sn_tunnels_on": 1, "sn_probes_on": 1}}
+ALL_ON = {"agent.bpf.o": {"sn_tunnels_on": 1, "sn_probes_on": 1, "sn_probes_own": 1}}
 # An object declares what it needs by its sections, as libbpf itself reads them.
 NEEDS = {b"\0.struct_ops": "qdisc_bpf", b"\0tcx/": "tcx"}
 
