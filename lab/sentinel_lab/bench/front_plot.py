@@ -36,7 +36,7 @@ LEAST_PERCENT = 0.01
 AREA_PER_MIB = 260.0
 LEAST_AREA, MOST_AREA = 80.0, 700.0
 LEAST_INCHES = 9.0
-DELAYS_MS = (1, 3, 10, 30, 100, 300, 1000)
+DELAYS_MS = (3, 10, 30, 100, 300, 1000, 3000)
 
 
 def drawn(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -84,7 +84,7 @@ def _panel(axes: Axes, pattern: str, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set_yscale("log")
     axes.set_ylim(LEAST_PERCENT * 0.6, 100)
     axes.yaxis.set_major_formatter(FuncFormatter(_percent))
-    axes.set_xlim(2, 3_000)
+    axes.set_xlim(2, 8_000)
     axes.xaxis.set_major_locator(FixedLocator(DELAYS_MS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
