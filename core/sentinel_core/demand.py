@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 SLOT_S: Final = 10.0
+SPREAD_BELOW_S: Final = 0.5
 AHEAD: Final = np.array([round(horizon / SLOT_S) for horizon in HORIZONS_S])
 """The slot that ends at each horizon."""
 RING: Final = int(AHEAD.max()) + 1
@@ -56,13 +57,16 @@ SPREAD_SLOTS: Final = 90.0
 
 
 class DemandLearner:
-    """`step` once a period with bytes a second; `quantiles` answers. Unknown time changes nothing."""
+    """`step` once a period with bytes a second; `quantiles` answers. Unknown time changes nothing.
+
+    What a short step brought is taken in by `ponder`, or else by the next step."""
 
     def __init__(self, series: int, step_s: float) -> None:
         self._step_s = step_s
         self._slot = 0
         # Slots end in the middle of a second, where the other learners have nothing to do.
-        self._left_s = SLOT_S - (0.5 if step_s < 0.5 else 0.0)
+        self._left_s = SLOT_S - (0.5 if step_s < SPREAD_BELOW_S else 0.0)
+        self._fresh: tuple[Floats, Bools] | None = None
         self._sum, self._known_s = np.zeros(series), np.zeros(series)
         self._started = np.zeros(series, np.bool_)
         self._means = np.zeros((series, len(MEANS_S)))
@@ -79,7 +83,7 @@ class DemandLearner:
         """Each one's own quantiles: [series, forecaster, horizon, level]."""
         self.quantiles: Floats = np.zeros((series, len(AHEAD), len(LEVELS)))
         self.ended: tuple[Floats, Bools] | None = None
-        """The rate of the slot that the last step ended, and where it was measured."""
+        """The rate of the slot that ended with the last step, and where it was measured."""
 
     @property
     def started(self) -> Bools:
@@ -93,7 +97,16 @@ class DemandLearner:
         return found
 
     def step(self, bytes_per_s: Floats, known: Bools) -> None:
+        self.ponder()
         self.ended = None
+        self._fresh = bytes_per_s, known
+        if self._step_s >= SPREAD_BELOW_S:
+            self.ponder()
+
+    def ponder(self) -> None:
+        if self._fresh is None:
+            return
+        (bytes_per_s, known), self._fresh = self._fresh, None
         self._sum += np.where(known, bytes_per_s, 0.0) * self._step_s
         self._known_s += known * self._step_s
         self._left_s -= self._step_s
@@ -102,6 +115,7 @@ class DemandLearner:
 
     def skip(self, steps: int) -> None:
         """As so many steps of which nothing was known: the slots that pass are forgotten, phases are kept."""
+        self.ponder()
         passed_s = steps * self._step_s - self._left_s
         if passed_s < 0:
             self._left_s -= steps * self._step_s

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FEATURES: Final = ("throughput", "packet_rate", "queue_depth", "latency", "connection_rate")
 GROUPS: Final = (Valid.COUNTERS, Valid.COUNTERS, Valid.QUEUE, Valid.SOJOURN, Valid.COUNTERS)
+_MEASURED_AS: Final = {group: [at for at, each in enumerate(GROUPS) if each is group] for group in GROUPS}
 FLOORS: Final = (1_514.0, 1.0, 1_514.0, 100.0, 1.0)
 """Added above and below the line: a frame, a packet, a tenth of a millisecond are no news."""
 
@@ -106,17 +107,17 @@ class Learned:
 
 
 def seen(sample: Sample) -> Seen:
-    value = np.stack(
-        [
-            sample.per_second("bytes"),
-            sample.per_second("packets"),
-            sample.backlog_bytes.astype(np.float64),
-            sample.sojourn_us_p95.astype(np.float64),
-            sample.per_second("new_flows"),
-        ],
-        axis=1,
-    )
-    return Seen(value, np.stack([sample.has(group) for group in GROUPS], axis=1), sample.period_ns / 1e9)
+    """Filled column by column: stacking takes longer, and every tick pays."""
+    value = np.empty((len(sample.bytes), len(FEATURES)))
+    value[:, 0] = sample.per_second("bytes")
+    value[:, 1] = sample.per_second("packets")
+    value[:, 2] = sample.backlog_bytes
+    value[:, 3] = sample.sojourn_us_p95
+    value[:, 4] = sample.per_second("new_flows")
+    known = np.empty(value.shape, np.bool_)
+    for group, columns in _MEASURED_AS.items():
+        known[:, columns] = sample.has(group)[:, None]
+    return Seen(value, known, sample.period_ns / 1e9)
 
 
 class InputWindow:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
+LEVELS: Final = np.array(MAGNITUDE_LEVELS)
 REMEMBERED: Final = 32
 QUIET_S: Final = 1.0
 """A burst's own gaps are shorter than this; what comes later is another matter."""
@@ -54,5 +55,5 @@ class Magnitudes:
         past = self._past[each]
         past.append(float(self._sum[each]))
         del past[:-REMEMBERED]
-        # Of so few the plain quantiles would leave too much outside.
-        self.quantiles[each] = np.quantile(past, MAGNITUDE_LEVELS, method="weibull")
+        # Of so few the plain quantiles would leave too much outside, so these are Weibull's.
+        self.quantiles[each] = np.interp(LEVELS * (len(past) + 1) - 1, range(len(past)), sorted(past))

@@ -111,22 +111,31 @@ class OnsetReferee:
         self.trial = _Trial((series,), LEAST_SECONDS, MEMORY_SECONDS)
         self._steps, self._second, self._fresh = 0, 0, True
         self._came, self._known = np.zeros(series, np.bool_), np.ones(series, np.bool_)
+        self._ended: tuple[Floats, Bools, Bools] | None = None
 
     def step(self, began: Bools, known: Bools) -> None:
         self._came |= began
         self._known &= known
         self._steps += 1
         if self._steps % self._per_second == 0:
-            self._settle()
+            self.settle()
+            self._end_second()
 
-    def _settle(self) -> None:
-        bins = np.arange(HAZARD_BINS)
-        said = self._said[(self._second - bins) % HAZARD_BINS, :, :, bins].transpose(1, 2, 0)
+    def settle(self) -> None:
+        """What was said of the second that ended last is judged, once."""
+        if self._ended is None:
+            return
+        (said, came, known), self._ended = self._ended, None
         # What the rule of an onset forbids is no opinion.
-        asked = ~np.isnan(said).any(axis=0) & (said[OWN] > 0.0) & self._known[:, None]
-        right = np.where(self._came[:, None], said, 1.0 - said)
+        asked = ~np.isnan(said).any(axis=0) & (said[OWN] > 0.0) & known[:, None]
+        right = np.where(came[:, None], said, 1.0 - said)
         loss = -np.log(np.maximum(np.where(asked, right, 1.0), SMALLEST))
         self.trial.settle(loss.sum(axis=-1) / np.maximum(asked.sum(axis=-1), 1), asked.any(axis=-1))
+
+    def _end_second(self) -> None:
+        bins = np.arange(HAZARD_BINS)
+        said = self._said[(self._second - bins) % HAZARD_BINS, :, :, bins].transpose(1, 2, 0)
+        self._ended = said, self._came.copy(), self._known.copy()
         self._said[:, :, self._came] = np.nan  # it was said of the onset that has come now
         self._second += 1
         self._said[self._second % HAZARD_BINS] = np.nan
@@ -185,10 +194,14 @@ class Referees:
         self.onsets, self.sizes = OnsetReferee(series, step_s), SizeReferee(series, step_s)
         self.demand = DemandReferee(series)
 
-    def step(self, began: Bools, known: Bools, surplus_bytes: Floats, slot: tuple[Floats, Bools] | None) -> None:
-        """`slot`: the rate of the slot of demand that this step ended, and where it was measured."""
+    def step(self, began: Bools, known: Bools, surplus_bytes: Floats) -> None:
         self.onsets.step(began, known)
         self.sizes.step(began, surplus_bytes)
+
+    def ponder(self, slot: tuple[Floats, Bools] | None) -> None:
+        """Between a step's answer and the next step. `slot`: the rate of the slot of demand that the step ended, and
+        where it was measured."""
+        self.onsets.settle()
         if slot is not None:
             self.demand.settle(*slot)
 

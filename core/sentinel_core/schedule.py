@@ -46,16 +46,18 @@ FADE: Final = np.exp(-np.arange(AHEAD) / 2.0)
 
 
 SPREAD_BELOW_S: Final = 0.5
-"""Shorter steps leave room between whole seconds: what the end of one asks for is done in parts, one a step, and so
-is the costly search for rhythms, one series a step. Then a second's chances are known two steps into it, until when
-those of the second before hold, and what it taught counts from the next one on."""
+"""Shorter steps leave room between whole seconds: what the end of one asks for is done in parts, one after each step,
+and so is the costly search for rhythms, one series at a time. Then a second's chances are known two steps into it,
+until when those of the second before hold, and what it taught counts from the next one on."""
 
 RING: Final = AHEAD + 1
 """What was asked is kept so many seconds: one more than is answered, since the newest is asked before that."""
 
 
 class ScheduleLearner:
-    """`step` once a period; `hazard` and `magnitude` answer from what was seen so far. No clock: time is counted."""
+    """`step` once a period; `hazard` and `magnitude` answer from what was seen so far. No clock: time is counted.
+
+    `ponder` after a step whose answer could not wait for what it teaches; the next step does it where nobody did."""
 
     def __init__(self, series: int, step_s: float = 0.1, rule: Rule = LIVE) -> None:
         self._onsets = Onsets(series, step_s, rule)
@@ -77,6 +79,7 @@ class ScheduleLearner:
         self._base = np.zeros(series)
         self._crossings: list[tuple[int, float]] = []
         self._parts: deque[Callable[[], None]] = deque()
+        self._owes, self._surplus = False, np.zeros(series)
         self._refractory_s = rule.refractory_s
         self._last_s = np.full(series, -np.inf)
         self._hazard = np.zeros((series, AHEAD))
@@ -103,25 +106,33 @@ class ScheduleLearner:
 
     def step(self, packets: Floats, known: Bools, surplus_bytes: Floats) -> Bools:
         """One period; true where a burst began. `surplus_bytes`: what came beyond what could leave at once."""
+        self.ponder()
+        self._owes = True
         self._now_s += self._step_s
         self.began = self._onsets.step(packets, known)
-        self._magnitudes.step(self.began, self._onsets.above, surplus_bytes)
+        self._surplus = surplus_bytes
         crossed = np.flatnonzero(self._onsets.crossed)
         self._crossings.extend((int(each), self._now_s - self._step_s / 2) for each in crossed)
-        if not self._parts:
-            self._mark()
         self._last_s = np.where(self.began, self._now_s - self._step_s, self._last_s)
         self._part.add(packets, known, self.began, self._onsets.swelling)
         if self._now_s >= self._second + 1 - 1e-6:
             self._whole_second()
-        elif self._parts:
-            self._parts.popleft()()
-        else:
-            self._rhythms.refit_one()
         if self.began.any():
             # What was said holds given no onset before; until the second is over nothing is known of the next one.
             self._hazard[self.began] = 0.0
         return self.began
+
+    def ponder(self) -> None:
+        """What bursts bring, and one part of what the end of a second left to do, or of the search for rhythms."""
+        if not self._owes:
+            return
+        self._owes = False
+        self._magnitudes.step(self.began, self._onsets.above, self._surplus)
+        if self._parts:
+            self._parts.popleft()()
+        else:
+            self._mark()
+            self._rhythms.refit_one()
 
     def _mark(self) -> None:
         """Not while a second's parts are done: they are asked what was known before it."""
@@ -145,6 +156,7 @@ class ScheduleLearner:
 
     def _skip_seconds(self, seconds: int) -> None:
         """Only whole ones, from the start of one. Of what was asked before it, nothing will be answered any more."""
+        self.ponder()
         self._finish_parts()
         self._rhythms.refit_all()
         self._stack.skip(seconds)
@@ -187,7 +199,9 @@ class ScheduleLearner:
         base = self._came / self._time
         told = self._open[(self._second - 1) % RING] * known
         exposed = np.maximum(known * self._possible[(self._second - 1) % RING, :, 0], came)
-        self._score(came, told * self._possible[(self._second - 1) % RING, :, 0])
+        score = partial(
+            self._score, self._hazard[:, 0].copy(), base, came, told * self._possible[(self._second - 1) % RING, :, 0]
+        )
         fade = 1.0 - exposed / BASE_MEMORY_S
         self._came, self._time = self._came * fade + came, self._time * fade + exposed
         measured = part.packets / np.maximum(part.steps * self._step_s, 1e-9)
@@ -200,11 +214,10 @@ class ScheduleLearner:
         ask = partial(self._ask, rate, base, known)
         teach = partial(self._teach, self._second - 1, came, known)
         if self._step_s > SPREAD_BELOW_S:
-            self._parts.extend((teach, self._stack.solve, learn, ask, self._answer))
+            self._parts.extend((score, teach, self._stack.solve, learn, ask, self._answer))
             self._finish_parts()
             return
-        learn()
-        self._parts.extend((ask, self._answer, teach, self._stack.solve))
+        self._parts.extend((partial(_in_turn, score, learn, ask), self._answer, teach, self._stack.solve))
 
     def _rule_out(self) -> None:
         """Too soon after an onset there is none by rule, which needs no learning. What the parts come to see of the
@@ -227,8 +240,7 @@ class ScheduleLearner:
         self._stack.learn(features, offset, came[:, None], told)
         self._open[asked_at] *= 1.0 - came  # what was asked before an onset was asked about that onset
 
-    def _score(self, came: Floats, told: Floats) -> None:
-        said, base = self._hazard[:, 0], self._came / self._time
+    def _score(self, said: Floats, base: Floats, came: Floats, told: Floats) -> None:
         fade = told / SKILL_MEMORY
         self._loss += fade * (_log_loss(said, came) - self._loss)
         self._naive_loss += fade * (_log_loss(base, came) - self._naive_loss)
@@ -283,6 +295,11 @@ class _Part:
     def clear(self) -> None:
         for column in (self.packets, self.steps, self.began, self.swelling):
             column[:] = 0.0
+
+
+def _in_turn(*parts: Callable[[], None]) -> None:
+    for part in parts:
+        part()
 
 
 def _log_loss(said: Floats, came: Floats) -> Floats:

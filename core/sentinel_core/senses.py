@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sentinel_core.demand import DemandLearner
+from sentinel_core.demand import SPREAD_BELOW_S, DemandLearner
 from sentinel_core.events import LIVE, Rule
 from sentinel_core.inputs import FEATURES, InputWindow, Learned
 from sentinel_core.referee import Referees
@@ -27,7 +27,8 @@ BYTES, PACKETS = FEATURES.index("throughput"), FEATURES.index("packet_rate")
 
 
 class Senses:
-    """`step` once a period; the rest answers from what was seen so far."""
+    """`step` once a period; the rest answers from what was seen so far. `ponder` when the answers are out: the next
+    step does it where nobody did, so that whoever does not hurry learns the same."""
 
     def __init__(self, series: int, step_s: float, rule: Rule = LIVE) -> None:
         self._step_s = step_s
@@ -35,17 +36,32 @@ class Senses:
         self.schedule = ScheduleLearner(series, step_s, rule)
         self.demand = DemandLearner(series, step_s)
         self._referees = Referees(series, step_s)
+        self._owes = False
 
     def step(self, now: Seen, surplus_bytes: Floats) -> Bools:
         """True where a burst began."""
+        self.ponder()
+        self._owes = True
         known = now.known[:, PACKETS]
         began = self.schedule.step(now.value[:, PACKETS] * self._step_s, known, surplus_bytes)
         self.demand.step(now.value[:, BYTES], known)
-        self._referees.step(began, known, surplus_bytes, self.demand.ended)
+        self._referees.step(began, known, surplus_bytes)
+        if self._step_s >= SPREAD_BELOW_S:
+            self.ponder()
         return began
+
+    def ponder(self) -> None:
+        """What the last step taught and its own answers need not know."""
+        if not self._owes:
+            return
+        self._owes = False
+        self.schedule.ponder()
+        self.demand.ponder()
+        self._referees.ponder(self.demand.ended)
 
     def skip(self, steps: int) -> None:
         """As so many steps of which nothing was known."""
+        self.ponder()
         self.schedule.skip(steps)
         self.demand.skip(steps)
         self._referees.forget_said()

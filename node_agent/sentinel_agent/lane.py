@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sentinel_api.v1alpha1.nodeconfig import NodeConfig
     from sentinel_core.forecast import Forecast
     from sentinel_core.orders import Order
+    from sentinel_core.sample import Sample
 
 NOWHERE: Final = np.zeros(CLASSES, np.bool_)
 
@@ -64,6 +65,7 @@ class Lane:
         self.ordered: Mapping[int, int] = {}  # the limits that the kernel last confirmed
         self._orders = OrderTable(plane)
         self._observer: Observer | None = None
+        self._unlearned: tuple[Forecast | None, NDArray[np.bool_], Sample | None] | None = None
         self._failed_why = ""  # why the last answer was the fallback's
         self._failures = 0
 
@@ -106,20 +108,32 @@ class Lane:
         return seen
 
     def predict(self, seen: Seen) -> Forecast:
-        """The fallback sees every sample too, so that it is warm when it is needed, and so does the memory of surges,
-        which needs no forecaster."""
-        assert self.brains.score is not None
-        self.brains.fallback.see(seen.sample)
+        """What the sample teaches waits for `learn`, but for the memory of surges, which needs no forecaster."""
+        self.learn()  # of a tick that ended before it came to it
         self.brains.surges.step(seen.sample)
         try:
             forecast = self.brains.forecaster.predict(seen.sample)
         except PredictionFailed as error:
             self._failed(error)
-            self.brains.score.step(None, np.zeros(CLASSES, np.bool_))
+            self._unlearned = None, NOWHERE, None
+            self.brains.fallback.see(seen.sample)
             return self.brains.fallback.said(seen.sample)
         self._failed_why = ""
-        self.brains.score.step(forecast, self.brains.forecaster.began)
+        self._unlearned = forecast, self.brains.forecaster.began, seen.sample
         return forecast
+
+    def learn(self) -> None:
+        """Once the orders are out: who foretold is judged and ponders, and the fallback sees every sample, so that it
+        is warm when it is needed. So no order waits for a lesson, and what was said counts for the next tick's trust.
+        """
+        if self._unlearned is None:
+            return
+        assert self.brains.score is not None
+        (forecast, began, sample), self._unlearned = self._unlearned, None
+        self.brains.score.step(forecast, began)
+        self.brains.forecaster.ponder()
+        if sample is not None:
+            self.brains.fallback.see(sample)
 
     def signs(self, seen: Seen, alarm: NDArray[np.float64]) -> Signs:
         sample = seen.sample

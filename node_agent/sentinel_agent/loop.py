@@ -1,5 +1,5 @@
-"""The tick: observe, predict, decide, act, report. Any error but a failed prediction ends it unanswered; the lease
-then lets go in the kernel, so that a broken agent slows nothing down."""
+"""The tick: observe, predict, decide, act, report, learn. Any error but a failed prediction ends it unanswered; the
+lease then lets go in the kernel, so that a broken agent slows nothing down."""
 
 from __future__ import annotations
 
@@ -148,6 +148,9 @@ class Loop:
                 blind={**self.blind, **{lane.name: lane.trouble for lane in self.lanes if lane not in observed}},
             )
         )
+        lap()
+        for lane in observed:
+            lane.learn()
         lap()
 
     def _observe(self) -> dict[Lane, Observed]:

@@ -34,7 +34,7 @@ at most 8 interfaces, 16 classes, and the values named here.
 | `rule` | `ordered` (what the agent chose), `reactive`, `static` (the floors alone) |
 | `sign` | `slope`, `syn_growth`, `pressure`, `alarm` |
 | `sink` | `influx`, `otlp` |
-| `stage` | `observe`, `predict`, `decide`, `act`, `report` |
+| `stage` | `observe`, `predict`, `decide`, `act`, `report`, `learn` |
 | `tier` | `A`, `B`, `C` |
 
 | metric | kind | labels | meaning |

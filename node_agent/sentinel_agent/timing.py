@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STAGES: Final = ("observe", "predict", "decide", "act", "report")
+STAGES: Final = ("observe", "predict", "decide", "act", "report", "learn")
 KEPT: Final = 1024
 """Ticks: enough for a 99th percentile, and a hundred seconds."""
 

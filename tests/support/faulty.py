@@ -22,6 +22,7 @@ from sentinel_agent import lane, loop, node
 from sentinel_agent.act import orders
 from sentinel_agent.predict.keeper import ModelKeeper
 from sentinel_bpf.buffer.htb import HtbBuffer
+from sentinel_core import score
 from support.sessions import model
 
 TICK = 20
@@ -32,6 +33,7 @@ BEFORE: dict[str, tuple[Any, str]] = {
     "decide": (loop, "decide"),
     "act": (lane.Lane, "act"),
     "report": (node.Node, "_publish"),
+    "learn": (score.LiveScore, "step"),
 }
 AFTER: dict[str, tuple[Any, str]] = {
     "limits-set": (HtbBuffer, "resize"),

@@ -82,6 +82,9 @@ class Foretold:
         self._last_s = now_s
         return checked(sample.t_ns, self.name, hazard, magnitude, self._demand.predict(sample).demand)
 
+    def ponder(self) -> None:
+        """Who is told learns nothing."""
+
     def _told(self, each: int, now_s: float) -> tuple[NDArray[np.float64], float]:
         slant = self._slant if now_s >= 0 else Slant.RIGHT
         match slant:

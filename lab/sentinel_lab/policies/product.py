@@ -82,8 +82,9 @@ class Predictive:
         except PredictionFailed:
             self._score.step(None, np.zeros(CLASSES, np.bool_))
             return None
+        outlook = Outlook(forecast, self._score.trust)  # as the agent, which judges once its orders are out
         self._score.step(forecast, self._forecaster.began)
-        return Outlook(forecast, self._score.trust)
+        return outlook
 
     def _seen(self, sample: Sample) -> room.Seen:
         return room.Seen(

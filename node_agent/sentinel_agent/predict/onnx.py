@@ -1,7 +1,8 @@
-"""A trained model beside the learners, in the tick's time: whatever is wrong with it, a forecast leaves all the same.
+"""A trained model beside the learners: whatever is wrong with it, a forecast leaves all the same, and in time.
 
-Only this module knows ONNX Runtime. The model runs on one thread of its own, so a tick waits for it up to the deadline
-and no longer; what is late, not finite or still warming up is replaced by what the learners say.
+Only this module knows ONNX Runtime. The model runs on one thread of its own between two ticks: it is asked once a
+tick's orders are out, and the next tick takes what it said, a tenth of a second further on. What is late, not finite or
+still warming up is replaced by what the learners say.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sentinel_core.forecast import Forecast, checked
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sentinel_core.inputs import Inputs
+    from sentinel_core.inputs import Inputs, Learned
     from sentinel_core.sample import Sample
 
     Table = NDArray[np.float32]
@@ -45,6 +46,8 @@ DEADLINE_S: Final = 0.020
 TRIAL_STEPS: Final = 20
 WARM_UP_TICKS: Final = 100
 """A state that starts at nothing says little for some seconds."""
+OLDEST_NS: Final = 1_000_000_000
+"""Chances are of whole seconds: what was said of a sample further back is of other ones."""
 STRIKES: Final = 3
 REST_TICKS: Final = 600
 """After so many failures in a row the model is left alone for a minute: each late answer costs its deadline."""
@@ -152,42 +155,65 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:200]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """One step of a model, and the sample that it is of."""
+
+    model: Model
+    fed: Inputs
+    state: Table
+    sample_ns: int
+
+
 class _Worker:
-    """The one thread in which models run; `ask` waits for it up to the deadline."""
+    """The one thread in which models run: `ask` at the end of a tick, `answer` in the next one."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[tuple[Model, Inputs, Table] | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Table, ...] | str] = queue.SimpleQueue()
-        self._owes = False
+        self._open: _Asked | None = None
+        self._since_s = 0.0
+        self._late = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    def ask(self, model: Model, fed: Inputs, state: Table) -> tuple[Table, ...] | str:
-        """The answer, or a sentence on why there is none."""
+    def ask(self, asked: _Asked) -> None:
+        """Who has not answered yet is asked nothing more."""
+        if self._open is None:
+            self._open, self._since_s = asked, monotonic()
+            self._questions.put(asked)
+
+    def answer(self) -> tuple[_Asked, tuple[Table, ...] | str] | None:
+        """To what was asked, with the answer or a sentence on why there is none; None where nothing was asked. It waits
+        until the deadline, which has passed long since where ticks are a period apart."""
+        if self._open is None:
+            return None
+        asked = self._open
         try:
-            if self._owes:
-                self._answers.get(timeout=DEADLINE_S)  # of an earlier tick, whose time is over
-                self._owes = False
-                return "the model answered an earlier tick late"
-            self._asked.put((model, fed, state))
-            self._owes = True
-            answer = self._answers.get(timeout=DEADLINE_S)
+            found = self._answers.get(timeout=max(self._since_s + DEADLINE_S - monotonic(), 0.0))
         except queue.Empty:
-            return f"the model took longer than {DEADLINE_S * 1e3:.0f} ms"
-        self._owes = False
-        return answer
+            self._late = True
+            return asked, f"the model took longer than {DEADLINE_S * 1e3:.0f} ms"
+        was_late, self._open, self._late = self._late, None, False
+        return asked, "the model answered an earlier tick late" if was_late else found
 
     def close(self) -> None:
-        self._asked.put(None)
+        self._questions.put(None)
 
     def _run(self) -> None:
-        go_first()  # the tick waits for this thread
-        while (asked := self._asked.get()) is not None:
-            model, fed, state = asked
+        go_first()  # the next tick looks for the answer
+        while (asked := self._questions.get()) is not None:
             try:
-                self._answers.put(model.step(fed, state))
+                self._answers.put(asked.model.step(asked.fed, asked.state))
             except _BROKEN as error:
                 self._answers.put(f"the model failed: {_first_line(error)}")
+
+
+def _by_now(hazard: NDArray[np.float64], own: NDArray[np.float64], since_s: float) -> NDArray[np.float64]:
+    """Chances told so long ago: each second's begins in the one after it. Where the learners know by now that there can
+    be none, as when a burst has just begun, there is none."""
+    later = np.hstack([hazard[:, 1:], hazard[:, -1:]])
+    return np.where(own > 0.0, (1.0 - since_s) * hazard + since_s * later, 0.0)
 
 
 class Cortex:
@@ -202,6 +228,7 @@ class Cortex:
         self._model: Model | None = None
         self._state = np.zeros((CLASSES, 0), np.float32)
         self._warm_in, self._strikes, self._rest = 0, 0, 0
+        self._unpondered: tuple[int, Model | None, Learned] | None = None
         self.fault = ""
         """Why the last forecast was not the model's; empty when it was."""
         self.failures = 0
@@ -219,24 +246,43 @@ class Cortex:
         self._worker.close()
 
     def predict(self, sample: Sample) -> Forecast:
+        self.ponder()
         model = self._adopted()
         if self._schedule.see(sample):
             self._forget()
         learned = self._schedule.senses.learned()
         own = self._schedule.said(sample, learned)
         if model is None or self._rest > 0:
-            self._schedule.senses.keep_pace(self._schedule.seen)
+            self._unpondered = sample.t_ns, None, learned
             self._rest = max(0, self._rest - 1)
             self.fault = self.fault if model else "no model is loaded"
             return own
-        fed = self._schedule.senses.inputs(self._schedule.seen, learned)
-        answer = self._worker.ask(model, fed, self._state)
+        self._unpondered = sample.t_ns, model, learned
+        return self._judged(sample, model, own)
+
+    def ponder(self) -> None:
+        """The model is asked before the learners learn on: what it is fed is what they said."""
+        if self._unpondered is None:
+            return
+        (sample_ns, model, learned), self._unpondered = self._unpondered, None
+        senses, now = self._schedule.senses, self._schedule.seen
+        if model is None:
+            senses.keep_pace(now)
+        else:
+            self._worker.ask(_Asked(model, senses.inputs(now, learned), self._state, sample_ns))
+        self._schedule.ponder()
+
+    def _judged(self, sample: Sample, model: Model, own: Forecast) -> Forecast:
+        """What the model said of the sample before, if that can be used, else the learners' own."""
+        found = self._worker.answer()
+        if found is None or found[0].model is not model or sample.t_ns - found[0].sample_ns > OLDEST_NS:
+            self._warm_in = max(self._warm_in - 1, 0)
+            self.fault = "the model is warming up"
+            return own
+        asked, answer = found
         if isinstance(answer, str):
             self._failed(answer)
             return own
-        return self._judged(sample, model, answer, own)
-
-    def _judged(self, sample: Sample, model: Model, answer: tuple[Table, ...], own: Forecast) -> Forecast:
         hazard, magnitude, demand, state = answer
         if not np.isfinite(state).all():
             self._failed("the model's state is not finite any more")
@@ -247,6 +293,7 @@ class Cortex:
             self._failed(str(error))
             return own
         self._state, self._strikes = state, 0
+        said = replace(said, hazard=_by_now(said.hazard, own.hazard, (sample.t_ns - asked.sample_ns) / 1e9))
         believed = self._schedule.senses.believed(own, said)
         if self._warm_in > 0:
             self._warm_in -= 1

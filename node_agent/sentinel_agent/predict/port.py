@@ -36,3 +36,6 @@ class Foreseeing(Forecaster, Protocol):
     @property
     def began(self) -> NDArray[np.bool_]:
         """In which classes a burst began between the last two samples."""
+
+    def ponder(self) -> None:
+        """What the last sample taught and the answer to it did not need; called once the orders are out."""

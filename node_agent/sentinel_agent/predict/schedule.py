@@ -60,6 +60,9 @@ class Schedule:
             self.began |= self.senses.step(self.seen, surplus)
         return False
 
+    def ponder(self) -> None:
+        self.senses.ponder()
+
     def said(self, sample: Sample, learned: Learned) -> Forecast:
         """Demand is smoothed until its learner has seen a class for some seconds."""
         demand, started = learned.demand, self.senses.demand.started

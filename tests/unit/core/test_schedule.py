@@ -159,6 +159,21 @@ def test_a_gap_at_once_is_the_same_as_the_gap_step_by_step(gap):
     assert one.period_s == pytest.approx(two.period_s)
 
 
+def test_what_is_pondered_after_a_step_is_what_the_next_step_would_have_made_of_it():
+    random = np.random.default_rng(18)
+    counts = random.poisson(20, (1500, 2)) + np.where(np.arange(1500)[:, None] % np.array([200, 330]) < 20, 300.0, 0.0)
+    prompt, lazy = ScheduleLearner(2, 0.1), ScheduleLearner(2, 0.1)
+    for row in counts:
+        for learner in (prompt, lazy):
+            learner.step(row, np.ones(2, bool), row)
+        assert np.array_equal(prompt.hazard(), lazy.hazard())
+        prompt.ponder()
+    lazy.ponder()
+    assert np.array_equal(prompt.magnitude(), lazy.magnitude())
+    assert prompt.magnitude().any()
+    assert prompt.hazard().any()
+
+
 def test_two_rhythms_at_once_are_both_foreseen():
     random = np.random.default_rng(15)
     onsets = np.concatenate([np.arange(65.0, 1500.0, 53.0), np.arange(80.0, 1500.0, 31.3)])

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(300)  # thousands of steps: seconds of work, an
 STATE = 4
 COLUMNS = len(inputs.COLUMNS)
 FOREVER_S = 30.0
+AFTER = onnx.WARM_UP_TICKS + 1
+"""The first step after `warm`."""
 
 
 def written(folder, name="m", columns=COLUMNS, digest=inputs.DIGEST, hazard=0.25, padding=0):
@@ -164,24 +166,41 @@ def test_after_warming_up_the_model_speaks_for_all_classes(cortex):
 
 def test_its_state_is_carried_and_reset_by_a_gap(cortex):
     warm(cortex)
-    steps = onnx.WARM_UP_TICKS + 1
-    assert cortex._state[0, 0] == steps
-    cortex.predict(sample(steps + 3_000))
+    assert cortex._state[0, 0] == onnx.WARM_UP_TICKS  # the answer to the last one is not there yet
+    cortex.predict(sample(AFTER + 3_000))
+    assert cortex._state[0, 0] == 0
+    cortex.predict(sample(AFTER + 3_001))
     assert cortex._state[0, 0] == 1
     assert "warming up" in cortex.fault
+
+
+def test_what_it_said_before_is_moved_to_the_present_and_knows_what_is_impossible_by_now():
+    hazard = np.array([[0.0, 0.8, *[0.0] * 8], [0.0, 0.8, *[0.0] * 8]])
+    own = np.array([[0.1] * 10, [0.0] * 10])
+    assert onnx._by_now(hazard, own, 0.25)[0, :3] == pytest.approx([0.2, 0.6, 0.0])
+    assert not onnx._by_now(hazard, own, 0.25)[1].any()
+
+
+def test_the_model_is_asked_once_the_orders_are_out(cortex, told):
+    warm(cortex)
+    told.session.free.clear()
+    cortex.ponder()  # it thinks from here on, and nobody waits
+    told.session.free.set()
+    said = cortex.predict(sample(AFTER))
+    assert (said.source, said.made_ns) == ("m", sample(AFTER).t_ns)
 
 
 @pytest.mark.parametrize("spoil", ["hazard", "magnitude_bytes", "demand", "next_state"])
 def test_numbers_that_are_not_finite_never_leave(cortex, told, spoil):
     warm(cortex)
     told.session.spoil = spoil
-    said = cortex.predict(sample(200))
+    said = cortex.predict(sample(AFTER))
     assert said.source == "schedule"
     assert np.isfinite(said.hazard).all()
     assert "finite" in cortex.fault
     assert cortex.failures == 1
     told.session.spoil = None
-    assert warm(cortex, 201).source == "m"
+    assert warm(cortex, AFTER + 1).source == "m"
     assert np.isfinite(cortex._state).all()
 
 
@@ -189,20 +208,20 @@ def test_a_late_answer_is_not_waited_for_and_the_model_comes_back(cortex, told, 
     warm(cortex)
     told.session.free.clear()
     monkeypatch.setattr(onnx, "DEADLINE_S", 0.001)
-    assert cortex.predict(sample(200)).source == "schedule"
+    assert cortex.predict(sample(AFTER)).source == "schedule"
     assert "longer than" in cortex.fault
     told.session.free.set()
     monkeypatch.setattr(onnx, "DEADLINE_S", FOREVER_S)
-    assert cortex.predict(sample(201)).source == "schedule"
+    assert cortex.predict(sample(AFTER + 1)).source == "schedule"
     assert "late" in cortex.fault
-    assert warm(cortex, 202).source == "m"
+    assert warm(cortex, AFTER + 2).source == "m"
 
 
 def test_a_model_that_keeps_failing_is_left_alone_for_a_while(cortex, told):
     warm(cortex)
     told.session.spoil = "hazard"
     for step in range(onnx.STRIKES + 5):
-        cortex.predict(sample(200 + step))
+        cortex.predict(sample(AFTER + step))
     assert cortex.failures == onnx.STRIKES
     assert cortex.fault
 
@@ -215,7 +234,7 @@ def test_a_new_model_is_adopted_between_ticks_and_the_learners_keep_what_they_kn
     offering.start()
     sources = []
     deadline = time.monotonic() + FOREVER_S
-    step = 200
+    step = AFTER
     while cortex._model is not fresh and time.monotonic() < deadline:
         sources.append(cortex.predict(sample(step)).source)
         step += 1
