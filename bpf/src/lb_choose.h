@@ -3,7 +3,7 @@
  * Which backend a packet goes to.
  *
  *   known flow ──► where it was ──(dead or gone)──► a candidate that lives
- *   new flow ────► of two candidates the one with more room for its class; remembered
+ *   new flow ────► one of two candidates, drawn by their room for its class; remembered
  *   unknown, not opening ──► candidate 1: it may live there, or that node passes it on to candidate 2
  *   UDP at a time of doubt ─► as if new, but by way of the other candidate, which keeps it if it lives there
  */
@@ -44,7 +44,7 @@ static __always_inline void move(struct sn_conn *conn, struct sn_packet *packet,
 	if (conn->unsure && living(conn->second, packet->now_ns))
 		route->backend = conn->second;
 	else
-		route->backend = place(packet, vip, route->hash);
+		route->backend = place(packet, vip, route);
 	conn->unsure = 0;
 	conn->second = SN_LB_BACKENDS;
 	if (route->backend == SN_LB_BACKENDS)
@@ -91,7 +91,7 @@ static __always_inline void begin(struct sn_packet *packet, const struct sn_vip 
 	int opens = may_open(packet), crowded = too_many(packet->now_ns);
 
 	route->opens = opens;
-	route->backend = opens && !crowded ? place(packet, vip, route->hash) : SN_LB_BACKENDS;
+	route->backend = opens && !crowded ? place(packet, vip, route) : SN_LB_BACKENDS;
 	if (route->backend == SN_LB_BACKENDS) {
 		route->backend = first_living(packet, vip, route->hash);
 		packet->reason = crowded ? SN_LB_UNRECORDED : opens ? SN_LB_ONLY_ONE : SN_LB_MIDSTREAM;

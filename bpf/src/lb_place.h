@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where a flow belongs: its slot in the ring, the two candidates there, and which of them has more room. */
+/* Where a flow belongs: its slot in the ring, the two candidates there, and which of them its lot falls to by room. */
 #ifndef SENTINEL_LB_PLACE_H
 #define SENTINEL_LB_PLACE_H
 
@@ -15,6 +15,8 @@ const volatile __u64 sn_ready_age_ns = SN_READY_MAX_AGE_MS * 1000000ull;
 
 #define ATTEMPTS 4
 #define STEP 24593 /* to a slot with other candidates when both of one are of no use */
+#define LOT_BITS 16
+#define ROOM_MOST (1ull << (63 - LOT_BITS)) /* more is as good */
 
 /* Written whole into a ring that no VIP uses, and then named by the VIP's entry: that one store is the swap. */
 struct {
@@ -90,13 +92,37 @@ static __always_inline void ask_room(struct candidate *one, __u32 class_id, __u6
 	one->room = one->known ? ready->headroom_bytes : 0;
 }
 
+/* Bits of the hash that the slot leaves over: another balancer draws the same. */
+static __always_inline __u64 lot_of(__u64 hash)
+{
+	return hash >> 32 & ((1 << LOT_BITS) - 1);
+}
+
+/*
+ * Of both orders of two nodes together each gets flows by the square of its room, and no more flows than that needs
+ * leave the ring's first: with equal rooms none. If all went to the larger, a little more room would draw every flow
+ * until the next report.
+ */
+static __always_inline int falls_to_second(__u64 first, __u64 second, __u64 hash)
+{
+	const __u64 one = 1ull << 2 * LOT_BITS;
+	__u64 ratio;
+
+	first = first < ROOM_MOST ? first : ROOM_MOST;
+	second = second < ROOM_MOST ? second : ROOM_MOST;
+	if (second <= first)
+		return 0;
+	ratio = (first << LOT_BITS) / second;
+	return lot_of(hash) * (one + ratio * ratio) < (one - ratio * ratio) << LOT_BITS;
+}
+
 /* Room that is known beats room that is not, and that beats none. Equals stay with the ring. */
 static __always_inline __u32 better(struct sn_packet *packet, const struct candidate *first,
-				    const struct candidate *second)
+				    const struct candidate *second, __u64 hash)
 {
 	if (first->room != second->room && (first->known & second->known)) {
 		packet->reason = SN_LB_BY_ROOM;
-		return second->room > first->room ? second->backend : first->backend;
+		return falls_to_second(first->room, second->room, hash) ? second->backend : first->backend;
 	}
 	if (first->known & second->known & !first->room) {
 		packet->reason = SN_LB_BY_LOAD;
@@ -113,10 +139,10 @@ static __always_inline __u32 better(struct sn_packet *packet, const struct candi
 }
 
 /* For a flow that begins: SN_LB_BACKENDS when no candidate takes new ones. */
-static __always_inline __u32 place(struct sn_packet *packet, const struct sn_vip *vip, __u64 hash)
+static __always_inline __u32 place(struct sn_packet *packet, const struct sn_vip *vip, const struct sn_lb_route *route)
 {
 	struct candidate first = {}, second = {};
-	__u32 slot = slot_of(hash);
+	__u32 slot = slot_of(route->hash);
 
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++, slot = next_slot(slot)) {
 		struct sn_pair *pair = pair_at(vip, slot);
@@ -138,7 +164,7 @@ static __always_inline __u32 place(struct sn_packet *packet, const struct sn_vip
 	packet->class_id = sn_class_of(packet);
 	ask_room(&first, packet->class_id, packet->now_ns);
 	ask_room(&second, packet->class_id, packet->now_ns);
-	return better(packet, &first, &second);
+	return better(packet, &first, &second, route->hash);
 }
 
 /* For a flow that may be anywhere: the first candidate that lives, the same on every balancer. */

@@ -63,15 +63,34 @@ def test_kernel_and_reference_agree_whatever_happens(loaded, steps):
             twin.send(segment(flags, port))
 
 
-def test_a_new_flow_goes_to_the_candidate_with_more_room_for_its_class_and_stays(three):
+def test_a_new_flow_goes_where_its_class_has_room_and_stays(three):
     nodes = three.reference.backends
-    nodes[0].rooms = {1: (1000, 1000.0), 0: (9000, 1000.0)}
-    nodes[1].rooms = {1: (2000, 1000.0), 0: (1, 1000.0)}
+    nodes[0].rooms = {1: (0, 1000.0), 0: (9000, 1000.0)}
+    nodes[1].rooms = {1: (2000, 1000.0), 0: (0, 1000.0)}
     assert three.send(segment()).backend == 1
     assert three.send(datagram()).backend == 0
     nodes[0].rooms[1] = (5000, 1000.0)
+    nodes[1].rooms[1] = (0, 1000.0)
     assert three.send(segment(ACK)).backend == 1
     assert three.kernel.reasons() == {"BY_ROOM": 2, "KNOWN": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        pytest.param(1000, 1000, 0.0, id="as much room: all stay where Maglev has them"),
+        pytest.param(1100, 1000, 0.0, id="more at the first: all stay"),
+        pytest.param(1000, 1100, 0.095, id="a little more at the second draws a few"),
+        pytest.param(1000, 2000, 0.6, id="twice as much draws as many as make it four times as many in all"),
+        pytest.param(1, 1 << 60, 1.0, id="next to no room draws nobody"),
+    ],
+)
+def test_flows_are_drawn_by_the_square_of_room(three, first, second, expected):
+    """And always the same flows."""
+    for number, room in enumerate((first, second)):
+        three.reference.backends[number].rooms = {1: (room, 1000.0)}
+    went = [three.send(segment(port=port)).backend for port in range(1000, 1300)]
+    assert abs(sum(went) / len(went) - expected) <= (0.08 if 0 < expected < 1 else 0)
 
 
 def test_old_news_count_as_none(three):

@@ -35,7 +35,7 @@ from support.lb_lab import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WIDE, NARROW = 1_000_000_000, 100_000_000
+WIDE, NARROW = 1_000_000_000, 2_000_000  # so little room that not one flow is drawn to it
 BULK = 4 << 20
 WEB_PORT = 8080
 LOSING_S = 1.0  # twice what readiness lives

@@ -63,7 +63,7 @@ NUMBERS = st.integers(0, NODES - 1)
 STEPS = st.one_of(
     FRAMES.map(lambda frame: ("send", frame)),
     FRAMES.map(lambda frame: ("send", frame)),
-    st.tuples(st.just("room"), NUMBERS, st.integers(0, 1), st.sampled_from([0, 0, 1000, 2000])),
+    st.tuples(st.just("room"), NUMBERS, st.integers(0, 1), st.sampled_from([0, 1000, 1200, 2000, 1 << 46, 1 << 50])),
     st.tuples(st.just("flag"), NUMBERS, st.sampled_from(["present", "draining", "suspected"]), st.booleans()),
     st.tuples(st.just("load"), NUMBERS, st.integers(0, 3)),
     st.tuples(st.just("hear"), NUMBERS, st.sampled_from(["mesh", "seen"])),

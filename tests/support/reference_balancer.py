@@ -8,6 +8,7 @@ import ipaddress
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final
 
 from support.frames import checksum, pseudo_header
@@ -16,6 +17,8 @@ from support.reference_parser import FOUND, Parsed, parse
 SLOTS: Final = 65_537
 STEP: Final = 24_593
 ATTEMPTS: Final = 4
+LOTS: Final = 1 << 16
+MOST_ROOM: Final = 1 << 47
 MASK: Final = (1 << 64) - 1
 DROP, PASS, TX = 1, 2, 3
 TCP, UDP = 6, 17
@@ -149,10 +152,10 @@ class ReferenceBalancer:
             return number, self._passed_on_to(vip, slot, number), "ICMP"
         opens = not packet.fragment and (packet.protocol == UDP or (packet.tcp_flags & (SYN | ACK)) == SYN)
         if conn and not (opens and self._over(conn, vip)):
-            return self._follow(conn, packet, flow, vip, slot)
+            return self._follow(conn, packet, flow, vip, flow_hash(key))
         if packet.fragment:
             return self._first_living(vip, slot), None, "FRAGMENT"
-        number, reason = self._place(vip, slot, flow) if opens else (None, "")
+        number, reason = self._place(vip, flow, flow_hash(key)) if opens else (None, "")
         if number is None:
             number, reason = self._first_living(vip, slot), "ONLY_ONE" if opens else "MIDSTREAM"
         second = self._passed_on_to(vip, slot, number) if not opens else None
@@ -182,8 +185,9 @@ class ReferenceBalancer:
         return bool(vip.idle and self.now - conn.last > vip.idle) or (conn.closed and not vip.sticky)
 
     def _follow(
-        self, conn: Conn, packet: Parsed, flow: Flow, vip: Vip, slot: int
+        self, conn: Conn, packet: Parsed, flow: Flow, vip: Vip, hashed: int
     ) -> tuple[int | None, int | None, str]:
+        slot = slot_of(hashed)
         conn.last = self.now
         conn.closed = conn.closed or bool(packet.ports and packet.protocol == TCP and packet.tcp_flags & (FIN | RST))
         if packet.protocol == UDP and conn.second is not None:
@@ -193,7 +197,7 @@ class ReferenceBalancer:
         number = conn.second if conn.unsure and conn.second is not None and self.lives(conn.second) else None
         conn.second, conn.unsure = None, False
         if number is None:
-            number, _ = self._place(vip, slot, flow)
+            number, _ = self._place(vip, flow, hashed)
         if number is None:
             number = self._first_living(vip, slot)
         if number is not None:
@@ -216,16 +220,16 @@ class ReferenceBalancer:
     def _first_living(self, vip: Vip, slot: int) -> int | None:
         return next((one for pair in self._pairs(vip, slot) for one in pair if self.lives(one)), None)
 
-    def _place(self, vip: Vip, slot: int, flow: Flow) -> tuple[int | None, str]:
-        for pair in self._pairs(vip, slot):
+    def _place(self, vip: Vip, flow: Flow, hashed: int) -> tuple[int | None, str]:
+        for pair in self._pairs(vip, slot_of(hashed)):
             usable = [one for one in pair if self.lives(one) and not self.backends[one].draining]
             if len(usable) == 2:
-                return self._better(usable[0], usable[1], self.class_of(flow))
+                return self._better(usable[0], usable[1], self.class_of(flow), hashed)
             if usable:
                 return usable[0], "ONLY_ONE"
         return None, ""
 
-    def _better(self, first: int, second: int, class_id: int) -> tuple[int, str]:
+    def _better(self, first: int, second: int, class_id: int, hashed: int) -> tuple[int, str]:
         rooms = [self._room(first, class_id), self._room(second, class_id)]
         if rooms[0] is None and rooms[1] is None:
             return first, "BY_RING"
@@ -233,7 +237,7 @@ class ReferenceBalancer:
             speaks, silent = (first, second) if rooms[1] is None else (second, first)
             return (speaks if any(rooms) else silent), "BY_ROOM"
         if rooms[0] != rooms[1]:
-            return (second if rooms[1] > rooms[0] else first), "BY_ROOM"
+            return (second if lot_of(hashed) < part_of_second(rooms[0], rooms[1]) else first), "BY_ROOM"
         if rooms[0]:
             return first, "BY_RING"
         return (second if self.backends[second].load < self.backends[first].load else first), "BY_LOAD"
@@ -325,6 +329,19 @@ def flow_hash(key: tuple[Any, ...]) -> int:
 
 def slot_of(hashed: int) -> int:
     return (hashed >> 32) * SLOTS >> 32
+
+
+def lot_of(hashed: int) -> Fraction:
+    return Fraction((hashed >> 32) % LOTS, LOTS)
+
+
+def part_of_second(first: int, second: int) -> Fraction:
+    """So that over both orders of two nodes each gets as the square of its room, and as few as can leave the first."""
+    first, second = min(first, MOST_ROOM), min(second, MOST_ROOM)
+    if second <= first:
+        return Fraction(0)
+    ratio = Fraction((first * LOTS) // second, LOTS)
+    return (1 - ratio**2) / (1 + ratio**2)
 
 
 def ip_bytes(frame: bytes, at: int) -> int:

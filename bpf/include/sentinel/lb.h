@@ -133,7 +133,7 @@ _Static_assert(sizeof(struct sn_lb_cell) == 32, "read by user space");
 /* Why a packet left the balancer the way it did: each counts exactly one, or one of the parser's. Only append. */
 enum sn_lb_reason {
 	SN_LB_KNOWN = SN_REASONS, /* sent: to where its flow was */
-	SN_LB_BY_ROOM, /* sent, new: the candidate with more room */
+	SN_LB_BY_ROOM, /* sent, new: drawn from the candidates by their room */
 	SN_LB_BY_RING, /* sent, new: nothing fresh is known of either, so the first */
 	SN_LB_BY_LOAD, /* sent, new: neither has room, so the less loaded */
 	SN_LB_ONLY_ONE, /* sent, new: the other candidate drains or is dead */

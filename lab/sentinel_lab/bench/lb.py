@@ -129,11 +129,17 @@ def control_plane() -> dict[str, float]:
             now_ns = time.monotonic_ns()
             seen = states.Evidence(probe=Probe.GOOD)
             standings = [states.standing(seat, seen, now_ns) for seat in seated.values()]
-            weights.route([weights.Node(each.seat.spec.name, each.state) for each in standings], range(16))
+            weights.route([_with_room(each) for each in standings], range(bpf_loop.CLASSES))
             tables.tell(standings)
 
         found["tick_ms_1000"] = median(_seconds(tick) for _ in range(10)) * 1e3
     return found
+
+
+def _with_room(each: states.Standing) -> weights.Node:
+    """Every one another, so that no share follows from another's."""
+    room = dict.fromkeys(range(bpf_loop.CLASSES), 1000 * (each.seat.number + 1))
+    return weights.Node(each.seat.spec.name, weights.State.READY, headroom=room)
 
 
 def disruption() -> dict[str, float]:

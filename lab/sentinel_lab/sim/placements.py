@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sentinel_lb.decide.draw import part_of_second
 from sentinel_lb.decide.ring import SLOTS, Member, pairs
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sentinel_lab.sim.cluster import Heard, Ints, Placement
+    from sentinel_lab.sim.cluster import Floats, Heard, Ints, Placement
 
 
 def ring_of(nodes: int) -> Ints:
@@ -22,23 +23,35 @@ def ring_of(nodes: int) -> Ints:
     return pairs([Member(f"node-{n}", n) for n in range(nodes)]).astype(np.int64)
 
 
+def hashed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The upper half of the hash, which is all that a placement looks at."""
+    upper: NDArray[np.uint64] = key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
+    return upper
+
+
 def slots_of(key: NDArray[np.uint64]) -> Ints:
-    """As the kernel finds them, of a hash whose upper half counts."""
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    return ((mixed >> np.uint64(32)) * np.uint64(SLOTS) >> np.uint64(32)).astype(np.int64)
+    """As the kernel finds them."""
+    return (hashed(key) * np.uint64(SLOTS) >> np.uint64(32)).astype(np.int64)
+
+
+def lots_of(key: NDArray[np.uint64]) -> Floats:
+    """What the slot leaves over, between 0 and 1."""
+    return (hashed(key) & np.uint64(0xFFFF)) / 65_536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Readiness:
-    """Of the ring's two candidates the one with more published room; without any, the less loaded."""
+    """One of the ring's two candidates, drawn by their published room; without any, the less loaded."""
 
     ring: Ints
 
     def place(self, key: NDArray[np.uint64], heard: Heard) -> Ints:
         first, second = self.ring[slots_of(key)].T
         room, backlog = heard.headroom_bytes, heard.backlog_bytes
-        fuller = np.where(room[first] == room[second], backlog[second] < backlog[first], room[second] > room[first])
-        chosen: Ints = np.where(fuller, second, first)
+        drawn = lots_of(key) < part_of_second(room[first], room[second])
+        without = np.maximum(room[first], room[second]) == 0
+        leaves = np.where(without, backlog[second] < backlog[first], drawn)
+        chosen: Ints = np.where(leaves, second, first)
         return chosen
 
 

@@ -1,7 +1,7 @@
 """What share of each class's new traffic every node should get, and why: reports and forecasts in, shares out.
 
-The kernel does not read these shares: two candidates and fresh headroom decide there. They are what the balancer
-intends, published so that the node which will get a burst has made room for it.
+The kernel does not read these shares: it draws each flow from two candidates by their room, and these are what that
+comes to. They are what the balancer intends, published so that the node which will get a burst has made room for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sentinel_lb.decide import draw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,44 +58,30 @@ def _of_class(nodes: Sequence[Node], class_id: int) -> dict[str, Weight]:
         for node in nodes
         if node.state in (State.DRAINING, State.DEAD)
     }
-    known = [node for node in open_nodes if node.state is State.READY and _says(node, class_id)]
-    return _by_room(open_nodes, known, class_id) | closed
+    return _drawn(open_nodes, class_id) | closed
 
 
-def _says(node: Node, class_id: int) -> bool:
-    return node.headroom is not None and class_id in node.headroom
+def _drawn(nodes: Sequence[Node], class_id: int) -> dict[str, Weight]:
+    rooms = [_room(node, class_id) for node in nodes]
+    offers = draw.Offers(
+        capacity=np.array([node.capacity for node in nodes], np.float64),
+        room=np.array([room or 0 for room in rooms], np.float64),
+        says=np.array([room is not None for room in rooms], np.bool_),
+        load=np.array([node.load for node in nodes], np.float64),
+    )
+    found = draw.shares(offers).tolist()
+    return {node.name: Weight(share, _why(room, share)) for node, room, share in zip(nodes, rooms, found, strict=True)}
 
 
-def _room(node: Node, class_id: int) -> int:
-    assert node.headroom is not None
-    expected = (node.forecast or {}).get(class_id, 0)
-    return max(0, node.headroom[class_id] - expected)
+def _room(node: Node, class_id: int) -> int | None:
+    if node.state is not State.READY or node.headroom is None or class_id not in node.headroom:
+        return None
+    return max(0, node.headroom[class_id] - (node.forecast or {}).get(class_id, 0))
 
 
-def _by_room(open_nodes: Sequence[Node], known: Sequence[Node], class_id: int) -> dict[str, Weight]:
-    """Nodes that say nothing get their part by capacity; those that speak divide the rest by their room."""
-    capacity = sum(node.capacity for node in open_nodes)
-    rooms = {node.name: _room(node, class_id) for node in known}
-    spoken = sum(node.capacity for node in known) / capacity if capacity else 0.0
-    weights = {
-        node.name: Weight(node.capacity / capacity, "says nothing fresh: its part by capacity")
-        for node in open_nodes
-        if node.name not in rooms
-    }
-    if sum(rooms.values()):
-        total = sum(rooms.values())
-        told = {name: Weight(spoken * room / total, f"room for {room} bytes") for name, room in rooms.items()}
-    else:
-        told = _least_loaded(known, spoken)
-    return weights | told
-
-
-def _least_loaded(known: Sequence[Node], spoken: float) -> dict[str, Weight]:
-    least = min((node.load for node in known), default=0.0)
-    idle = sum(node.load == least for node in known)
-    return {
-        node.name: Weight(spoken / idle, "no node has room: least loaded")
-        if node.load == least
-        else Weight(0.0, "no node has room, and others are less loaded")
-        for node in known
-    }
+def _why(room: int | None, share: float) -> str:
+    if room is None:
+        return "says nothing fresh: gets flows whose other candidate has no room" if share else "says nothing fresh"
+    if room:
+        return f"room for {room} bytes"
+    return "no room, but others have none either: the less loaded of two" if share else "no room, and others do better"

@@ -27,9 +27,15 @@ def places(policy, told):
     return POLICIES[policy](RING, NODES, 1).place(KEYS, told)
 
 
-def test_by_readiness_the_candidate_with_more_room_wins():
-    room = np.arange(NODES)
-    assert (places("readiness", heard(room)) == RING[slots_of(KEYS)].max(axis=1)).all()
+def test_by_readiness_flows_are_drawn_by_the_square_of_room_and_the_rest_stay_with_the_ring():
+    room = np.where(np.arange(NODES) % 2, 2000.0, 1000.0)
+    first, second = RING[slots_of(KEYS)].T
+    went = places("readiness", heard(room))
+    roomier = room[second] > room[first]
+    assert (went == first)[~roomier].all()
+    assert abs((went == second)[roomier].mean() - 0.6) < 0.05
+    room[::2] = 0
+    assert (places("readiness", heard(room)) % 2 == 1)[(first + second) % 2 == 1].all(), "who has none gets none"
 
 
 def test_by_readiness_without_room_the_less_loaded_wins_and_equals_stay_with_the_ring():

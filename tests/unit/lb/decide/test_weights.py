@@ -43,15 +43,25 @@ def test_more_room_never_means_less_traffic(room, other, more):
 
 
 def test_room_is_what_is_left_of_headroom_after_the_forecast():
-    assert shares(ready("a", 300, forecast={1: 200}), ready("b", 300)) == {"a": 0.25, "b": 0.75}
+    assert shares(ready("a", 300, forecast={1: 200}), ready("b", 300)) == shares(ready("a", 100), ready("b", 300))
+    assert shares(ready("a", 100), ready("b", 300)) == pytest.approx({"a": 0.1, "b": 0.9})
 
 
-def test_a_node_that_says_nothing_fresh_gets_its_part_by_capacity():
-    assert shares(ready("a", 1), ready("b", 3), Node("c", State.BUSY, capacity=2)) == {"a": 0.125, "b": 0.375, "c": 0.5}
+def test_with_as_much_room_everywhere_the_share_is_that_of_capacity_as_far_as_two_candidates_allow():
+    assert shares(*(ready(name, 5) for name in "abcd")) == pytest.approx(dict.fromkeys("abcd", 0.25))
+    assert shares(ready("a", 5, capacity=3), ready("b", 5)) == pytest.approx({"a": 0.75, "b": 0.25})
+
+
+def test_a_node_that_says_nothing_fresh_gets_what_others_have_no_room_for():
+    silent = Node("c", State.BUSY)
+    assert shares(ready("a", 1), ready("b", 1), silent) == pytest.approx({"a": 0.5, "b": 0.5, "c": 0.0})
+    assert shares(ready("a", 0), silent) == {"a": 0.0, "c": 1.0}
+    assert shares(Node("a", State.BUSY), silent) == {"a": 0.5, "c": 0.5}
 
 
 def test_without_room_anywhere_the_least_loaded_gets_it():
     assert shares(ready("a", 0, load=0.9), ready("b", 0, load=0.5)) == {"a": 0.0, "b": 1.0}
+    assert shares(ready("a", 0, load=0.5), ready("b", 0, load=0.5)) == {"a": 0.5, "b": 0.5}
 
 
 def test_the_dead_are_told_from_the_draining():
