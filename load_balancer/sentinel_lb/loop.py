@@ -15,6 +15,7 @@ from sentinel_api.records import CLASSES
 from sentinel_core.rules import compiled
 from sentinel_lb.decide import intent, seats, services, speakers, states, strays, weights
 from sentinel_lb.predict import expected, smoothed
+from sentinel_mesh.priority import go_first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +90,7 @@ class Loop:
 
     def run(self) -> None:
         """On the grid until `stop`; late ticks are dropped and counted, never queued."""
+        log.info("tick_scheduled", as_=go_first())
         deadline_ns = time.monotonic_ns()
         while not self._stopped.is_set():
             self._try()

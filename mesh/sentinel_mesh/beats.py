@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sentinel_api.errors import Transient
 from sentinel_api.records import Beat
 from sentinel_api.wire import pack_beat
+from sentinel_mesh.priority import go_first
 from sentinel_mesh.pulse import PERIOD_NS
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ PERIOD_MS: Final = PERIOD_NS // 1_000_000
 class Beats:
     """They say that the process lives, not that its tick does: states say that, and fall silent with it."""
 
-    def __init__(self, incarnation: int, send: Callable[[bytes], None]) -> None:
-        self._incarnation, self._send = incarnation, send
+    def __init__(self, incarnation: int, send: Callable[[bytes], None], period_ms: int = PERIOD_MS) -> None:
+        self._incarnation, self._send, self._period_ms = incarnation, send, period_ms
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
@@ -34,10 +35,11 @@ class Beats:
         self._thread.join()
 
     def _run(self) -> None:
-        seq, due_ns = 0, time.monotonic_ns()
+        go_first()
+        seq, due_ns, period_ns = 0, time.monotonic_ns(), self._period_ms * 1_000_000
         while not self._ended.wait(max(due_ns - time.monotonic_ns(), 0) / 1e9):
             seq += 1
             with contextlib.suppress(Transient):  # the next is due in a moment; who cannot speak should be missed
-                self._send(pack_beat(Beat(self._incarnation, seq, PERIOD_MS)))
+                self._send(pack_beat(Beat(self._incarnation, seq, self._period_ms)))
             now_ns = time.monotonic_ns()
-            due_ns += PERIOD_NS * (1 + max(now_ns - due_ns, 0) // PERIOD_NS)
+            due_ns += period_ns * (1 + max(now_ns - due_ns, 0) // period_ns)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sentinel_api.errors import Transient
 from sentinel_api.wire import pack_state
+from sentinel_mesh.priority import prefer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ class Voice(Generic[T]):
         self._thread.join()
 
     def _run(self) -> None:
+        prefer()
         seq = 0
         while self._offered.wait() and not self._ended.is_set():
             self._offered.clear()

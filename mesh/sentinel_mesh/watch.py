@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sentinel_mesh.priority import go_first
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -59,6 +61,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
+        go_first()
         awake_ns = looked_ns = time.monotonic_ns()
         ended = False
         while not ended:

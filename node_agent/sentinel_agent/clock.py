@@ -1,16 +1,15 @@
 """The grid of instants the tick keeps to: late ticks are dropped and counted, never queued."""
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
-NICE: Final = -11
-REAL_TIME_PRIORITY: Final = 1  # the lowest: everything else that is real-time goes before us
+from sentinel_mesh.priority import go_first
+
+__all__ = ["Beat", "Metronome", "go_first", "next_beat"]
 
 log = structlog.get_logger()
 
@@ -27,23 +26,6 @@ def next_beat(deadline_ns: int, now_ns: int, period_ns: int) -> Beat:
     """The first instant of the grid after `now_ns`; a clock that stands still or a tick in time misses none."""
     missed = max(0, now_ns - deadline_ns) // period_ns
     return Beat(deadline_ns + (missed + 1) * period_ns, missed)
-
-
-def go_first() -> str:
-    """Have this thread scheduled before ordinary ones, where the system lets us (limits of the unit, or root): a late
-    tick costs a lease. It runs for a few of every hundred milliseconds, and real-time threads are throttled by the
-    kernel should it ever run away. What was got, for the log."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME_PRIORITY))
-    except PermissionError:
-        pass
-    else:
-        return "real-time"
-    try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-    except PermissionError:
-        return "ordinary"
-    return "nice"
 
 
 class Metronome:

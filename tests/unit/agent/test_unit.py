@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sentinel_agent import clock
 from sentinel_agent.node import PATIENCE_NS
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
+from sentinel_mesh import priority
 
 SYSTEMD = Path(__file__).parents[3] / "deploy/systemd"
 UNIT = SYSTEMD / "sentinel-agent.service"
@@ -32,8 +32,8 @@ def test_it_has_the_three_rights_and_no_other(service):
 
 def test_the_watchdog_waits_longer_than_a_tick_may_be_late_and_limits_are_what_the_tick_asks_for(service):
     assert int(service["WatchdogSec"]) * 10**9 > 2 * PATIENCE_NS
-    assert int(service["LimitNICE"]) == clock.NICE
-    assert int(service["LimitRTPRIO"]) == clock.REAL_TIME_PRIORITY
+    assert int(service["LimitNICE"]) == priority.NICE
+    assert int(service["LimitRTPRIO"]) == priority.REAL_TIME
 
 
 def test_a_mistake_in_the_configuration_is_not_tried_again_and_a_crash_is(service):

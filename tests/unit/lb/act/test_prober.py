@@ -1,5 +1,8 @@
 """The heartbeat by which the kernel judges: told only when everybody who may be judged was asked for long enough."""
 
+import os
+import queue
+import threading
 import time
 
 import numpy as np
@@ -7,7 +10,9 @@ import pytest
 
 from sentinel_lb.act.prober import Answers, Prober, Round, Target, Wire
 from sentinel_lb.decide.prober import MISSED, Rhythm
+from sentinel_mesh.priority import go_first
 
+PATIENCE_S = 60
 UNHURRIED_NS = 100_000_000_000  # no round of this test comes late
 WIRE = Wire(magic=1, version=1, ask=1, probe_port=18471, tunnel_port=18472)
 OLD, NEW = (Target(number, "127.0.0.1", "127.0.0.1", "UDP") for number in (0, 1))
@@ -70,3 +75,24 @@ def test_answers_that_come_late_teach_patience_here_and_in_the_kernel(prober):
     assert prober.patience_ns == MISSED * target_ns, "a hundred milliseconds are within three intervals of fifty"
     prober.aim(Round(target_ns // 2, (OLD,)))
     assert prober.patience_ns > late_ns > MISSED * target_ns // 2
+
+
+def test_when_everybody_falls_silent_at_once_nobody_is_dead_for_a_moment(prober):
+    """The kernel takes for dead who is silent for longer than patience, while the heartbeat is not older than that."""
+    beats(prober, (OLD, NEW), MISSED + 2)
+    silent_ns = time.monotonic_ns()
+    prober._seen["last_seen_ns"][:] = silent_ns
+    prober._fire(prober._lay_out(prober.aimed), MISSED + 3)
+    assert prober._heartbeat["beat_ns"][0] == silent_ns
+
+
+def test_its_thread_is_scheduled_as_first_as_the_system_lets_it(prober):
+    got = queue.SimpleQueue()
+    threading.Thread(target=lambda: got.put((go_first(), os.sched_getscheduler(0))[1])).start()
+    expected = got.get(timeout=PATIENCE_S)
+    prober.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while os.sched_getscheduler(prober._thread.native_id) != expected:
+        assert time.monotonic() < deadline, "the prober waits for a CPU like everybody"
+        time.sleep(0.01)
+    prober.stop()
