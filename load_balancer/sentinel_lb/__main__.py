@@ -31,6 +31,7 @@ from sentinel_lb.settings import Settings, settings
 from sentinel_mesh.enrolment import enrolled
 from sentinel_mesh.mesh import Mesh, incarnation
 from sentinel_mesh.place import Place
+from sentinel_mesh.priority import prefer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,6 +93,7 @@ class Balancer:
 
     def run(self) -> None:
         """Until told to stop, or until a thread breaks, whose error is raised here."""
+        prefer()  # all its threads: one that runs first waits for the interpreter's lock, whoever holds it
         pins.mount(self._settings.pins.parent)
         self._obey_signals()
         threading.excepthook = lambda broken: self._fail(broken.exc_value or SystemExit(1))
@@ -148,7 +150,7 @@ class Balancer:
         place = Place(
             chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True,
             routers=chosen.mesh.routers, credentials=chosen.mesh.credentials, members=chosen.mesh.members,
-            roll=chosen.mesh.roll,
+            roll=chosen.mesh.roll, zone=chosen.mesh.zone,
         )  # fmt: skip
         enrolment = enrolled(chosen.mesh.credentials, chosen.node, os.environ)
         if enrolment is not None:

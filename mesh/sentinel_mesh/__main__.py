@@ -4,6 +4,7 @@
     SENTINEL_MESH_CLUSTER  name of the mesh                                      (default)
     SENTINEL_MESH_LISTEN   endpoints for its clients, separated by commas        (tcp/[::]:7447)
     SENTINEL_MESH_PEERS    other routers; each dials those before it in order
+    SENTINEL_MESH_ZONE     whose nodes its clients are: what they say stays here, and other zones hear its sum
     SENTINEL_MESH_CA, _CERT, _KEY, _MEMBERS, _MEMBERS_FILE
                            as on the nodes; members are let speak here, each under its own name
 
@@ -23,6 +24,7 @@ from sentinel_mesh.credentials import credentials
 from sentinel_mesh.engine import Router
 from sentinel_mesh.mesh import incarnation
 from sentinel_mesh.place import Place, listed, roll_of
+from sentinel_mesh.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +42,7 @@ def place(env: Mapping[str, str]) -> Place:
         credentials=credentials(env),
         members=listed(env, "SENTINEL_MESH_MEMBERS") or None,
         roll=roll_of(env),
+        zone=env.get("SENTINEL_MESH_ZONE", ""),
     ).called()
 
 
@@ -48,12 +51,16 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        router = Router(place(os.environ))
+        chosen = place(os.environ)
+        router = Router(chosen)
+        summary = Summary(chosen, router) if chosen.zone else None
     except SentinelError as error:
         sys.stderr.write(f"sentinel_mesh: {error}\n")
         return 2
     sys.stderr.write("sentinel_mesh: passes on\n")
     ended.wait()
+    if summary is not None:
+        summary.stop()
     router.close()
     return 0
 

@@ -12,6 +12,7 @@ from sentinel_api.errors import Invalid, Transient
 from sentinel_mesh.engine_config import connected, settings
 from sentinel_mesh.keys import Keys
 from sentinel_mesh.place import Place
+from sentinel_mesh.priority import preferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ class Ears(Protocol):
     def shares(self) -> Ear: ...
     @property
     def alarms(self) -> Ear: ...
+    @property
+    def digests(self) -> Ear: ...
     def vouched(self, key: str, *, alive: bool, now_ns: int) -> None: ...
     def joined(self, name: str | None) -> None:
         """A connection was made; the name in the other's certificate, where there is one."""
@@ -50,14 +53,15 @@ class Ears(Protocol):
 
 class Session:
     """It stays open while peers come and go. Until `hearing` it passes nothing on: while certificates are renewed two
-    sessions are open, and everything would be told twice."""
+    sessions are open, and everything would be told twice. Its threads carry what says that this process lives."""
 
+    @preferred()
     def __init__(
         self, place: Place, ears: Ears, *, generation: int = 0, listening: bool = True, hearing: bool = True
     ) -> None:
         self.hearing = hearing
         self._spoke_ns: dict[str, int] = {}
-        keys = Keys(place.cluster)
+        keys = Keys(place.cluster, place.zone)
         self._ears = ears
         token = keys.token(place.node, place.incarnation, generation)
         self._session: Any = _opened(place, listening=listening)
@@ -69,6 +73,7 @@ class Session:
                 for key, ear in (
                     (keys.every_share, ears.shares),
                     (keys.every_alarm, ears.alarms),
+                    *(((keys.every_digest, ears.digests),) if place.zone and place.attentive else ()),
                     *(() if place.alarms_only else ((keys.every_state, ears.states),)),
                 )
             ),
@@ -142,10 +147,27 @@ class Session:
 
 
 class Router:
-    """Passes everything on between its clients and other routers, and hears nothing itself."""
+    """Passes everything on between its clients and other routers, and hears only what it is asked to."""
 
+    @preferred()
     def __init__(self, place: Place) -> None:
         self._session: Any = _configured(place, connected(place, "router", place.listen, place.dialled))
+        self._parts: list[Any] = []
+
+    @preferred()
+    def hear(self, key: str, ear: Ear) -> None:
+        def tell(sample: Any) -> None:
+            payload = sample.payload
+            ear.told(str(sample.key_expr), len(payload), payload.to_bytes, time.monotonic_ns())
+
+        self._parts.append(self._session.declare_subscriber(key, tell, allowed_origin=zenoh.Locality.REMOTE))
+
+    def say(self, key: str, record: bytes) -> None:
+        """Dropped where a reader is slow."""
+        try:
+            self._session.put(key, record, congestion_control=zenoh.CongestionControl.DROP)
+        except zenoh.ZError as error:
+            raise Transient(f"the mesh took no record for {key} ({error})") from error
 
     def close(self) -> None:
         self._session.close()

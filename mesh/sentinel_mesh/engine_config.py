@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.wire import SHARE_MAX_BYTES
+from sentinel_mesh.keys import Keys
 
 if TYPE_CHECKING:
     from sentinel_mesh.credentials import Credentials
@@ -56,21 +57,23 @@ def connected(place: Place, mode: str, listen: tuple[str, ...], dialled: tuple[s
     if place.credentials is not None:
         chosen["transport/link/tls"] = _tls(place.credentials)
     if place.members is not None:
-        chosen["access_control"] = access(place.cluster, place.members)
+        chosen["access_control"] = access(place)
     return chosen
 
 
-def access(cluster: str, members: tuple[str, ...]) -> dict[str, Any]:
-    """Whoever is named may hear everything and speak under its own name; everything else is refused by the engine,
-    before it reaches anybody."""
-    everything = [f"sentinel/{cluster}/**"]
+def access(place: Place) -> dict[str, Any]:
+    """Whoever is named may hear everything and speak under its own name, in the zone and in the cluster; everything
+    else is refused by the engine, before it reaches anybody."""
+    members = place.members or ()
+    spaces = dict.fromkeys(Keys(place.cluster, zone).space for zone in (place.zone, ""))
+    everything = [f"{space}/**" for space in spaces]
     return {
         "enabled": True,
         "default_permission": "deny",
         "rules": [
             _rule("hear", ["ingress", "egress"], HEAR, everything),
             _rule("say", ["egress"], SAY, everything),
-            *(_rule(f"own {name}", ["ingress"], SAY, [f"sentinel/{cluster}/{name}/**"]) for name in members),
+            *(_rule(f"own {name}", ["ingress"], SAY, [f"{space}/{name}/**" for space in spaces]) for name in members),
         ],
         "subjects": [{"id": name, "cert_common_names": [name]} for name in members],
         "policies": [{"rules": ["hear", "say", f"own {name}"], "subjects": [name]} for name in members],

@@ -15,49 +15,65 @@ _NUMBER_MAX: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Of one cluster."""
+    """Of one cluster, or of one zone of it: what its members tell each other, nobody in another zone hears."""
 
     cluster: str
+    zone: str = ""
 
     def __post_init__(self) -> None:
         checked_name(self.cluster, "cluster")
+        if self.zone:
+            checked_name(self.zone, "zone")
+
+    @property
+    def space(self) -> str:
+        """What the keys of its members begin with."""
+        return f"sentinel/{self.cluster}.{self.zone}" if self.zone else f"sentinel/{self.cluster}"
+
+    def digest(self) -> str:
+        """Its own, in the cluster's space, where other zones hear it."""
+        return f"sentinel/{self.cluster}/{checked_name(self.zone, 'zone')}/digest"
+
+    @property
+    def every_digest(self) -> str:
+        return f"sentinel/{self.cluster}/*/digest"
 
     def state(self, node: str) -> str:
-        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/state"
+        return f"{self.space}/{checked_name(node, 'node')}/state"
 
     def beat(self, node: str) -> str:
-        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/beat"
+        return f"{self.space}/{checked_name(node, 'node')}/beat"
 
     def alarm(self, node: str) -> str:
-        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alarm"
+        return f"{self.space}/{checked_name(node, 'node')}/alarm"
 
     def share(self, balancer: str) -> str:
-        return f"sentinel/{self.cluster}/{checked_name(balancer, 'node')}/share"
+        return f"{self.space}/{checked_name(balancer, 'node')}/share"
 
     def token(self, node: str, incarnation: int, generation: int = 0) -> str:
         """Its incarnation is in it, so that the end of an old process never takes the token of the new one; and its
         session's generation, for the same reason."""
-        return f"sentinel/{self.cluster}/{checked_name(node, 'node')}/alive/{incarnation}/{generation}"
+        return f"{self.space}/{checked_name(node, 'node')}/alive/{incarnation}/{generation}"
 
     @property
     def every_state(self) -> str:
-        return f"sentinel/{self.cluster}/*/state"
+        return f"{self.space}/*/state"
 
     @property
     def every_beat(self) -> str:
-        return f"sentinel/{self.cluster}/*/beat"
+        return f"{self.space}/*/beat"
 
     @property
     def every_alarm(self) -> str:
-        return f"sentinel/{self.cluster}/*/alarm"
+        return f"{self.space}/*/alarm"
 
     @property
     def every_share(self) -> str:
-        return f"sentinel/{self.cluster}/*/share"
+        return f"{self.space}/*/share"
 
     @property
     def every_token(self) -> str:
-        return f"sentinel/{self.cluster}/*/alive/*/*"
+        return f"{self.space}/*/alive/*/*"
 
 
 @dataclass(frozen=True, slots=True)

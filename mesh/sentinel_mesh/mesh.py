@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from sentinel_api.records import Alarm
 from sentinel_api.wire import pack_alarm, pack_share
 from sentinel_mesh.alarms import Alarms
-from sentinel_mesh.beats import Beats
+from sentinel_mesh.beats import PERIOD_MS, Beats
 from sentinel_mesh.connection import Connection, Renewal, may_change
+from sentinel_mesh.digests import Digests
 from sentinel_mesh.inbox import Inbox
 from sentinel_mesh.refusal import Refusal
 from sentinel_mesh.roster import Roster, View
@@ -22,7 +23,7 @@ from sentinel_mesh.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from sentinel_api.records import NodeState, Share
+    from sentinel_api.records import Digest, NodeState, Share
     from sentinel_mesh.alarms import HeardAlarm
     from sentinel_mesh.membership import Probe
     from sentinel_mesh.place import Place
@@ -57,6 +58,7 @@ class Mesh(Generic[T]):
         record: Callable[[T, int], NodeState],
         roster: Roster | None = None,
         renewal_s: float = RENEWAL_S,
+        beat_ms: int = PERIOD_MS,
     ) -> None:
         place = place.called()
         self._ears = _Ears(place, roster or Roster(place.node))
@@ -66,7 +68,7 @@ class Mesh(Generic[T]):
         let_in = self._ears.let_in
         self._renewal = Renewal(self._connection, place, renewal_s, let_in) if may_change(place) else None
         watch = Watch(self._connection.beats, self._felt, Inbox(place.ports).stuck) if place.attentive else None
-        beats = Beats(place.incarnation, partial(send, "beat"))
+        beats = Beats(place.incarnation, partial(send, "beat"), beat_ms)
         self._threads = [each for each in (watch, beats, self._voice, self._renewal) if each is not None]
         self._alarms_sent = 0
         for thread in self._threads:
@@ -109,6 +111,10 @@ class Mesh(Generic[T]):
         """What each balancer intends, as far as it is fresh."""
         return self._ears.shares.fresh(time.monotonic_ns())
 
+    def digests(self) -> Mapping[str, Digest]:
+        """The sums of each zone's nodes, as far as they are fresh; nothing unless this process is attentive."""
+        return self._ears.digests.fresh(time.monotonic_ns())
+
     def alarm(self, burst: Burst) -> None:
         """Tells the neighbours of a burst; raises Transient where the engine does not take it. For one thread."""
         self._alarms_sent += 1
@@ -149,6 +155,7 @@ class _Ears:
     def __init__(self, place: Place, roster: Roster) -> None:
         self.states = roster
         self.shares = Shares()
+        self.digests = Digests()
         self.alarms = Alarms(place.node, roster.refuse)
         self.vouched = roster.vouched
         self._members = place.members

@@ -56,6 +56,9 @@ class Place:
     members: tuple[str, ...] | None = None
     roll: Path | None = None
     """A file that names the members, one a line, for who comes and goes while the process runs."""
+    zone: str = ""
+    """Its members hear each other, and of other zones their sums, which the zone's routers make; it is a member's name
+    too, and stands in its routers' certificates."""
 
     def __post_init__(self) -> None:
         scheme = "tls" if self.credentials else "tcp"
@@ -70,7 +73,7 @@ class Place:
             raise Invalid("members of the mesh are told apart by their certificates: give certificates, or no members")
         if self.routers and (self.listen or self.peers):
             raise Invalid("a client of routers needs no endpoint of its own and no peers: give routers, or the others")
-        for name in self.members or ():
+        for name in (*(self.members or ()), *((self.zone,) if self.zone else ())):
             checked_name(name, "node")
 
     def called(self) -> Place:

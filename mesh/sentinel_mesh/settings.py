@@ -29,14 +29,18 @@ class MeshSettings:
     """A file that names the members, in the place of `members`."""
     routers: tuple[str, ...] = ()
     """Instead of peers: whose client this process is. Who may speak is then theirs to say."""
+    zone: str = ""
+    """Whose routers those are; nobody in another one hears more of this process than a sum."""
 
 
 def mesh_settings(env: Mapping[str, str]) -> MeshSettings | None:
     """None: this process neither tells nor hears anything. Raises Invalid for what is malformed."""
     listen, peers, routers = (listed(env, f"SENTINEL_MESH_{name}") for name in ("LISTEN", "PEERS", "ROUTERS"))
-    cluster = env.get("SENTINEL_MESH_CLUSTER", "default")
+    cluster, zone = env.get("SENTINEL_MESH_CLUSTER", "default"), env.get("SENTINEL_MESH_ZONE", "")
     if routers:
-        return MeshSettings(cluster, (), (), credentials(env), routers=routers)
+        return MeshSettings(cluster, (), (), credentials(env), routers=routers, zone=zone)
+    if zone:
+        raise Invalid("SENTINEL_MESH_ZONE is set without SENTINEL_MESH_ROUTERS: nodes of a zone meet at its routers")
     if peers and not listen:
         raise Invalid("SENTINEL_MESH_PEERS is set without SENTINEL_MESH_LISTEN: say where this process listens itself")
     if not listen:

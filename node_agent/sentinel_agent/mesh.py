@@ -56,6 +56,7 @@ def place_of(chosen: MeshSettings, node: str) -> Place:
     return Place(
         chosen.cluster, node, incarnation(), chosen.listen, chosen.peers, alarms_only=bool(chosen.routers),
         routers=chosen.routers, credentials=chosen.credentials, members=chosen.members, roll=chosen.roll,
+        zone=chosen.zone,
     )  # fmt: skip
 
 

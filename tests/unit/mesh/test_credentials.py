@@ -8,6 +8,7 @@ import pytest
 from sentinel_api.errors import Invalid
 from sentinel_mesh.credentials import Credentials, credentials
 from sentinel_mesh.engine_config import access, settings
+from sentinel_mesh.keys import Keys
 from sentinel_mesh.place import Place
 
 ENV = {"SENTINEL_MESH_CA": "/c/ca.crt", "SENTINEL_MESH_CERT": "/c/tls.crt", "SENTINEL_MESH_KEY": "/c/tls.key"}
@@ -62,7 +63,7 @@ def test_both_ends_must_show_a_certificate():
 
 
 def test_each_member_may_speak_under_its_own_key_only():
-    found = access("c", ("n1", "n2"))
+    found = access(replace(PLACE, cluster="c", members=("n1", "n2")))
     assert found["default_permission"] == "deny"
     says = {rule["id"]: rule["key_exprs"] for rule in found["rules"] if "put" in rule["messages"]}
     assert says == {"say": ["sentinel/c/**"], "own n1": ["sentinel/c/n1/**"], "own n2": ["sentinel/c/n2/**"]}
@@ -70,3 +71,10 @@ def test_each_member_may_speak_under_its_own_key_only():
     assert say["flows"] == ["egress"], "what comes in is judged by whom it comes from"
     granted = {policy["subjects"][0]: policy["rules"] for policy in found["policies"]}
     assert granted == {"n1": ["hear", "say", "own n1"], "n2": ["hear", "say", "own n2"]}
+
+
+def test_in_a_zone_a_member_speaks_under_its_own_name_there_and_for_the_whole_cluster():
+    found = access(replace(PLACE, cluster="c", members=("n1", "east"), zone="east"))
+    says = {rule["id"]: rule["key_exprs"] for rule in found["rules"] if "put" in rule["messages"]}
+    assert says["own n1"] == ["sentinel/c.east/n1/**", "sentinel/c/n1/**"]
+    assert Keys("c", "east").digest().startswith(says["own east"][1].removesuffix("**"))

@@ -40,3 +40,15 @@ def test_an_incarnation_is_a_number_of_32_bits(number):
         token_of(f"sentinel/c/n/alive/{number}/0")
     with pytest.raises(Invalid, match="generation"):
         token_of(f"sentinel/c/n/alive/0/{number}")
+
+
+def test_a_zone_is_a_space_of_its_own_and_its_sum_lies_in_the_clusters():
+    inside, cluster = Keys("c", "east"), Keys("c")
+    assert not inside.state("n1").startswith(cluster.space + "/")
+    assert inside.every_digest == cluster.every_digest
+    assert inside.digest().startswith(cluster.space + "/")
+    assert node_of(inside.digest()) == "east"
+    with pytest.raises(Invalid, match="is no zone"):
+        cluster.digest()
+    with pytest.raises(Invalid, match="is no zone"):
+        Keys("c", "a/b")

@@ -55,6 +55,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "SENTINEL_MESH_PEERS": "Whom it calls, written likewise; those that are not there yet are tried for ever.",
     "SENTINEL_MESH_PORT": "Port on each node where agents and balancers meet; 0 is off.",
     "SENTINEL_MESH_ROUTERS": "Routers whose client this node is, instead of peers.",
+    "SENTINEL_MESH_ZONE": "Whose routers those are: other zones hear no more of this node than a sum.",
     "SENTINEL_METRICS_PORT": "For Prometheus.",
     "SENTINEL_NAMESPACE": "Where the Lease or the configuration is kept.",
     "SENTINEL_NODE_NAME": "This node's name, as Kubernetes and the mesh know it.",
