@@ -13,6 +13,7 @@ import numpy as np
 from sentinel_lab.bench.output import tell
 from sentinel_lab.failover.blows import BLOWS, SWIFT, Blow
 from sentinel_lab.failover.calls import answering, note_ports
+from sentinel_lab.failover.losses import counted
 from sentinel_lab.failover.stage import staged
 from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.topology import RECEIVER
@@ -57,9 +58,14 @@ def _rows(kind: str, blow: Blow, quick: bool) -> Iterator[dict[str, Any]]:
         note_ports([stage.spaces[role] for role in stage.nodes])
         for turn in range(QUICK_ROUNDS if quick else blow.rounds):
             stage.await_ready()
+            before, waited_s = counted(stage), stage.balancer.waited_s()
             found = blow.carried_out(stage, stage.nodes[turn % NODES])
-            row = _row(kind, found)
+            row = _row(kind, found) | {
+                "where": dict(counted(stage) - before),
+                "balancer_waited_ms": 1e3 * (stage.balancer.waited_s() - waited_s),
+            }
             click.echo(f"{time.strftime('%H:%M:%S')} {kind} {turn + 1}: {sentence(row)}", err=True)
+            click.echo(circumstances(row), err=True)
             yield row
 
 
@@ -80,6 +86,12 @@ def sentence(row: Mapping[str, Any]) -> str:
         f"{row['lost']} of {row['sent']} packets lost within {row['lost_ms']:.0f} ms, {row['flows_lived']} of"
         f" {row['flows_hit']} flows live on; connections: {calls} {row['dirt']}".rstrip()
     )
+
+
+def circumstances(row: Mapping[str, Any]) -> str:
+    """What each hop counted in that round, and for how long the balancer's threads had no CPU together."""
+    places = ", ".join(f"{place} {count}" for place, count in row["where"].items())
+    return f"   balancer without CPU for {row['balancer_waited_ms']:.0f} ms; {places or 'no hop counted a loss'}"
 
 
 def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

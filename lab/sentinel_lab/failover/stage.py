@@ -64,6 +64,13 @@ class Program:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def waited_s(self) -> float:
+        """For which its threads that live could have run and had no CPU, one added to the other."""
+        if self._process is None:
+            return 0.0
+        tables = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(each.read_text().split()[1]) for each in tables) / 1e9
+
     def said(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 

@@ -34,6 +34,7 @@ FLOWS: Final = 60
 CALLS: Final = 30
 BEFORE_S, AFTER_S = 0.5, 1.5
 ANSWER_S: Final = 10.0
+ON_THE_WAY_S: Final = 0.2
 _first_port = count(10_000, FLOWS)
 
 
@@ -91,6 +92,7 @@ class Stream:
     def judged(self, struck_ns: int) -> Trial:
         _tell(self._sending, "stop")
         sent = _heard(self._sending, "sender")
+        time.sleep(ON_THE_WAY_S)
         _tell(self._receiving, "stop")
         received = Received.model_validate_json(_heard(self._receiving, "receiver"))
         found = outage(np.load(self._folder / "sent.npy"), np.load(self._folder / "arrivals.npy"), struck_ns)

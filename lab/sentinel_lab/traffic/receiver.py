@@ -56,6 +56,11 @@ def main() -> None:
                     syns[port] += found
                 continue
             kept.append(arrivals_of(batch, count, time.monotonic_ns()))
+    for each in listening:
+        count = BATCH
+        while count == BATCH:  # what came before the end and waits was not lost
+            count = batch.receive(each)
+            kept.append(arrivals_of(batch, count, time.monotonic_ns()))
     arrivals = np.concatenate(kept) if kept else np.zeros(0, dtype=ARRIVAL)
     np.save(order.output, arrivals)
     answer = Received(packets=arrivals.size, syns=syns, overflowed=_overflowed(order.ports))
