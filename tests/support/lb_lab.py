@@ -34,7 +34,7 @@ PASSING = OBJECT.parent / "test/other.bpf.o"
 VIP4, VIP6 = "10.78.0.100", "fd78::100"
 TCP_PORT, UDP_PORT = 80, 53
 FRONT, BACK = "front", "back"
-HOSTS = {"client": 2, "lb1": 10, "lb2": 11, "node1": 21, "node2": 22, "service": 31}
+HOSTS = {"client": 2, "lb1": 10, "lb2": 11, "node1": 21, "node2": 22, "node3": 23, "service": 31}
 PATIENCE_S = 300.0
 TCP_RTO_MAX_MS = 44  # Python has no name for it, and kernels before 6.15 know no such option
 PINS = "lb-lab-"
@@ -62,11 +62,12 @@ class Process:
     config: Path
     env: dict[str, str]
     log: Path
+    arguments: tuple[str, ...] = ()
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> subprocess.Popen[bytes]:
         with self.space.entered(), self.log.open("ab") as log:
-            argv = [sys.executable, "-m", self.module, "--config", str(self.config)]
+            argv = [sys.executable, "-m", self.module, *self.arguments, "--config", str(self.config)]
             self.running.append(subprocess.Popen(argv, env=os.environ | self.env, stderr=log))
         return self.running[-1]
 
@@ -232,6 +233,15 @@ def agent_config(rate_bits: int) -> dict[str, Any]:
 @contextmanager
 def lab(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str, int] | None = None) -> Iterator[Lab]:
     """Wired and addressed; agents run, balancers do not yet."""
+    with still(folder, balancers=balancers, rates=rates) as made:
+        for each in made.agents.values():
+            each.start()
+        yield made
+
+
+@contextmanager
+def still(folder: Path, *, balancers: tuple[str, ...] = ("lb1",), rates: dict[str, int] | None = None) -> Iterator[Lab]:
+    """The same before anything of ours runs."""
     need_data_plane()
     with ExitStack() as stack:
         yield _laid_out(stack, folder, balancers, rates)
@@ -276,8 +286,6 @@ def _laid_out(stack: ExitStack, folder: Path, balancers: tuple[str, ...], rates:
     for each in (*agents.values(), *made.balancers.values()):
         each.env["SENTINEL_BPFFS"] = str(own_pins)
         stack.callback(each.end)
-    for each in agents.values():
-        each.start()
     return made
 
 

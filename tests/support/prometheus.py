@@ -1,8 +1,10 @@
-"""A real Prometheus for a test: scrapes once a second, evaluates the product's rules, answers queries."""
+"""A real Prometheus for a test: scrapes once a second, evaluates the product's rules, answers queries. In a hurry it
+lets time pass faster: what a rule waits for or looks back at is so many times shorter, thresholds are as they are."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 import urllib.parse
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PORT = 19_190
 PATIENCE_S = 240.0
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass
@@ -43,6 +46,10 @@ class Prometheus:
             found = json.loads(said.read())
         return found["data"]["result"]
 
+    def standing(self) -> set[str]:
+        """Names of the alerts that fire now."""
+        return {each["metric"]["alertname"] for each in self.answers('ALERTS{alertstate="firing"}')}
+
     def wait_for(self, expr: str) -> list[dict[str, Any]]:
         deadline = time.monotonic() + PATIENCE_S
         while not (found := self._tried(expr)):
@@ -61,15 +68,31 @@ class Prometheus:
         return self.space.entered() if self.space else nullcontext()
 
 
+def sooner(duration: str, times: int) -> str:
+    """`10m`, thirty times as fast → `20000ms`."""
+    return f"{int(duration[:-1]) * SECONDS[duration[-1]] * 1000 // times}ms"
+
+
+def hurried(rules: dict[str, Any], times: int) -> dict[str, Any]:
+    """Alerts with shorter `for` and shorter ranges; sums that are kept for boards stay."""
+    for rule in (rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule):
+        rule["for"] = sooner(rule["for"], times)
+        rule["expr"] = re.sub(r"\[(\d+[smhd])\]", lambda found: f"[{sooner(found[1], times)}]", rule["expr"])
+    return rules
+
+
 @contextmanager
-def prometheus(folder: Path, jobs: Mapping[str, Sequence[str]], space: Namespace | None = None) -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, jobs: Mapping[str, Sequence[str]], space: Namespace | None = None, *, times: int = 1
+) -> Iterator[Prometheus]:
     """`jobs`: name → addresses. Rules are evaluated each second, too, or a test would wait for minutes."""
-    rules = groups()
+    pause = "1s" if times == 1 else "500ms"  # of the usual 15 s, thirty times as fast
+    rules = hurried(groups(), times)
     for group in rules["groups"]:
-        group["interval"] = "1s"
+        group["interval"] = pause
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
     scraped = [
-        {"job_name": name, "scrape_interval": "1s", "static_configs": [{"targets": list(targets)}]}
+        {"job_name": name, "scrape_interval": pause, "static_configs": [{"targets": list(targets)}]}
         for name, targets in jobs.items()
     ]
     config = folder / "prometheus.yaml"

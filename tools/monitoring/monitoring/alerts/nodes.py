@@ -30,18 +30,26 @@ NODES = (
     ),
     Alert(
         "SentinelAgentStuck",
-        "rate(sentinel_ticks_total[2m]) == 0",
+        "rate(sentinel_ticks_total[2m]) == 0 or"
+        " (up == 1 and on (instance, job) count_over_time(sentinel_ticks_total[1h])"
+        " unless on (instance, job) sentinel_ticks_total)",
         1,
         "critical",
         "The agent at {{ $labels.instance }} answers, but its loop stands still.",
-        "Orders have a lease of half a second, so that the node runs with its static limits: no packet is lost by it, "
-        "but nothing is predicted either. The liveness probe restarts an agent whose tick makes no progress.",
+        "It hangs, or none of its interfaces is there any more. Orders have a lease of half a second, so that the node "
+        "runs with its static limits: no packet is lost by it, but nothing is predicted either. The liveness probe "
+        "restarts an agent whose tick makes no progress.",
         (
-            "`kubectl logs` of the agent's pod on that node: the last lines name the stage that hangs.",
+            "`kubectl logs` of the agent's pod on that node: `nothing_to_steer`, or the stage that hangs.",
             "`kubectl sentinel report` keeps the state for the people who mend it.",
             "Delete the pod: pins stay, and its successor takes over without losing a packet.",
         ),
-        both({f"sentinel_ticks_total{{{NODE}}}": "5x9"}, {f"sentinel_ticks_total{{{NODE}}}": "0+600x9"}, 6, ONE),
+        (
+            Case({f"sentinel_ticks_total{{{NODE}}}": "5x9"}, 6, ONE),
+            Case({f"sentinel_ticks_total{{{NODE}}}": "0+600x3 stale", f"up{{{NODE}}}": "1x9"}, 6, ONE),
+            Case({f"sentinel_ticks_total{{{NODE}}}": "0+600x9", f"up{{{NODE}}}": "1x9"}, 6),
+            Case({f"sentinel_ticks_total{{{NODE}}}": "0+600x3 stale", f"up{{{NODE}}}": "0x9"}, 6),
+        ),
     ),
     Alert(
         "SentinelTicksMissed",
