@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sentinel_api.records import Digest
     from sentinel_lb.act.plane import Plane
     from sentinel_lb.act.prober import Prober
     from sentinel_lb.decide.seats import Seat
@@ -41,6 +42,8 @@ class World:
     last_packet_ns: NDArray[np.int64]
     packets: NDArray[np.uint64]
     vip_bytes: NDArray[np.uint64]
+    zones: Mapping[str, Digest] = NOBODY
+    """The sums of each zone of the mesh, this one's too."""
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Observer:
             last_packet_ns=self._last_ns,
             packets=packets,
             vip_bytes=sent - self._bytes,
+            zones=self.mesh.digests() if self.mesh is not None else NOBODY,
         )
         self._packets, self._bytes, self._looked_ns = packets, sent, now_ns
         return world

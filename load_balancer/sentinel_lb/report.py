@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from prometheus_client.core import Metric
 
+    from sentinel_api.records import Digest
     from sentinel_lb.act.checkup import Checkup
     from sentinel_lb.act.plane import Plane
     from sentinel_lb.act.prober import Prober
@@ -73,6 +74,10 @@ def state(tick: Tick, health: Mapping[tuple[str, int], Health]) -> dict[str, Any
                 },
             }
             for each in tick.standings
+        },
+        "zones": {
+            name: {"nodes": zone.nodes, "speak": zone.fresh_nodes, "demandBytesPerSecond": zone.demand_now}
+            for name, zone in tick.world.zones.items()
         },
     }
 
@@ -129,6 +134,7 @@ class BalancerCollector(Collector):
             {each.seat.spec.name: each.seat.number for each in tick.standings},
         )
         yield from _cells("vip", self._plane.cells("sn_lb_by_vip"), self._indexes())
+        yield from _zones(tick.world.zones)
 
     def _indexes(self) -> Mapping[str, int]:
         return {
@@ -163,6 +169,17 @@ def _cells(label: str, cells: np.ndarray[Any, np.dtype[Any]], indexes: Mapping[s
         for name, index in indexes.items():
             family.add_metric([name], float(totals[index]))
         yield family
+
+
+def _zones(zones: Mapping[str, Digest]) -> Iterator[Metric]:
+    nodes = GaugeMetricFamily("sentinel_lb_zone_nodes", "Buffer nodes of a zone that speak.", labels=["zone"])
+    demand = GaugeMetricFamily(
+        "sentinel_lb_zone_demand_bytes_per_second", "What the nodes of a zone carry now.", labels=["zone"]
+    )
+    for name, zone in zones.items():
+        nodes.add_metric([name], zone.fresh_nodes)
+        demand.add_metric([name], zone.demand_now)
+    yield from (nodes, demand)
 
 
 def _names(plane: Plane) -> Mapping[int, str]:
