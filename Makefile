@@ -56,7 +56,7 @@ tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the
 images: ready-cluster ## build the operator's and the agent's image to out/images/, without a daemon
 	@tools/images.sh
 
-e2e: tools images ## the whole on a cluster of its own: helm install, ten lines, working agents, and nothing left
+e2e: tools images bpf ## the whole on a cluster of its own: helm install, ten lines, working agents, and nothing left
 	@$(PYTEST) tests/e2e
 
 vm: ready-vm bpf ## run tests inside another kernel: make vm [TEST=tests/…] [KERNEL=name|all]

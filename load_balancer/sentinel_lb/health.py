@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,11 @@ def serve(address: tuple[str, int], pages: Mapping[str, Made]) -> ThreadingHTTPS
 
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE_S
+
+        def handle(self) -> None:
+            """Who stopped waiting is no fault of ours."""
+            with suppress(ConnectionError):
+                super().handle()
 
         def do_GET(self) -> None:
             made = pages.get(self.path.partition("?")[0])

@@ -7,6 +7,7 @@ server answers.
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,6 +77,11 @@ class Server:
 def _handler(routes: Mapping[str, Route]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5  # a client that never finishes its request holds a thread no longer than this
+
+        def handle(self) -> None:
+            """Who stopped waiting is no fault of ours."""
+            with suppress(ConnectionError):
+                super().handle()
 
         def do_GET(self) -> None:
             route = routes.get(self.path.partition("?")[0])

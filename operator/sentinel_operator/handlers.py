@@ -1,7 +1,8 @@
 """kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import kopf
@@ -76,6 +77,12 @@ class Told:
                 self.due.mark(name)
 
 
+def api_server(environment: Mapping[str, str]) -> str:
+    """As the kubelet tells every pod. kopf asks the cluster's DNS, which may be away when it is needed most."""
+    host, port = (environment[f"KUBERNETES_SERVICE_{name}"] for name in ("HOST", "PORT"))
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 def registry(told: Told, signer: Signer | None = None) -> kopf.OperatorRegistry:
     """The handlers, bound to one mirror; made per run, since a second operator in a test must not share them."""
     handlers = kopf.OperatorRegistry()
@@ -94,7 +101,9 @@ def registry(told: Told, signer: Signer | None = None) -> kopf.OperatorRegistry:
     @kopf.on.login(registry=handlers)
     def login(**known: Any) -> kopf.ConnectionInfo | None:
         """In a pod by its service account, elsewhere by KUBECONFIG; called again when the token was refused."""
-        return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
+        if account := kopf.login_with_service_account(**known):
+            return replace(account, server=api_server(os.environ))
+        return kopf.login_with_kubeconfig(**known)
 
     @kopf.on.event(GROUP, VERSION, "bufferclusters", registry=handlers)
     async def cluster_moved(event: kopf.RawEvent, **_: Any) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import binascii
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from sentinel_operator.objects import Key, Manifest
 
 API_VERSION, KIND = "certificates.k8s.io/v1", "CertificateSigningRequest"
 WAIT_S = 0.5  # for the first list of nodes
+REMEMBERED = 1000  # requests whose approval may still be on its way back to us, without the certificate
 
 ANSWERED = Counter("sentinel_operator_certificates", "Requests for certificates of the mesh, by answer.", ["answer"])
 log = structlog.get_logger()
@@ -31,10 +33,12 @@ class Signer:
     api: Cluster
     authority: Authority
     mirror: Mirror
+    signed: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     async def answer(self, request: Manifest) -> None:
         """What cannot be answered now is asked for again by its member, with another request."""
-        if not pending(request):
+        uid = request["metadata"]["uid"]
+        if uid in self.signed or not pending(request):
             return
         while self.mirror.listed_at_s is None:  # else every node would be unknown
             await asyncio.sleep(WAIT_S)
@@ -49,6 +53,7 @@ class Signer:
             await self._told(name, "Approved", "the token belongs to the node that the certificate names")
             encoded = base64.b64encode(certificate).decode()
             await self.api.merge(_key(name), {"status": {"certificate": encoded}}, subresource="status")
+            self.signed.append(uid)
         except SentinelError as error:
             ANSWERED.labels("failed").inc()
             log.warning("certificate_unsigned", request=name, error=str(error))

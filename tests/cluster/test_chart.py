@@ -18,6 +18,7 @@ SYSTEM = "sentinel-system"
 MANIFESTS = ROOT / "deploy/manifests/sentinel.yaml"
 UPGRADE_PAGE = ROOT / "docs/how-to/install-and-upgrade.md"
 
+NO_MESH = {"mesh": {"port": 0}}
 VALUES = {
     "defaults": {},
     "everything set": {
@@ -36,6 +37,7 @@ VALUES = {
     },
     "one replica": {"operator": {"replicas": 1}},
     "a mesh in the clear": {"mesh": {"port": 7447, "tls": {"mode": "none"}}},
+    "no mesh": NO_MESH,
 }
 
 
@@ -98,19 +100,19 @@ def test_the_operator_runs_without_any_privilege():
     }
 
 
-def test_the_operator_can_hand_on_nothing_but_the_agents_two_roles():
+def test_the_operator_can_hand_on_nothing_but_the_roles_of_its_agents_and_members():
     (role,) = [each for each in of_kind({}, "ClusterRole") if each["metadata"]["name"] == "sentinel-operator"]
     assert not any("*" in rule[part] for rule in role["rules"] for part in ("apiGroups", "resources", "verbs"))
     assert not any("escalate" in rule["verbs"] for rule in role["rules"])
     (bind,) = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
-    assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config"]
+    assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config", "sentinel-mesh-member"]
 
 
 def secured(mode):
     return {"mesh": {"port": 7447, "tls": {"mode": mode}}}
 
 
-@pytest.mark.parametrize("values", [{}, secured("none")], ids=["no mesh", "in the clear"])
+@pytest.mark.parametrize("values", [NO_MESH, secured("none")], ids=["no mesh", "in the clear"])
 def test_without_certificates_the_operator_has_no_right_to_them(values):
     text = rendered(values)
     assert "certificatesigningrequests" not in text

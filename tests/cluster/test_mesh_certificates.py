@@ -90,6 +90,7 @@ def test_an_agent_gets_a_certificate_for_its_node_and_renews_it(bench, tmp_path)
     assert certificates.common_name(first.subject) == "n1"
     assert member.look(first.not_valid_after_utc)
     assert certificates.certificate(own.certificate.read_bytes()).serial_number != first.serial_number
+    assert "certificate_unsigned" not in (bench.folder / "op.log").read_text(), "each was signed once"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The native provider: a real control plane and real kubelets in namespaces of this machine; no Docker, no download.
 
     host ── cable ── switch (a bridge in a namespace) ──┬── node1: containerd, kubelet, kube-proxy
-     └ etcd, kube-apiserver, controllers                └── node2 …
+     └ etcd, kube-apiserver, controllers, names         └── node2 …
 
 Everything but the control plane hangs on namespace holders, so that even a SIGKILL of the test run ends it.
 """
@@ -9,6 +9,7 @@ Everything but the control plane hangs on namespace holders, so that even a SIGK
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from support.cluster.control_plane import WHOLE, ControlPlane, Part
 from support.cluster.errors import ClusterError, Unavailable
 from support.cluster.namespaces import Holder
 from support.cluster.node import Node, Place, cni_folder
-from support.cluster.processes import wait_until
+from support.cluster.processes import Process, wait_until
 from support.cluster.provider import Finished, Name, NodeSpec
 from support.cluster.slots import Slot
 
@@ -31,8 +32,11 @@ PROGRAMS = {
     "conntrack": "conntrack",
     "nsenter": "util-linux",
     "gcc": "gcc",
+    "ethtool": "ethtool",
 }
 TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+TESTS = Path(__file__).parents[2]
+PASSING = TESTS.parent / "bpf/build/test/other.bpf.o"
 READY_S = 120.0
 CUT_TABLE = "sn_cut"
 NODES_FILE = "nodes.json"
@@ -46,6 +50,8 @@ def check() -> None:
         if shutil.which(program) is None:
             raise Unavailable(f"{program} is missing: install the package {package}.")
     cni_folder()
+    if not PASSING.exists():
+        raise Unavailable("The BPF objects are missing: run `make bpf`.")
     for tool in TOOLS:
         binary(tool)
 
@@ -65,6 +71,7 @@ class NativeCluster:
         self.nodes = tuple(spec.name for spec in specs)
         self._switch = Holder.network("switch", self.slot.folder, tied=self._tied)
         self._plane: ControlPlane | None = None
+        self._names: Process | None = None
         self._nodes: dict[str, Node] = {}
         self._cuts: set[tuple[str, str]] = set()
         try:
@@ -98,6 +105,7 @@ class NativeCluster:
         )
         for part in WHOLE:
             self.plane.start(part)
+        self._names = self._start_names()
         pause = images.pause()
         for index, spec in enumerate(specs, start=1):
             self._start_node(Place(self.slot, index, spec))
@@ -112,9 +120,36 @@ class NativeCluster:
         self._switch.run("ip", "link", "set", "br0", "up")
         link, host = self.slot.link, f"{self.slot.host_address}/{self.slot.network.prefixlen}"
         _ip("link", "add", link, "type", "veth", "peer", "name", "host", "netns", str(self._switch.pid))
-        self._switch.run("ip", "link", "set", "host", "master", "br0", "up")
+        self._attach("host")
         _ip("addr", "add", host, "dev", link)
         _ip("link", "set", link, "up")
+        # What XDP wraps and sends on must have whole checksums, which a veth leaves to a card that never comes.
+        subprocess.run(["ethtool", "-K", link, "tx", "off"], check=True, capture_output=True)
+
+    def _attach(self, port: str) -> None:
+        """As on a switch of metal: XDP may send back, which a veth lets through only where its other end runs XDP, too;
+        and a node sees no frame for another, which a bridge floods until it knows better."""
+        self._switch.run("ip", "link", "set", port, "master", "br0", "up")
+        self._switch.run("ip", "link", "set", port, "xdp", "obj", str(PASSING), "sec", "xdp")
+        self._switch.run("bridge", "link", "set", "dev", port, "flood", "off")
+
+    def _start_names(self) -> Process:
+        token = self.slot.folder / "names.token"
+        token.write_text(self.plane.token)
+        token.chmod(0o600)
+        module = [sys.executable, "-m", "support.cluster.names"]
+        argv = [
+            "env",
+            f"PYTHONPATH={TESTS}",
+            *module,
+            self.slot.host_address,
+            self.plane.url,
+            token,
+            self.plane.pki.root,
+        ]
+        process = Process("names", argv, self.slot.folder, tied=self._tied)
+        process.start()
+        return process
 
     def _start_node(self, place: Place) -> None:
         user = f"system:node:{place.spec.name}"
@@ -137,7 +172,7 @@ class NativeCluster:
         place = node.place
         peer = ["peer", "name", "eth0", "netns", str(node.holder.pid)]
         self._switch.run("ip", "link", "add", place.port, "type", "veth", *peer)
-        self._switch.run("ip", "link", "set", place.port, "master", "br0", "up")
+        self._attach(place.port)
         node.run("ip", "addr", "add", f"{place.address}/{self.slot.network.prefixlen}", "dev", "eth0")
         node.run("ip", "link", "set", "eth0", "up")
         node.run("ip", "route", "add", "default", "via", self.slot.host_address)
@@ -205,6 +240,8 @@ class NativeCluster:
         for node in self._nodes.values():
             node.close()
         self._nodes = {}
+        if self._names is not None:
+            self._names.kill()
         if self._plane is not None:
             self._plane.close()
         self._switch.process.kill()

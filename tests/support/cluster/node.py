@@ -134,7 +134,7 @@ class Node:
         network = self.place.folder / "cni"
         network.mkdir()
         (network / "10-ptp.conflist").write_text(json.dumps(_pod_network(self.place)))
-        (self.place.folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet()))
+        (self.place.folder / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(self.place)))
         (self.place.folder / "containerd.toml").write_text(_containerd(network, cni_folder()))
 
 
@@ -158,7 +158,7 @@ def _pod_network(place: Place) -> dict[str, object]:
     return {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}
 
 
-def _kubelet() -> dict[str, object]:
+def _kubelet(place: Place) -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -168,6 +168,8 @@ def _kubelet() -> dict[str, object]:
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",  # the default lies below /usr, which nodes share
         "resolvConf": "",
+        "clusterDNS": [place.slot.host_address],
+        "clusterDomain": "cluster.local",
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],

@@ -1,8 +1,12 @@
 """What a running agent answers over HTTP, asked over a real socket."""
 
 import json
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -67,3 +71,21 @@ def test_a_taken_port_is_one_sentence(serve):
     taken = serve(healthz=lambda: health.verdict("")).port
     with pytest.raises(Invalid, match=f"cannot listen on 127.0.0.1:{taken} .*free the port or name another"):
         health.Server(("127.0.0.1", taken), {})
+
+
+def test_who_stops_waiting_leaves_no_trace_in_the_log(serve, capfd):
+    gone, handled = threading.Event(), threading.Event()
+
+    def late():
+        gone.wait(30)
+        return health.Answer(HTTPStatus.OK, b"x" * (1 << 22))
+
+    server = serve(metrics=late)
+    finished = server._http.shutdown_request
+    server._http.shutdown_request = lambda request: (finished(request), handled.set())
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.set()
+    assert handled.wait(30)
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,97 @@
+"""A front on a cluster: a BufferCluster with addresses, and a Service of pods behind it that tell where they run."""
+
+import json
+import time
+
+from support import shipped
+from support.cluster.provider import Cluster, NodeSpec
+from support.http_load import Load, load
+
+ROLE = "sentinel.io/role"
+EDGES = ("edge1", "edge2")
+BUFFERS = ("buffer1", "buffer2")
+NODES = (
+    *(NodeSpec(name, {ROLE: "edge"}) for name in EDGES),
+    *(NodeSpec(name, {ROLE: "buffer"}) for name in BUFFERS),
+)
+PORT = 8080
+
+SERVER = f"""
+import http.server, os
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        text = os.environ["NODE"].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *args): pass
+http.server.ThreadingHTTPServer(("", {PORT}), Answer).serve_forever()
+"""
+
+
+def shop() -> str:
+    """A pod on each buffer node that tells where it runs, and the Service before them."""
+    labels = {"app": "shop"}
+    pod = {
+        "nodeSelector": {ROLE: "buffer"},
+        "terminationGracePeriodSeconds": 1,
+        "containers": [
+            {
+                "name": "shop",
+                "image": f"{shipped.AGENT_IMAGE}:dev",
+                "imagePullPolicy": "Never",
+                "command": ["python3", "-c", SERVER],
+                "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+                "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+            }
+        ],
+    }
+    daemons = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {
+            "type": "LoadBalancer",
+            "loadBalancerClass": "sentinel.io/buffer",
+            "externalTrafficPolicy": "Local",
+            "selector": labels,
+            "ports": [{"port": PORT, "protocol": "TCP"}],
+        },
+    }
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [daemons, service]})
+
+
+def front(pool: str) -> str:
+    return json.dumps(
+        {
+            "apiVersion": "sentinel.io/v1alpha1",
+            "kind": "BufferCluster",
+            "metadata": {"name": "front", "namespace": "default"},
+            "spec": {
+                "nodes": len(BUFFERS),
+                "trafficClasses": [{"name": "shop", "profile": "llm", "match": [{"port": PORT}]}],
+                "dataPlane": {"interfaces": [{"rateBitsPerSecond": 1_000_000_000}]},
+                "loadBalancer": {"replicas": len(EDGES), "addressPool": [pool], "announce": {"mode": "ARP"}},
+            },
+        }
+    )
+
+
+def address_of(cluster: Cluster, service: str = "shop") -> str:
+    """What was given to it; empty while there is none."""
+    status = (shipped.get(cluster, "svc", service) or {}).get("status", {})
+    return next((each["ip"] for each in status.get("loadBalancer", {}).get("ingress", [])), "")
+
+
+def tried(address: str, seconds: float = 1.0) -> Load:
+    with load(address, PORT) as asked:
+        time.sleep(seconds)
+    return asked

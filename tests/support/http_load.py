@@ -1,0 +1,91 @@
+"""Steady HTTP load as clients put it on an address: new connections, and connections that stay open. It only counts."""
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+FRESH_EVERY_S = 0.05
+KEPT_EVERY_S = 0.05
+KEPT = 8
+PATIENCE_S = 2.0
+
+
+@dataclass
+class Tally:
+    """What the clients of one kind met."""
+
+    answered: int = 0
+    failed: int = 0
+    outage_s: float = 0.0  # the longest time from one answer to the next, over all its clients together
+    by: dict[str, int] = field(default_factory=dict)  # answers by who gave them
+    _last: float = field(default_factory=time.monotonic)
+
+    def hear(self, who: str) -> None:
+        now = time.monotonic()
+        self.outage_s, self._last = max(self.outage_s, now - self._last), now
+        self.answered += 1
+        self.by[who] = self.by.get(who, 0) + 1
+
+
+@dataclass
+class Load:
+    """`fresh`: a connection for each request; `kept`: connections that are only opened again when they broke."""
+
+    address: str
+    port: int
+    fresh: Tally = field(default_factory=Tally)
+    kept: Tally = field(default_factory=Tally)
+    broken: int = 0  # kept connections that ended before we ended them
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.address, self.port, timeout=PATIENCE_S)
+
+    def _ask(self, connection: http.client.HTTPConnection, tally: Tally) -> bool:
+        try:
+            connection.request("GET", "/")
+            who = connection.getresponse().read().decode().strip()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            with self._lock:
+                tally.failed += 1
+            return False
+        with self._lock:
+            tally.hear(who)
+        return True
+
+    def _new_ones(self) -> None:
+        while not self._over.wait(FRESH_EVERY_S):
+            threading.Thread(target=self._one_new, daemon=True).start()
+
+    def _one_new(self) -> None:
+        connection = self._connection()
+        self._ask(connection, self.fresh)
+        connection.close()
+
+    def _one_kept(self) -> None:
+        connection = self._connection()
+        while not self._over.wait(KEPT_EVERY_S):
+            if not self._ask(connection, self.kept):
+                with self._lock:
+                    self.broken += 1
+        connection.close()
+
+
+@contextlib.contextmanager
+def load(address: str, port: int) -> Iterator[Load]:
+    made = Load(address, port)
+    threads = [threading.Thread(target=made._new_ones), *(threading.Thread(target=made._one_kept) for _ in range(KEPT))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        made._over.set()
+        for thread in threads:
+            thread.join()
+        time.sleep(PATIENCE_S / 10)  # what was just asked is answered, or counts for nothing
