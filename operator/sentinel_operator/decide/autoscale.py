@@ -108,6 +108,7 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
         inputs=DecisionInputs(
             demand_p95_bytes_per_second=ceil(demand.seen.p95),
             horizon_seconds=demand.horizon_s,
+            growth_percent=round(100 * demand.rise),
             reporting_nodes=demand.reporting,
             coverage_percent=demand.coverage_percent,
             source=_source(demand),
