@@ -34,8 +34,10 @@ struct sn_bench {
 	__u64 packets;
 	__u32 position;
 	__u32 flows_mask; /* flows - 1, their number being a power of two */
+	__u32 at_random; /* flows are drawn, instead of each once a round */
+	__u32 _pad;
 };
-SN_SIZE(struct sn_bench, 16);
+SN_SIZE(struct sn_bench, 24);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -79,6 +81,8 @@ static __always_inline void note_time(__u64 packets)
 /* Every flow once a round, in an order that no prefetcher foresees: a full-period congruential generator. */
 static __always_inline __u32 next_flow(struct sn_bench *bench)
 {
+	if (bench->at_random)
+		return bpf_get_prandom_u32() & bench->flows_mask;
 	bench->position = (bench->position * 1664525 + 1013904223) & bench->flows_mask;
 	return bench->position;
 }

@@ -8,10 +8,11 @@
 const volatile __u64 sn_pane_ns = 50000000;
 const volatile __u32 sn_sources_on = 1;
 const volatile __u32 sn_top_on = 1;
+/* Packets that a flow tells its source of at once: a power of two. With 1 a source's count and rate are exact. */
+const volatile __u32 sn_told_at_once = 32;
 
 #define MAX_THROUGHPUT (1ull << 38) /* times MAX_RTT in microseconds stays within 64 bits */
 #define PANE_BYTES_MAX (1ull << 34) /* times NS_PER_S stays within 64 bits */
-#define TOLD_AT_ONCE 32
 #define REPORT_MS 200
 
 struct {
@@ -82,12 +83,12 @@ static __always_inline __u32 in_ms(__u64 ns)
 }
 
 /*
- * A flow tells its source of its packets each time their number is a power of two, and from 32 on by so many: one that
- * falls silent without an end has told of more than half of them, and leaves at most 31 untold.
+ * A flow tells its source of its packets each time their number is a power of two, and from sn_told_at_once on by so many:
+ * one that falls silent without an end has told of more than half of them, and leaves fewer than that untold.
  */
 static __always_inline int tells(__u64 packets)
 {
-	return !(packets & (packets < TOLD_AT_ONCE ? packets - 1 : TOLD_AT_ONCE - 1));
+	return !(packets & (packets < sn_told_at_once ? packets - 1 : sn_told_at_once - 1));
 }
 
 static __always_inline void report(struct sn_flow *flow, struct sn_packet *packet)

@@ -42,7 +42,7 @@ class World:
     last_packet_ns: NDArray[np.int64]
     packets: NDArray[np.uint64]
     vip_bytes: NDArray[np.uint64]
-    zones: Mapping[str, Digest] = NOBODY
+    zones: Mapping[str, Digest] = field(default_factory=lambda: NOBODY)
     """The sums of each zone of the mesh, this one's too."""
 
 

@@ -25,6 +25,7 @@ from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
 from sentinel_operator.settings import Settings, settings
 from sentinel_operator.signer import Signer
+from sentinel_operator.watches import Watches
 from sentinel_operator.worker import Worker
 
 if TYPE_CHECKING:
@@ -78,18 +79,18 @@ async def operate(chosen: Settings) -> int:
 
         async def work() -> None:
             due = Due()
+            told = handlers.Told(mirror, due)
             worker = asyncio.create_task(Worker(api, chosen.release, due, mirror, ear, authority).run())
             watching = asyncio.create_task(
                 kopf.operator(
-                    registry=handlers.registry(
-                        handlers.Told(mirror, due), Signer(api, authority, mirror) if authority else None
-                    ),
+                    registry=handlers.registry(told, Signer(api, authority, mirror) if authority else None),
                     standalone=True,
                     clusterwide=True,
                     liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",
                 )
             )
-            done, left = await asyncio.wait({worker, watching}, return_when=asyncio.FIRST_COMPLETED)
+            many = asyncio.create_task(Watches(api, told).run())
+            done, left = await asyncio.wait({worker, watching, many}, return_when=asyncio.FIRST_COMPLETED)
             for task in left:
                 task.cancel()
             for task in done:

@@ -16,6 +16,8 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.discovery import LazyDiscoverer
 from kubernetes.aio.dynamic.exceptions import DynamicApiError, ResourceNotFoundError
 from kubernetes.aio.utils.retry import Backoff, on_error
+from kubernetes.aio.watch import Watch
+from prometheus_client import Counter
 
 from sentinel_api.errors import Invalid, Transient
 from sentinel_operator.due import LAST_TRANSIENT_RETRY_S, retry_after_s
@@ -25,6 +27,7 @@ UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 FAILED = (ApiException, DynamicApiError, *UNREACHABLE)
 REQUEST_S = 10  # twice what a slow server takes; later an answer is of no use
 LIST_S = 20  # of thousands of objects
+STREAM_S = 300  # the API server ends watches anyway; an end of our own choosing is no error in the log
 PAGE_OBJECTS = 500
 # A look has a dozen requests, and one that is refused would spoil it: with every third refused it would never be done.
 # What was refused for now is asked again some times here; the whole look comes later and later.
@@ -33,6 +36,8 @@ ONCE_MORE = Backoff(steps=2, duration=0.25, factor=1.0, jitter=0.5)
 NO_FILE = "/nonexistent/kinds"
 _BOUNDED: Mapping[str, Any] = {"serialize": False, "_request_timeout": REQUEST_S}
 _LISTED = {**_BOUNDED, "_request_timeout": LIST_S}
+_WATCHED = {**_BOUNDED, "_request_timeout": STREAM_S + 30}
+REQUESTS = Counter("sentinel_operator_requests", "Requests to the API server, without those for the Lease.", ["verb"])
 REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 log = structlog.get_logger()
@@ -40,6 +45,10 @@ log = structlog.get_logger()
 
 class Conflict(Transient):
     """Somebody wrote in between; look again, then decide again."""
+
+
+class Expired(Transient):
+    """The server remembers no version as old as the one that a watch is to go on from: list, then watch again."""
 
 
 class Cluster:
@@ -82,6 +91,27 @@ class Cluster:
         except FAILED as error:
             raise _translated(error, f"list {kind}s") from error
         return tuple(found), int(page["metadata"].get("resourceVersion", 0))
+
+    async def events(self, api_version: str, kind: str, since: int) -> AsyncIterator[tuple[str, Manifest]]:
+        """What happens to a kind after that version, and bookmarks, until the server ends it."""
+        watch = Watch()
+        try:
+            resource = await self._resource(api_version, kind)
+
+            async def opened(**wanted: Any) -> Any:
+                async with asyncio.timeout(LIST_S):  # `wait_for` of Python 3.11 may swallow that we are cancelled
+                    return await _asked(partial(resource.get, **wanted, **_WATCHED))
+
+            bookmarks = [("allowWatchBookmarks", "true")]
+            wanted = {"resource_version": since, "timeout_seconds": STREAM_S, "query_params": bookmarks}
+            async for event in watch.stream(opened, **wanted):
+                if isinstance(event, str):
+                    break  # a line that was cut off with its connection
+                yield event["type"], event["object"]
+        except FAILED as error:
+            raise _translated(error, f"watch {kind}s") from error
+        finally:
+            await watch.close()
 
     async def apply(self, manifest: Manifest) -> None:
         at = key(manifest)
@@ -184,6 +214,7 @@ class Patient(DynamicClient):  # type: ignore[misc]  # the library has no types
     """The library gives its own requests, those for kinds, five minutes; a look would wait for them."""
 
     async def request(self, method: str, path: str, body: object = None, **params: Any) -> Any:
+        REQUESTS.labels(method.lower()).inc()
         return await super().request(method, path, body, **{"_request_timeout": REQUEST_S, **params})
 
 
@@ -248,13 +279,16 @@ def _status(error: Exception) -> int:
     return int(getattr(error, "status", 0) or 0)
 
 
+_KNOWN: Mapping[int, type[Transient]] = {HTTPStatus.CONFLICT: Conflict, HTTPStatus.GONE: Expired}
+
+
 def _translated(error: Exception, what: str) -> Exception:
     status = _status(error)
     if not status:
         return Transient(f"the API server does not answer: cannot {what} ({error})")
     said = f"the API server refuses to {what} ({status}): {_message(error)}"
-    if status == HTTPStatus.CONFLICT:
-        return Conflict(said)
+    if status in _KNOWN:
+        return _KNOWN[status](said)
     return Invalid(said) if status in REFUSED else Transient(said)
 
 

@@ -1,4 +1,7 @@
-"""kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more."""
+"""kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more.
+
+Nodes and their orders, of which there are thousands, come by `watches`, and are told here as well.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,13 +11,13 @@ from typing import Any
 import kopf
 
 from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
+from sentinel_operator.cluster import STREAM_S
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Manifest
 from sentinel_operator.signer import Signer
 
 GONE = "DELETED"
-STREAM_S = 300  # the API server closes watches anyway; an end of our own choosing is no error in the log
 LIST_S = 60.0  # thousands of nodes from a server that is slow
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 15.0
 
@@ -67,14 +70,16 @@ class Told:
     def service(self, kind: str | None, manifest: Manifest) -> None:
         """Which cluster serves it is for the look to find out."""
         if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
-            for name in self.mirror.clusters:
-                self.due.mark(name)
+            self.everyone()
 
     def node(self, kind: str | None, manifest: Manifest) -> None:
         """Labels decide who owns a node, so each cluster may gain or lose it."""
         if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
-            for name in self.mirror.clusters:
-                self.due.mark(name)
+            self.everyone()
+
+    def everyone(self) -> None:
+        for name in self.mirror.clusters:
+            self.due.mark(name)
 
 
 def api_server(environment: Mapping[str, str]) -> str:
@@ -108,14 +113,6 @@ def registry(told: Told, signer: Signer | None = None) -> kopf.OperatorRegistry:
     @kopf.on.event(GROUP, VERSION, "bufferclusters", registry=handlers)
     async def cluster_moved(event: kopf.RawEvent, **_: Any) -> None:
         told.cluster(event["type"], dict(event["object"]))
-
-    @kopf.on.event(GROUP, VERSION, "buffernodes", registry=handlers)
-    async def order_moved(event: kopf.RawEvent, **_: Any) -> None:
-        told.order(event["type"], dict(event["object"]))
-
-    @kopf.on.event("v1", "nodes", registry=handlers)
-    async def node_moved(event: kopf.RawEvent, **_: Any) -> None:
-        told.node(event["type"], dict(event["object"]))
 
     @kopf.on.event("v1", "services", registry=handlers)
     async def service_moved(event: kopf.RawEvent, **_: Any) -> None:

@@ -4,6 +4,7 @@ A watch may be late, stall or tell things twice: the newest version of an object
 is kept from the server's own answer, and a whole list, taken now and then, settles the rest.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -35,6 +36,7 @@ class Shelf(Generic[Value]):
 
     parse: Callable[[Manifest], Value | None]
     essence: Callable[[Value], object]
+    version: int = 0  # of the last whole list
     _entries: dict[tuple[str, str], _Entry[Value]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Value]:
@@ -70,6 +72,7 @@ class Shelf(Generic[Value]):
             self.keep(manifest)
         for name in [n for n, e in self._entries.items() if n not in listed and e.version <= version]:
             del self._entries[name]
+        self.version = max(self.version, version)
 
     def _parsed(self, manifest: Manifest) -> Value | None:
         """One object that does not parse must not stop the work on all others; its own cluster reports it."""
@@ -128,6 +131,7 @@ class Mirror:
     buffers_capacity: bool = False  # whether the cluster knows CapacityBuffers
     monitored: bool = False  # whether the cluster knows PodMonitors
     listed_at_s: float | None = None  # on the clock of the event loop; None before the first list
+    filled: asyncio.Event = field(default_factory=asyncio.Event)  # by the first list
 
     def keep(self, manifest: Manifest) -> bool:
         """Of any kind; what is not mirrored changes nothing here."""

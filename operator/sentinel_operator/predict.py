@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import HORIZONS_SECONDS, BufferNode, NodeForecast
-from sentinel_operator.decide import claims
+from sentinel_operator.decide import claims, growth
 from sentinel_operator.decide.demand import Demand, Known, Report, fleet
 from sentinel_operator.decide.freshness import silence_s
 from sentinel_operator.decide.leadtime import lead_time_s
@@ -37,6 +37,7 @@ class Memory:
     together: float = 0.0  # Σ over pairs of nodes of the product of their errors
     apart: float = 0.0  # the same of the errors' sizes: what it would be if all erred alike
     rounds: float = 0.0
+    seen: tuple[growth.Seen, ...] = ()  # what all carried in the last minutes; a new leader waits for its own
 
     @property
     def correlation(self) -> float:
@@ -57,7 +58,10 @@ def remembered(world: World) -> Memory:
 def predict(world: World, memory: Memory) -> tuple[Demand, Memory]:
     reports = _reports(world)
     learned = _learned(memory, world, reports)
-    return fleet(reports, lead_time_s(world.cluster), learned.correlation), learned
+    demand = fleet(reports, lead_time_s(world.cluster), learned.correlation)
+    seen = growth.kept(memory.seen, growth.Seen(world.now, demand.seen.now))
+    ahead_s = demand.horizon_s + world.cluster.spec.scaling.interval_seconds  # the next decision is as late
+    return replace(demand, rise=growth.rise(seen, ahead_s)), replace(learned, seen=seen)
 
 
 def _reports(world: World) -> tuple[Report, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -78,6 +79,7 @@ class Worker:
 
     async def reconcile(self, name: ClusterName) -> float | None:
         """Observe, predict, decide, act, report; answers when to look again even if no event comes."""
+        began_s = asyncio.get_running_loop().time()
         world = await observe(self.api, self.mirror, name, self._release())
         if world is None:
             self._memories.pop(name, None)
@@ -101,8 +103,9 @@ class Worker:
             raise error
         changing = todo.rollout is not None and todo.rollout.phase not in ("Done", "Held")
         settled = todo.empty and not todo.blocked and not changing and world.agents.ready == world.agents.desired
-        decision_s = world.cluster.spec.scaling.interval_seconds if thought else autoscale.due_in_s(world)
-        next_s = UNSCALED_LOOK_S if decision_s is None else float(decision_s)
+        took_s = asyncio.get_running_loop().time() - began_s
+        decision_s = autoscale.next_in_s(world, datetime.now(UTC), took_s) if thought else autoscale.due_in_s(world)
+        next_s = UNSCALED_LOOK_S if decision_s is None else decision_s
         return next_s if settled else min(LOOK_AGAIN_S, next_s)
 
     async def _serve(self, world: World) -> Addresses | None:
@@ -147,6 +150,7 @@ class Worker:
     async def _refresh(self) -> None:
         await refresh(self.api, self.mirror)
         self.mirror.listed_at_s = asyncio.get_running_loop().time()
+        self.mirror.filled.set()
 
     def _again(self, name: ClusterName, after_s: float | None) -> None:
         waiting = self._timers.pop(name, None)

@@ -17,7 +17,7 @@ FRAMES = [
     pytest.param(each, id=each.name)
     for each in (bpf_frames.PLAIN4, bpf_frames.PLAIN6, bpf_frames.STAMPED4, bpf_frames.DATAGRAM4)
 ]
-FIXED = {"ns_drop", "ns_all_1", "ns_all_4k", "ns_all_64k", "userspace_ratio"}
+FIXED = {"ns_drop", "ns_all_1", "ns_all_4k", "ns_all_64k", "ns_scattered_4k", "ns_scattered_64k", "userspace_ratio"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,6 +39,25 @@ def test_every_flow_is_sent_equally_often_and_passes(frame):
         assert int(cells["packets"].reshape(maps.cpus(), -1)[:, 0].sum()) == 0  # the rules were asked
         assert len(batches) == bpf_loop.MEASURED // 256
         assert (batches > 0).all()
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_flows_that_have_grown_tell_their_sources_each_at_another_time(scattered):
+    flows = 1024
+    with (
+        bpf_loop.loop_over(bpf_frames.PLAIN4) as (loop, _),
+        bpf_loop.targets([bpf_loop.ALL]) as (product,),
+    ):
+        loop.grow(product, flows, scattered=scattered)
+        _, entries = product.agent.map("sn_flows").dump()
+        assert len(entries) == flows
+        assert entries["packets"].min() > 4
+        assert len(set((entries["packets"] % 32).tolist())) > 12
+        before = entries["packets"].sum()
+        loop.batches(product, flows)
+        bpf_loop.require_clean(product, bpf_loop.MEASURED)
+        after = product.agent.map("sn_flows").dump()[1]["packets"].sum()
+    assert after - before == bpf_loop.SETTLING + bpf_loop.MEASURED + 1, "nothing is drawn any more"
 
 
 @pytest.mark.parametrize("case", bpf_out.CASES, ids=lambda each: each.metric)
@@ -91,6 +110,7 @@ def test_one_load_that_was_disturbed_throughout_moves_no_figure():
 
 def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch):
     monkeypatch.setattr(bpf, "QUICK_ROUNDS", 1)
+    monkeypatch.setattr(bpf_loop, "GROWN", 1)
     monkeypatch.setattr(bpf, "QUICK_PACKETS", 500)
     monkeypatch.setattr(bpf, "PACED_ROUNDS", 1)
     ran = CliRunner().invoke(bpf.bpf, ["--quick", "--json"], catch_exceptions=False)

@@ -122,6 +122,13 @@ def test_a_flow_that_falls_silent_leaves_few_packets_untold(load_plane, sent, to
     assert sources_packets(plane) == told
 
 
+def test_told_of_each_packet_a_source_is_counted_exactly(load_plane):
+    plane = load_plane(sn_pane_ns=1 << 62, sn_told_at_once=1)
+    for port in range(1, 6):
+        plane.run(udp4(source_port=port), repeat=7 * port)
+    assert sources_packets(plane) == 7 * 15
+
+
 def test_what_a_source_was_not_told_of_stands_in_its_flows(load_plane):
     """So a reader of both tables has each packet, but for those of flows that were evicted meanwhile."""
     plane = load_plane(sn_pane_ns=1 << 62)

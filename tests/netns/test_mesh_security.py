@@ -6,23 +6,26 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 import zenoh
 
 from sentinel_api.errors import Invalid, Transient
-from sentinel_api.records import NodeState, Role, Tier
-from sentinel_api.wire import pack_state, unpack_state
+from sentinel_api.records import Digest, NodeState, Role, Tier
+from sentinel_api.wire import pack_digest, pack_state, unpack_state
 from sentinel_lab.bench.mesh_authority import Authority
 from sentinel_mesh import certificates
 from sentinel_mesh.credentials import Credentials
+from sentinel_mesh.engine import Router
 from sentinel_mesh.engine_config import settings
 from sentinel_mesh.keys import Keys
 from sentinel_mesh.mesh import Burst, Mesh
 from sentinel_mesh.place import Place
 from sentinel_mesh.refusal import Refusal
 from sentinel_mesh.roster import Roster
+from sentinel_mesh.summary import Summary
 from sentinel_operator import authority as authorities
 
 PATIENCE_S = 60
@@ -30,6 +33,7 @@ NAMES = ("n1", "n2", "n3")
 # All of 127/8 is this machine; an address of this process alone leaves the ports of others free.
 HOME = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 PEERS = tuple(f"tls/{HOME}.{number}:7447" for number in range(1, 4))
+KEYS, EAST = Keys("c"), Keys("c", "east")
 STATE = NodeState(incarnation=7, seq=1, tier=Tier.B, role=Role.BUFFER)
 
 
@@ -94,11 +98,12 @@ def node():
 
 
 class Speaker:
-    """Whoever has these credentials, and says what he likes to the first member."""
+    """Whoever has these credentials, and says what he likes to the first member, or to a router of a zone."""
 
-    def __init__(self, credentials):
+    def __init__(self, credentials, ends=PEERS[:1], keys=KEYS):
+        self.keys = keys
         config = zenoh.Config()
-        chosen = settings(place("n3", credentials, None)) | {"listen/endpoints": (), "connect/endpoints": PEERS[:1]}
+        chosen = settings(place("n3", credentials, None)) | {"listen/endpoints": (), "connect/endpoints": ends}
         for key, value in chosen.items():
             config.insert_json5(key, json.dumps(value))
         self.session = zenoh.open(config)
@@ -107,15 +112,15 @@ class Speaker:
         return bool(self.session.info.links())
 
     def says(self, name, state):
-        self.session.put(Keys("c").state(name), pack_state(state))
+        self.session.put(self.keys.state(name), pack_state(state))
 
 
 @pytest.fixture
 def speaker():
     speakers = []
 
-    def start(credentials):
-        speakers.append(Speaker(credentials))
+    def start(credentials, *where):
+        speakers.append(Speaker(credentials, *where))
         return speakers[-1]
 
     yield start
@@ -165,6 +170,37 @@ def test_a_member_is_heard_under_its_own_name_only_and_its_replays_are_counted(a
 
     until(both)
     until(lambda: both() and one.refused(Refusal.REPLAYED))
+    assert one.hears("n3") is None
+
+
+@pytest.fixture
+def router(authority):
+    """Of the zone `east`, whose name its certificate bears; where it listens."""
+    end = f"tls/{HOME}.9:7447"
+    mine = Place("c", "east", 7, (end,), credentials=authority.issue("east"), members=(*NAMES, "east"), zone="east")
+    made = Router(mine)
+    summary = Summary(mine, made)
+    yield end
+    summary.stop()
+    made.close()
+
+
+def test_a_router_lets_each_member_speak_under_its_own_name_only_and_nobody_for_the_zone(
+    authority, node, speaker, router
+):
+    client = Place("c", "n1", 7, (), (), True, routers=(router,), credentials=authority.issue("n1"), zone="east")
+    one, two = node(client), speaker(authority.issue("n2"), (router,), EAST)
+    seq = count(1)
+
+    def both():
+        number = next(seq)
+        two.session.put(EAST.digest(), pack_digest(Digest(99, number, nodes=99, fresh_nodes=99)))
+        two.says("n3", replace(STATE, seq=number))
+        two.says("n2", replace(STATE, seq=number))
+        return one.hears("n2") and one.mesh.digests().get("east")
+
+    found = until(both)
+    assert (found.incarnation, found.nodes) == (7, 1)
     assert one.hears("n3") is None
 
 

@@ -48,6 +48,10 @@ class DecisionInputs(Model):
 
     demand_p95_bytes_per_second: Count = Field(0, description="Forecast demand of the whole cluster, 95th percentile.")
     horizon_seconds: Count = Field(0, description="How far ahead that was.")
+    growth_percent: Count = Field(
+        0,
+        description="What demand gains until then and the next decision, if it goes on to grow as it has.",
+    )
     reporting_nodes: NodeCount = Field(0, description="Nodes with a fresh report.")
     coverage_percent: Percent = Field(0, description="Their share of all nodes.")
     source: Literal["Mesh", "Status", "None"] = Field("None", description="Where the forecasts came from.")

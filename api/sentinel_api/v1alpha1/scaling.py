@@ -96,8 +96,8 @@ class Scaling(Model):
         20,
         ge=0,
         le=300,
-        description="Capacity kept free beyond present demand and beyond the expected one; where half of the way to "
-        "the forecast's 95th percentile asks for more, that counts instead.",
+        description="Capacity kept free beyond present demand, beyond the expected one and beyond where steady growth "
+        "leads; where half of the way to the forecast's 95th percentile, at most 20 %, asks for more, that counts.",
     )
     lead_time_seconds: Int | None = Field(
         None, ge=1, le=3_600, description="Time until a new node carries traffic; left out it is measured."

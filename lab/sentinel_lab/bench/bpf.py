@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 SIZES = {1: "1", 4096: "4k", 65_536: "64k"}  # flows, and how a metric's name tells them
 ROUNDS, QUICK_ROUNDS = 20, 6
-LOADS = 5  # of the objects: where their maps come to lie, and what goes on beside, is another each time
+LOADS = 4  # of the objects: where their maps come to lie, and what goes on beside, is another each time
 PACED_PACKETS, QUICK_PACKETS = 20_000, 4_000
 PACED_ROUNDS = 5
+SCATTERED = f"{bpf_frames.PLAIN4.name}, scattered"  # the table's entries lie in another order than packets come
 
 Row = dict[str, float | str]
 
@@ -54,9 +55,13 @@ def bpf(quick: bool, as_json: bool) -> None:
             stages = [bpf_loop.ALL] if quick or frame is not bpf_frames.PLAIN4 else list(bpf_loop.STAGES)
             _log(f"{frame.name}, {len(stages)} programs, {rounds} rounds")
             for flows, timings in loop_timings(frame, stages, rounds).items():
-                rows += _loop_rows(frame, flows, timings)
+                rows += _loop_rows(frame.name, flows, timings)
                 if frame is bpf_frames.PLAIN4:
                     metrics |= loop_metrics(flows, timings)
+        _log(f"{SCATTERED}, {rounds} rounds")
+        for flows, timings in loop_timings(bpf_frames.PLAIN4, [bpf_loop.ALL], rounds, scattered=True).items():
+            rows += _loop_rows(SCATTERED, flows, timings)
+            metrics |= _named(f"ns_scattered_{SIZES[flows]}", timings[bpf_loop.ALL])
         found, others = other_figures(rounds)
         metrics |= found
         rows += others
@@ -71,19 +76,25 @@ def bpf(quick: bool, as_json: bool) -> None:
     tell("bpf", metrics, rows, as_json=as_json)
 
 
-def loop_timings(frame: Frame, stages: Sequence[str], rounds: int) -> dict[int, dict[str, Timing]]:
+def loop_timings(
+    frame: Frame, stages: Sequence[str], rounds: int, *, scattered: bool = False
+) -> dict[int, dict[str, Timing]]:
     """By number of flows and target, in the middle of several loads among which the rounds are divided."""
     loads = min(LOADS, rounds)
     with bpf_loop.loop_over(frame) as (loop, bare):
-        found = [_of_one_load(loop, bare, stages, rounds // loads) for _ in range(loads)]
+        found = [_of_one_load(loop, bare, stages, rounds // loads, scattered=scattered) for _ in range(loads)]
     return {flows: bpf_loop.middle([load[flows] for load in found]) for flows in SIZES}
 
 
 def _of_one_load(
-    loop: bpf_loop.Loop, bare: Sequence[bpf_loop.Target], stages: Sequence[str], rounds: int
+    loop: bpf_loop.Loop, bare: Sequence[bpf_loop.Target], stages: Sequence[str], rounds: int, *, scattered: bool
 ) -> dict[int, dict[str, Timing]]:
     with bpf_loop.targets(stages) as products:
-        found = {flows: bpf_loop.measured(loop, [*bare, *products], flows, rounds) for flows in SIZES}
+        found = {}
+        for flows in SIZES:
+            for each in products:
+                loop.grow(each, flows, scattered=scattered)
+            found[flows] = bpf_loop.measured(loop, [*bare, *products], flows, rounds)
         for each in products:
             bpf_loop.require_clean(each, rounds * len(SIZES) * bpf_loop.MEASURED)
     return found
@@ -137,11 +148,11 @@ def _frames(*, quick: bool) -> list[Frame]:
     return every[:1] if quick else every
 
 
-def _loop_rows(frame: Frame, flows: int, timings: Mapping[str, Timing]) -> list[Row]:
+def _loop_rows(frame: str, flows: int, timings: Mapping[str, Timing]) -> list[Row]:
     rows: list[Row] = []
     before = 0.0
     for name, each in timings.items():
-        row: Row = {"what": "in-BPF loop, ns a packet", "frame": frame.name, "flows": flows, "on": name}
+        row: Row = {"what": "in-BPF loop, ns a packet", "frame": frame, "flows": flows, "on": name}
         row |= {"p50": each.p50, "p99": each.p99, "quiet": each.quiet, "least": each.least, "most": each.most}
         if name in bpf_loop.STAGES and len(timings) > len((bpf_loop.HARNESS, bpf_loop.DROP, bpf_loop.ALL)):
             row["added_by_stage_quiet"] = each.quiet - before

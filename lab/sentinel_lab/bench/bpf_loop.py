@@ -48,6 +48,9 @@ HOUR_NS = 3600 * 10**9
 SETTLING = 8192  # packets that only warm caches, or a round of all flows
 MEASURED = 32_768
 ENDLESS = 1 << 24  # flows, of which no benchmark sends as many
+# Packets of a flow before any is timed. Its first ones are dearer, for its source is told of them at each power of two;
+# later of every 32nd, and since they are drawn at random, each flow is then at another point of that.
+GROWN = 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,17 @@ class Loop:
         self._run(target, packets + 1)  # one more, so that the last batch has an end
         stamps = np.array(self._stamps[: packets // self._batch + 1], np.int64)
         return np.diff(stamps) / self._batch
+
+    def grow(self, target: Target, flows: int, *, scattered: bool) -> None:
+        """Let flows outlive their youth. Entries lie in the order in which flows first came: that of the rounds to
+        come, so that the next one is near, or, `scattered`, none at all."""
+        if not scattered:
+            self.once(target, flows)
+        self._state["at_random"] = 1
+        self._aim(target)
+        self._state["flows_mask"] = flows - 1
+        self._run(target, GROWN * flows)
+        self._state["at_random"] = 0
 
     def once(self, target: Target, flows: int) -> None:
         """One packet of each flow, untimed."""

@@ -46,11 +46,15 @@ def failover(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """
     require_root()
     unwind_when_told()
-    load = os.getloadavg()[0]
-    rows = [row for kind in only or (SWIFT if quick else BLOWS) for row in _rows(kind, BLOWS[kind], quick)]
-    metrics = figures(rows)
-    rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
-    tell("failover", metrics, rows, as_json=as_json)
+    load, rows = os.getloadavg()[0], []
+    try:
+        for kind in only or (SWIFT if quick else BLOWS):
+            for row in _rows(kind, BLOWS[kind], quick):
+                rows.append(row)
+    finally:  # whoever ends it early gets what was measured by then
+        metrics = figures(rows)
+        rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
+        tell("failover", metrics, rows, as_json=as_json)
 
 
 def _rows(kind: str, blow: Blow, quick: bool) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 SIZES, QUICK_SIZES = (1000, 5000), (1000,)
 STEADY_S, QUICK_STEADY_S = 120.0, 25.0
 REPORTS_PER_S = 25.0  # the whole budget of writes; agents that keep to the published pace send less
-DEMAND, JUMP = 30_000_000, 60_000_000
+DEMAND = 30_000_000
+JUMPS = (60_000_000, 90_000_000, 120_000_000)  # the longest answer of them counts: each meets the interval elsewhere
 CAPACITY = 100_000_000
 PATIENCE_S = 300.0
 TESTS = Path(__file__).parents[3] / "tests"
@@ -104,7 +105,7 @@ async def _measured(size: int, steady_s: float) -> dict[str, float]:
                     "rollout_s": spread_s,
                     "start_s": started_s,
                     **await _steady(fleet, watched, steady_s),
-                    "decision_s": await _jump(fleet),
+                    "decision_s": max([await _jump(fleet, demand) for demand in JUMPS]),
                     "rss_mib": watched.peak_kib / 1024,
                     **await _handover(plane, fleet, Path(folder), watched),
                 }
@@ -149,7 +150,7 @@ async def _held_by(plane: Plane, fleet: Fleet, name: str) -> bool:
 
 async def _steady(fleet: Fleet, watched: Watched, seconds: float) -> dict[str, float]:
     """What it takes at the most events that may come, and how many writes there are at the pace that it publishes."""
-    await asyncio.sleep(5)  # kopf's own first listing is over by then
+    await asyncio.sleep(5)  # the start is over by then
     cpu_s = watched.cpu_s()
     sent, _, passed = await _reported(fleet, watched, REPORTS_PER_S, seconds)
     spent_s = watched.cpu_s() - cpu_s
@@ -175,12 +176,12 @@ async def _reported(fleet: Fleet, watched: Watched, per_s: float, seconds: float
     return sent, await fleet.writes() - before, passed
 
 
-async def _jump(fleet: Fleet) -> float:
+async def _jump(fleet: Fleet, demand: int) -> float:
     """From the last report that carries the jump to the decision that knows all of it."""
-    fleet.demand = JUMP
+    fleet.demand = demand
     await fleet.report_all()
     began = time.monotonic()
-    await _until(lambda: _knows(fleet, fleet.size * JUMP), "the decision after the jump")
+    await _until(lambda: _knows(fleet, fleet.size * demand), "the decision after the jump")
     return time.monotonic() - began
 
 

@@ -55,8 +55,8 @@ SCENARIOS: Final = {
 
 
 @click.command("placement")
-@click.option("--seeds", type=click.IntRange(2, 1000), help="How many runs of each, with other traffic each time.")
-@click.option("--namespaces/--simulator", "live", default=False, help="On real packets, the kernel's own two ways.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="How many runs of each, with other traffic each time.")
+@click.option("--namespaces/--simulator", "live", default=False, help="On real packets.")
 @click.option("--quick", is_flag=True, help="Fewer and shorter runs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def placement(seeds: int | None, live: bool, quick: bool, as_json: bool) -> None:
@@ -70,7 +70,8 @@ def placement(seeds: int | None, live: bool, quick: bool, as_json: bool) -> None
     if live:
         require_root()
         unwind_when_told()
-        told, shown = placement_live.live(placement_live.QUICK_ROUNDS if quick else placement_live.ROUNDS)
+        rounds = seeds or (placement_live.QUICK_ROUNDS if quick else placement_live.ROUNDS)
+        told, shown = placement_live.live(rounds, placement_live.QUICK_SECONDS if quick else placement_live.SECONDS)
         tell("placement", told, shown, as_json=as_json)
         return
     runs = seeds or (QUICK_SEEDS if quick else SEEDS)

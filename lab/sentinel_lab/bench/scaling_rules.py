@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,6 +13,7 @@ from sentinel_api.v1alpha1.buffernode import ForecastPoint, NodeForecast
 from sentinel_api.v1alpha1.scaling import ScaleDown, Scaling
 from sentinel_core.demand import DemandLearner
 from sentinel_lab.bench.scaling_days import STEP_S
+from sentinel_operator.decide import growth
 from sentinel_operator.decide.demand import Report, fleet
 from sentinel_operator.decide.scale import State, decide
 from sentinel_operator.predict import at_horizon
@@ -67,6 +68,7 @@ class Predictive:
     name: str = "predictive"
     period_s: int = 10
     _state: State = field(default_factory=lambda: State(MIN_NODES))
+    _seen: tuple[growth.Seen, ...] = ()
     _rules: Scaling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,7 +87,9 @@ class Predictive:
         carried = int(present * NODE)
         forecast = NodeForecast.model_construct(seq=0, observed_at=now, demand_bytes_per_second=carried, points=points)
         report = Report("all", at_horizon(forecast, self.lead_s), fresh=True, foresees=True)
-        demand = fleet([report], self.lead_s, 1.0)
+        self._seen = growth.kept(self._seen, growth.Seen(now, float(carried)))
+        rise = growth.rise(self._seen, self.lead_s + self.period_s)
+        demand = replace(fleet([report], self.lead_s, 1.0), rise=rise)
         verdict = decide(self._rules, State(nodes, self._state.recent, self._state.observed_at), demand, now)
         self._state = State(verdict.target, verdict.recent, now)
         return verdict.target

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sentinel_lab.namespaces import Namespace
 
 NET: Final = Path("/proc/thread-self/net")
+NEIGHBOURS: Final = Path("/proc/net/stat/arp_cache")
+"""Of all namespaces together, whoever they belong to."""
+
 STACK: Final = {
     "Ip": ("InHdrErrors", "InAddrErrors", "InDiscards", "OutDiscards", "OutNoRoutes"),
     "Udp": ("NoPorts", "InErrors"),
@@ -38,6 +41,7 @@ def counted(stage: Stage) -> Counter[str]:
     for role in stage.nodes:
         found.update({f"{role}: queue of {name}": lost for name, lost in _queues(stage.spaces[role]).items()})
         found.update({f"{role}: class {name}": lost for name, lost in _told(stage.spaces[role], *AGENT).items()})
+    found["machine: packets for neighbours not found"] = _unresolved(NEIGHBOURS)
     told = _told(stage.spaces[plan.EDGE], *BALANCER)
     return found + Counter({f"balancer: {name}": count for name, count in told.items() if name != KNOWN})
 
@@ -60,6 +64,13 @@ def _stack(table: Path) -> dict[str, int]:
         counts = dict(zip(names[1:], values[1:], strict=True))
         found.update({f"{layer}{name}": int(counts[name]) for name in STACK.get(layer, ())})
     return found
+
+
+def _unresolved(table: Path) -> int:
+    """A line for each CPU."""
+    names, *rows = (line.split() for line in table.read_text().splitlines())
+    column = names.index("unresolved_discards")
+    return sum(int(row[column], 16) for row in rows)
 
 
 def _queues(space: Namespace) -> dict[str, int]:

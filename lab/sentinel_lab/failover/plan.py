@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 VIP: Final = "10.78.0.100"
 EDGE: Final = "edge1"
 FRONT_SWITCH, BACK_SWITCH, BACK = "frontsw", "backsw", "back"
-STREAM_PORT, OTHER_PORT, CALL_PORT = 7000, 7001, 7080
+STREAM_PORT, CALL_PORT = 7000, 7080
+PLACED_PORT, LOCAL_PORT = 7001, 7041
 MESH_PORT: Final = 7447
 SERVICE_ADDRESS: Final = "10.79.0.31"
 NODE_RATE_BITS: Final = 1_000_000_000
@@ -45,6 +46,20 @@ def topology(nodes: Sequence[str]) -> Topology:
         routers=tuple(nodes),
         services=(End(RECEIVER, "lo", f"{VIP}/32"),),
     )
+
+
+def placed_port(node: int) -> int:
+    """Of the service, for flows whose node is chosen already."""
+    return PLACED_PORT + node
+
+
+def local_port(node: int) -> int:
+    """As that, for traffic that is no matter of choice."""
+    return LOCAL_PORT + node
+
+
+def ports(nodes: int) -> tuple[int, ...]:
+    return STREAM_PORT, *map(placed_port, range(nodes)), *map(local_port, range(nodes))
 
 
 def node_name(role: str) -> str:
@@ -96,7 +111,7 @@ table ip nat_behind {{
 
 
 def _gold() -> dict[str, Any]:
-    return {"name": "gold", "match": [{"protocol": "UDP", "port": port} for port in (STREAM_PORT, OTHER_PORT)]}
+    return {"name": "gold", "match": [{"protocol": "UDP", "port": STREAM_PORT, "endPort": CALL_PORT - 1}]}
 
 
 def _endpoint(role: str) -> str:

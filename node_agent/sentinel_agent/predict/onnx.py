@@ -183,12 +183,12 @@ class _Worker:
             self._open, self._since_s = asked, monotonic()
             self._questions.put(asked)
 
-    def answer(self) -> tuple[_Asked, tuple[Table, ...] | str] | None:
-        """To what was asked, with the answer or a sentence on why there is none; None where nothing was asked. It waits
+    def answer(self) -> tuple[_Asked | None, tuple[Table, ...] | str]:
+        """What was asked, and the answer or a sentence on why there is none; None where nothing was asked. It waits
         until the deadline, which has passed long since where ticks are a period apart."""
-        if self._open is None:
-            return None
         asked = self._open
+        if asked is None:
+            return None, ()
         try:
             found = self._answers.get(timeout=max(self._since_s + DEADLINE_S - monotonic(), 0.0))
         except queue.Empty:
@@ -274,14 +274,13 @@ class Cortex:
 
     def _judged(self, sample: Sample, model: Model, own: Forecast) -> Forecast:
         """What the model said of the sample before, if that can be used, else the learners' own."""
-        found = self._worker.answer()
-        if found is None or found[0].model is not model or sample.t_ns - found[0].sample_ns > OLDEST_NS:
-            self._warm_in = max(self._warm_in - 1, 0)
-            self.fault = "the model is warming up"
-            return own
-        asked, answer = found
+        asked, answer = self._worker.answer()
         if isinstance(answer, str):
             self._failed(answer)
+            return own
+        if asked is None or asked.model is not model or sample.t_ns - asked.sample_ns > OLDEST_NS:
+            self._warm_in = max(self._warm_in - 1, 0)
+            self.fault = "the model is warming up"
             return own
         hazard, magnitude, demand, state = answer
         if not np.isfinite(state).all():

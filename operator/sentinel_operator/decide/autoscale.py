@@ -14,6 +14,7 @@ from sentinel_operator.decide.world import World
 
 ACTING = ("ScaleOutOnly", "Auto")
 KEPT_DECISIONS = 10
+EARLY = 0.2  # of the interval: by so much a decision may come sooner, so that a slow look does not make it late
 
 Said = tuple[Status, str, str]
 
@@ -34,9 +35,17 @@ def due_in_s(world: World) -> float | None:
     spec = world.cluster.spec
     if spec.scaling.mode == "Off" or spec.paused or world.cluster.metadata.deletion_timestamp is not None:
         return None
-    before = _before(world).observed_at
-    waited = (world.now - before).total_seconds() if before else spec.scaling.interval_seconds
-    return max(0.0, spec.scaling.interval_seconds - waited)
+    before, soonest_s = _before(world).observed_at, (1 - EARLY) * spec.scaling.interval_seconds
+    waited = (world.now - before).total_seconds() if before else soonest_s
+    return max(0.0, soonest_s - waited)
+
+
+def next_in_s(world: World, now: datetime, look_s: float) -> float:
+    """Until the look that decides next after this one, so that its decision is written down within one interval of
+    what this one knew, if it takes as long: whoever reports a moment too late for one decision is in the next."""
+    interval_s = world.cluster.spec.scaling.interval_seconds
+    since_s = (now - world.now).total_seconds()
+    return max(interval_s - look_s, (1 - EARLY) * interval_s) - since_s
 
 
 def consider(world: World, demand: Demand) -> Thought:
@@ -99,6 +108,7 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
         inputs=DecisionInputs(
             demand_p95_bytes_per_second=ceil(demand.seen.p95),
             horizon_seconds=demand.horizon_s,
+            growth_percent=round(100 * demand.rise),
             reporting_nodes=demand.reporting,
             coverage_percent=demand.coverage_percent,
             source=_source(demand),

@@ -46,6 +46,7 @@ class Demand:
     foreseeing: int = 0
     by_mesh: int = 0
     correlation: float = 1.0  # that the sum was formed with
+    rise: float = 0.0  # the share that present demand gains by the horizon, if it goes on to grow as it has
 
     @property
     def coverage_percent(self) -> int:

@@ -159,8 +159,9 @@ def _orders(
     pace = report_seconds(len(nodes), world.cluster.spec.reporting.max_writes_per_second)
     known = {n.metadata.name: n.spec for n in world.own_nodes}
     found = []
+    orders = {c: buffernode.orders(world.owner, c, pace) for c in {change.configs[node.name] for node in nodes}}
     for node in nodes:
-        active = buffernode.orders(world.owner, change.configs[node.name], pace)
+        active = orders[change.configs[node.name]]
         if node.name in draining:
             if known.get(node.name) != active.model_copy(update={"desired_state": "Draining"}):
                 found.append(buffernode.render_draining(world.owner, node.name, node.uid, active, draining[node.name]))

@@ -13,7 +13,8 @@ SLICES = 10  # of the stabilisation window: enough to let a peak go in time, few
 LONGEST_GAP_INTERVALS = 3  # a history with a longer hole proves nothing …
 LONGEST_GAP_S = 60  # … but a change of leaders fits in
 ROUNDING = 1e-9
-DOUBT = 0.5  # of the way from the median of what may come to its 95th percentile; chosen by `bench scaling`
+DOUBT = 0.5  # of the way from the median of what may come to its 95th percentile; chosen by `bench scaling`,
+DOUBT_MOST = 0.2  # … as is the share of the median that doubt may add
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,20 @@ def decide(rules: Scaling, state: State, demand: Demand, now: datetime, floor: i
 
 def _need(rules: Scaling, demand: Demand) -> _Need:
     """Never below what a rule without foresight would have, so that a wrong forecast cannot do worse than it."""
-    forecast, reactive = _expected(rules, demand.seen), _present(rules, demand.seen)
-    feared, present = _expected(rules, demand.feared), _present(rules, demand.feared)
+    forecast, reactive = _expected(rules, demand.seen, demand.rise), _present(rules, demand.seen)
+    feared, present = _expected(rules, demand.feared, demand.rise), _present(rules, demand.feared)
     if not demand.believable(rules.coverage.min_percent):
         return _Need(forecast, reactive, reactive, present)
     return _Need(forecast, reactive, max(forecast, reactive), max(feared, present))
 
 
-def _expected(rules: Scaling, known: Known) -> float:
-    """Doubt is a margin already: the headroom on top of it would pay twice for the same. Half of it counts; at the
-    whole of it every node that may be called for once in twenty times is paid for always."""
-    doubted = known.p50 + DOUBT * (known.p95 - known.p50)
-    return max(doubted, known.p50 * _with_headroom(rules)) / rules.node_capacity_bytes_per_second
+def _expected(rules: Scaling, known: Known, rise: float) -> float:
+    """Doubt is a margin already: the headroom on top of it would pay twice for the same. Half of it counts, and no more
+    than a bound; at the whole of it every node that may be called for once in twenty times is paid for always. Growth
+    that lasts counts even where the nodes' forecasts do not see it."""
+    doubted = known.p50 + min(DOUBT * (known.p95 - known.p50), DOUBT_MOST * known.p50)
+    foreseen = max(known.p50, known.now * (1 + rise) if rise else 0.0)
+    return max(doubted, foreseen * _with_headroom(rules)) / rules.node_capacity_bytes_per_second
 
 
 def _present(rules: Scaling, known: Known) -> float:

@@ -217,6 +217,18 @@ def test_a_late_answer_is_not_waited_for_and_the_model_comes_back(cortex, told, 
     assert warm(cortex, AFTER + 2).source == "m"
 
 
+def test_a_model_that_never_answers_again_is_told_of_after_its_rest_too(cortex, told, monkeypatch):
+    warm(cortex)
+    told.session.free.clear()
+    monkeypatch.setattr(onnx, "DEADLINE_S", 0.0)
+    monkeypatch.setattr(onnx, "REST_TICKS", 20)
+    for step in range(onnx.STRIKES + 25):
+        said = cortex.predict(sample(AFTER + step))
+    assert said.source == "schedule"
+    assert "longer than" in cortex.fault
+    assert cortex.failures > onnx.STRIKES
+
+
 def test_a_model_that_keeps_failing_is_left_alone_for_a_while(cortex, told):
     warm(cortex)
     told.session.spoil = "hazard"

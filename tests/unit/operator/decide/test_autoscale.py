@@ -1,5 +1,7 @@
 """What is written down of a decision, when, and each condition from the world that brings it about."""
 
+from datetime import timedelta
+
 import pytest
 
 from sentinel_operator.decide import autoscale
@@ -19,7 +21,8 @@ def condition(here, kind, considered=True):
     ("mine", "due"),
     [
         (asked(), 0),
-        (asked(said={"observedAt": stamp(4)}), 6),
+        (asked(said={"observedAt": stamp(4)}), 4),
+        (asked(said={"observedAt": stamp(8)}), 0),
         (asked(said={"observedAt": stamp(11)}), 0),
         (asked("Off"), None),
         (cluster(paused=True), None),
@@ -28,6 +31,14 @@ def condition(here, kind, considered=True):
 )
 def test_a_decision_is_due_once_an_interval(mine, due):
     assert autoscale.due_in_s(world(of=mine)) == due
+
+
+@pytest.mark.parametrize(("look_s", "wrote_s", "in_s"), [(0.5, 0.25, 9.25), (0, 0, 10), (5, 1, 7)])
+def test_the_next_decision_is_written_within_an_interval_of_what_this_one_knew(look_s, wrote_s, in_s):
+    """A look of half a second that wrote for a quarter: the next is written when ten seconds have passed since this one
+    looked. Where looks take long, they do not come sooner than after four fifths of the interval."""
+    here = world(of=asked())
+    assert autoscale.next_in_s(here, NOW + timedelta(seconds=wrote_s), look_s) == in_s
 
 
 def test_a_decision_that_moves_nodes_is_committed_with_its_inputs():

@@ -71,10 +71,27 @@ def verdict(state, seen, **changes):
     return found.target, found.reason, found.limited
 
 
+def test_growth_that_lasts_counts_where_forecasts_do_not_see_it_and_is_not_given_back_meanwhile():
+    ramp = replace(demand(p95=3.0, now=3.0), rise=0.4)
+    assert verdict(State(3), ramp) == (5, "Forecast", "")
+    assert verdict(State(3), ramp, headroomPercent=20) == (6, "Forecast", "")
+    assert verdict(settled(5), ramp) == (5, "AsRequired", "")
+    untrusted = replace(ramp, foreseeing=0)
+    assert verdict(State(3), untrusted) == (3, "AsRequired", ""), "present demand alone, where that was asked for"
+
+
+@given(RULES, STATES, REPORTS, CORRELATIONS, st.floats(0, 3), st.floats(0, 3))
+def test_more_growth_never_means_fewer_nodes(limits, state, reports, correlation, one, more):
+    seen = fleet(reports, 120, correlation)
+    lower, higher = (decide(limits, state, replace(seen, rise=rise), NOW) for rise in sorted((one, one + more)))
+    assert lower.target <= higher.target
+
+
 def test_the_forecast_is_what_counts_with_headroom_up_at_once():
     assert verdict(State(3), demand(p95=4.2)) == (5, "Forecast", "")
     assert verdict(State(3), demand(p95=4.2), headroomPercent=20) == (6, "Forecast", "")
-    assert verdict(State(3), demand(p95=5.4, p50=3.0), headroomPercent=20) == (5, "Forecast", ""), "half of the doubt"
+    assert verdict(State(3), demand(p95=4.7, p50=3.5)) == (5, "Forecast", ""), "half of the doubt"
+    assert verdict(State(3), demand(p95=9.0, p50=3.3)) == (4, "Forecast", ""), "but no more than a fifth"
     assert verdict(State(3), demand(p95=4.2, p50=3.5), headroomPercent=20) == (5, "Forecast", ""), "no margin twice"
     assert verdict(State(3), demand(p95=4.2, p50=4.1), headroomPercent=20) == (5, "Forecast", "")
     found = decide(rules(), State(3), demand(p95=4.2, now=2.0), NOW)

@@ -1,0 +1,65 @@
+"""The watches of nodes and of their orders, of which there are thousands: each event goes straight to the mirror.
+
+kopf watches the kinds that are few. It gives each object a task and a queue, and each event a state of its own and
+copies for handlers that nobody has here: many times the work that is done with the event.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from sentinel_api.errors import SentinelError
+from sentinel_api.names import API_VERSION
+from sentinel_operator.cluster import Cluster, Expired
+from sentinel_operator.due import retry_after_s
+from sentinel_operator.handlers import LAST_RETRY_S, Told
+from sentinel_operator.mirror import Shelf, version_of
+from sentinel_operator.objects import Manifest
+
+BOOKMARK = "BOOKMARK"
+Tell = Callable[[str | None, Manifest], None]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """They begin where the worker's first list ended."""
+
+    api: Cluster
+    told: Told
+
+    async def run(self) -> None:
+        mirror = self.told.mirror
+        await mirror.filled.wait()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._follow("v1", "Node", mirror.nodes, self.told.node))
+            both.create_task(self._follow(API_VERSION, "BufferNode", mirror.buffer_nodes, self.told.order))
+
+    async def _follow(self, api_version: str, kind: str, shelf: Shelf[Any], tell: Tell) -> None:
+        """For ever. A watch goes on after the last thing it said, so whatever ends it loses nothing."""
+        since: int | None = shelf.version
+        failures = 0
+        while True:
+            try:
+                if since is None:
+                    since = await self._listed(api_version, kind, shelf)
+                async for event, manifest in self.api.events(api_version, kind, since):
+                    since, failures = version_of(manifest), 0
+                    if event != BOOKMARK:
+                        tell(event, manifest)
+            except SentinelError as error:
+                failures += 1
+                since = None if isinstance(error, Expired) else since
+                log.warning("watch_failed", kind=kind, error=str(error))
+            await asyncio.sleep(retry_after_s(max(failures, 1), LAST_RETRY_S))
+
+    async def _listed(self, api_version: str, kind: str, shelf: Shelf[Any]) -> int:
+        """What was said meanwhile nobody heard, so everything that changed calls everybody."""
+        manifests, version = await self.api.listing(api_version, kind)
+        shelf.settle(manifests, version)
+        self.told.everyone()
+        return version
