@@ -100,12 +100,13 @@ class Bench:
 
 
 def rights(**values) -> str:
-    """What the chart allows the operator with these values, and nothing else; without a mesh unless they ask for one."""
+    """What the chart allows the operator with these values, and nothing else. Without a mesh unless they ask for one."""
+    wanted = json.dumps({"mesh": {"port": 0}} | values)
     chart = str(ROOT / "deploy/helm/sentinel")
     argv = [str(binary("helm")), "template", "--kube-version=1.34.4", "sentinel", chart, "-n", SYSTEM]
     argv += ["-s", "templates/rbac.yaml"]
     argv += ["-f", "-"]
-    return subprocess.run(argv, input=json.dumps({"mesh": {"port": 0}} | values), capture_output=True, text=True, check=True).stdout
+    return subprocess.run(argv, input=wanted, capture_output=True, text=True, check=True).stdout
 
 
 @contextlib.contextmanager
