@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e vm fresh setup doctor clean
+.PHONY: help demo test test-all check fmt crds monitoring pages docs release-dry manifests bpf tools images e2e soak vm fresh setup doctor clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,9 @@ images: ready-cluster ## build the operator's and the agent's image to out/image
 
 e2e: tools images bpf ## the whole on a cluster of its own: helm install, ten lines, working agents, and nothing left
 	@$(PYTEST) tests/e2e
+
+soak: tools images bpf ## random faults under load on a cluster of its own: make soak [MINUTES=30] [SEED=…]
+	@SENTINEL_SOAK_MINUTES=$(or $(MINUTES),30) SENTINEL_SOAK_SEED=$(SEED) $(PYTEST) -s tests/e2e/test_soak.py
 
 vm: ready-vm bpf ## run tests inside another kernel: make vm [TEST=tests/…] [KERNEL=name|all]
 	@tools/vm/run $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)

@@ -4,6 +4,7 @@ pytest_plugins = [
     "support.cluster.fixture",
     "support.crds",
     "support.data_plane.fixture",
+    "support.front_fixture",
     "support.ladder",
     "support.lanes",
     "support.properties",

@@ -2,11 +2,13 @@
 
 import json
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
 
 from support.cluster.provider import Cluster, NodeSpec
+from support.load import figure
 from support.shipped import build_images, install, items, ready, running_pods, until, xdp_on
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +64,22 @@ def test_each_image_tells_what_is_in_it(images):
     assert {"kopf", "numpy", "libc6", "python3"} <= operator
     assert {"pyroute2", "onnxruntime", "libbpf1", "python3"} <= agent
     assert not agent & {"kopf", "kubernetes"}, "an agent speaks to the API server by itself"
+
+
+@pytest.mark.parametrize(("index", "most_mb"), [(0, 60), (1, 90)], ids=["operator", "agent"])
+def test_no_image_adds_more_to_its_base_than_was_promised(images, index, most_mb):
+    """Compressed, as registries keep and nodes fetch it; the base is what both have in common."""
+    base, *_ = (each for each in layers(images[0]) if each in layers(images[1]))
+    with tarfile.open(images[index]) as whole:
+        own = [whole.extractfile(each).read() for each in layers(images[index]) if each != base]
+    size_mb = sum(len(zlib.compress(each)) for each in own) / 1e6
+    figure(f"{images[index].stem} without its base", megabytes=size_mb)
+    assert size_mb <= most_mb
+
+
+def layers(image: Path) -> list[str]:
+    with tarfile.open(image) as whole:
+        return json.load(whole.extractfile("manifest.json"))[0]["Layers"]
 
 
 def test_an_agent_that_is_replaced_takes_over_what_is_there(sentinel):

@@ -108,6 +108,14 @@ def test_the_slice_stops_starting_slow_tests_when_its_time_is_used_up(tmp_path: 
     assert "`make test-all` runs it" in said
 
 
+def test_what_stands_apart_is_left_to_a_run_of_everything(tmp_path: Path):
+    apart = {"e2e/test_a.py": "@pytest.mark.apart\n" + PASSES}
+    _, said = climb(tmp_path, apart, "--slow=slice")
+    assert "no slice has the minutes" in said
+    _, said = climb(tmp_path, apart, "--slow=all")
+    assert "1 passed" in said
+
+
 def test_a_rung_that_is_slow_leaves_the_later_ones_their_share():
     spent = {"bpf": 30.0, "vm": 44.0, "e2e": 0.0}
     run = ladder.Ladder("slice", ladder.MustRun(), in_ci=False, slow_spent_s=spent)

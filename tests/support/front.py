@@ -10,9 +10,11 @@ from support.http_load import Load, load
 ROLE = "sentinel.io/role"
 EDGES = ("edge1", "edge2")
 BUFFERS = ("buffer1", "buffer2")
+SPARE = "spare1"
 NODES = (
     *(NodeSpec(name, {ROLE: "edge"}) for name in EDGES),
     *(NodeSpec(name, {ROLE: "buffer"}) for name in BUFFERS),
+    NodeSpec(SPARE),
 )
 PORT = 8080
 
@@ -54,19 +56,27 @@ def shop() -> str:
         "metadata": {"name": "shop", "namespace": "default"},
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
-    service = {
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [daemons, service("shop")]})
+
+
+def service(name: str) -> dict:
+    return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "shop", "namespace": "default"},
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {
             "type": "LoadBalancer",
             "loadBalancerClass": "sentinel.io/buffer",
             "externalTrafficPolicy": "Local",
-            "selector": labels,
+            "selector": {"app": "shop"},
             "ports": [{"port": PORT, "protocol": "TCP"}],
         },
     }
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [daemons, service]})
+
+
+def another(name: str) -> str:
+    """A Service more before the same pods."""
+    return json.dumps(service(name))
 
 
 def front(pool: str) -> str:
@@ -78,6 +88,7 @@ def front(pool: str) -> str:
             "spec": {
                 "nodes": len(BUFFERS),
                 "trafficClasses": [{"name": "shop", "profile": "llm", "match": [{"port": PORT}]}],
+                "agent": {"imagePullPolicy": "Never", "updateStrategy": {"soakSeconds": 5}},
                 "dataPlane": {"interfaces": [{"rateBitsPerSecond": 1_000_000_000}]},
                 "loadBalancer": {"replicas": len(EDGES), "addressPool": [pool], "announce": {"mode": "ARP"}},
             },
@@ -95,3 +106,12 @@ def tried(address: str, seconds: float = 1.0) -> Load:
     with load(address, PORT) as asked:
         time.sleep(seconds)
     return asked
+
+
+def whole(cluster: Cluster, address: str) -> bool:
+    """Everybody works, and every request is answered, by either node."""
+    pods = {each: len(shipped.running_pods(cluster, each)) for each in ("agent", "balancer")}
+    if not shipped.ready(cluster) or pods != {"agent": len(BUFFERS), "balancer": len(EDGES)}:
+        return False
+    asked = tried(address)
+    return asked.fresh.failed == 0 and asked.fresh.by.keys() == set(BUFFERS)

@@ -22,7 +22,7 @@ OUT = Path(os.environ.get("SENTINEL_LADDER_OUT", TESTS.parent / "out"))  # tests
 RUNGS = ("unit", "conformance", "bpf", "netns", "cluster", "vm", "ground", "e2e")
 # Where lanes run side by side the longest files begin early, or one lane would end with them alone.
 LANE_ORDER = ("unit", "conformance", "bpf", "e2e", "vm", "cluster", "netns", "ground")
-SLOW_MARKS = ("slow", "vm", "e2e", "fuzz", "soak")
+SLOW_MARKS = ("slow", "vm", "e2e", "fuzz", "soak", "apart")
 SLICE_S = 120.0
 # A test that hangs must not take the whole run with it: far above what the slowest of each rung needs.
 TIMEOUT_S = {
@@ -175,8 +175,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     ladder = item.config.stash[LADDER]
-    over = ladder.slow == "slice" and slow(item) and ladder.used_up(rung_of(item.nodeid))
-    if over and not ladder.must_run.holds(item.nodeid):
+    if ladder.slow != "slice" or not slow(item) or ladder.must_run.holds(item.nodeid):
+        return
+    if item.get_closest_marker("apart"):
+        pytest.skip("no slice has the minutes for it; `make test-all` runs it, and so does a target of its own")
+    if ladder.used_up(rung_of(item.nodeid)):
         pytest.skip(f"the slice of {SLICE_S:.0f} s for slow tests is used up; `make test-all` runs it")
 
 

@@ -1,0 +1,157 @@
+"""The whole front: an address for a Service, balancers and buffer nodes before real pods, and what faults cost them."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import shipped
+from support.cluster.native import PASSING
+from support.cluster.provider import Cluster
+from support.front import BUFFERS, EDGES, PORT, ROLE, SPARE, address_of, another, front, tried, whole
+from support.front_faults import FAULTS, befall, row_of, write
+from support.http_load import load
+
+OUT = Path(__file__).resolve().parents[2] / "out/e2e"
+
+pytestmark = [pytest.mark.apart, pytest.mark.timeout(1500)]
+
+
+def test_requests_reach_the_pods_through_the_balancers_and_both_nodes_take_part(vip):
+    asked = tried(vip, seconds=5)
+    assert (asked.fresh.failed, asked.kept.failed) == (0, 0)
+    assert asked.fresh.by.keys() == set(BUFFERS)
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[list[dict]]:
+    """What each fault cost; written for people even when a later one fails."""
+    rows: list[dict] = []
+    yield rows
+    write(OUT, "faults", rows)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_a_fault_ends_and_all_is_as_before(stage, vip, table, fault):
+    row = befall(stage, vip, fault)
+    table.append(row)
+    if fault.lossless:
+        assert (row["failed"], row["broken"]) == (0, 0)
+
+
+def test_a_balancers_and_agents_release_changes_under_traffic_and_back(stage, vip, table):
+    """The same code under another tag: what is tried is the exchange, not what a new version would bring."""
+    for tag in ("next", "dev"):
+        for node in stage.nodes:
+            for image in (shipped.AGENT_IMAGE, shipped.OPERATOR_IMAGE):
+                names = (f"{image}:dev", f"{image}:next")
+                stage.run(node, "ctr", "-n", "k8s.io", "images", "tag", "--force", *names)
+        with load(vip, PORT) as asked:
+            shipped.install(stage, operator__replicas="2", image__tag=tag)
+            shipped.until(stage, f"everybody runs {tag}", lambda tag=tag: all_run(stage, tag))
+            shipped.until(stage, f"everybody works as {tag}", lambda: whole(stage, vip))
+        table.append(row_of(f"the release changes to {tag}", asked))
+        assert (asked.fresh.failed, asked.kept.failed, asked.broken) == (0, 0, 0)
+
+
+def all_run(cluster: Cluster, tag: str) -> bool:
+    found = [
+        container["image"]
+        for pod in shipped.items(cluster, "pods", "-A", "-l", "app.kubernetes.io/component in (agent, balancer)")
+        for container in pod["spec"]["containers"]
+    ]
+    return len(found) == len(EDGES) + len(BUFFERS) and all(each.endswith(f":{tag}") for each in found)
+
+
+def test_addresses_that_run_out_are_refused_and_given_when_one_is_free(stage, vip):
+    for number in range(4):
+        stage.kubectl("apply", "-f", "-", stdin=another(f"more{number}"))
+    names = [f"more{number}" for number in range(4)]
+    shipped.until(
+        stage,
+        "three have an address",
+        lambda: sum(bool(address_of(stage, each)) for each in names) == 3,
+    )
+    (late,) = [each for each in names if not address_of(stage, each)]
+    shipped.until(stage, "the fourth is told", lambda: "PoolExhausted" in told(stage, late))
+    assert shipped.condition(stage, "LoadBalancerReady") == "False/ServiceRefused"
+    (early, *_) = [each for each in names if each != late]
+    stage.kubectl("delete", "svc", early)
+    shipped.until(stage, "what became free is given on", lambda: bool(address_of(stage, late)))
+    stage.kubectl("delete", "svc", *(each for each in names if each != early))
+    assert tried(vip).fresh.failed == 0
+
+
+def told(cluster: Cluster, service: str) -> list[str]:
+    conditions = (shipped.get(cluster, "svc", service) or {}).get("status", {}).get("conditions", [])
+    return [each["reason"] for each in conditions]
+
+
+def test_a_second_cluster_on_the_same_nodes_is_refused_and_the_first_goes_on(stage, vip):
+    body = json.loads(front("192.0.2.0/30"))
+    body["metadata"]["name"] = "late"
+    stage.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    shipped.until(
+        stage,
+        "it says whose the nodes are",
+        lambda: shipped.condition(stage, name="late") == "False/NodesTaken",
+    )
+    assert shipped.ready(stage)
+    stage.kubectl("delete", "bufc", "late", "--timeout=120s")
+    assert tried(vip).fresh.failed == 0
+
+
+def test_a_model_that_is_not_what_was_asked_for_moves_no_node_and_no_request(stage, vip):
+    bad = {"spec": {"model": {"ref": "/models/none.onnx", "digest": f"sha256:{'0' * 64}"}}}
+    with load(vip, PORT) as asked:
+        stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(bad))
+        shipped.until(stage, "a node refuses the model", lambda: "ModelRefused" in reasons_of_nodes(stage))
+        stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"model": None}}))
+        shipped.until(stage, "all have their model again", lambda: "ModelRefused" not in reasons_of_nodes(stage))
+        shipped.until(stage, "everybody works", lambda: whole(stage, vip))
+    assert (asked.fresh.failed, asked.kept.failed, asked.broken) == (0, 0, 0)
+
+
+def reasons_of_nodes(cluster: Cluster) -> set[str]:
+    nodes = shipped.items(cluster, "bufn")
+    return {each["reason"] for node in nodes for each in node.get("status", {}).get("conditions", [])}
+
+
+def test_a_node_with_a_foreign_program_only_observes_and_keeps_it(stage, vip):
+    program = base64.b64encode(PASSING.read_bytes()).decode()
+    stage.run(SPARE, "sh", "-c", "base64 -d > /run/foreign.o", stdin=program)
+    stage.run(SPARE, "ip", "link", "set", "eth0", "xdp", "obj", "/run/foreign.o", "sec", "xdp")
+    foreign = stage.run(SPARE, "ip", "link", "show", "eth0").stdout.partition("prog/xdp")[2].split()[:2]
+    stage.kubectl("label", "node", SPARE, f"{ROLE}=buffer")
+    tier = lambda: (shipped.get(stage, "bufn", SPARE) or {}).get("status", {}).get("dataPlane", {}).get("tier")  # noqa: E731
+    shipped.until(stage, "its agent says that it observes only", lambda: tier() == "C")
+    stage.kubectl("label", "node", SPARE, f"{ROLE}-")
+    shipped.until(stage, "its orders are gone", lambda: shipped.get(stage, "bufn", SPARE) is None)
+    assert stage.run(SPARE, "ip", "link", "show", "eth0").stdout.partition("prog/xdp")[2].split()[:2] == foreign
+    stage.run(SPARE, "ip", "link", "set", "eth0", "xdp", "off")
+    shipped.until(stage, "everybody works", lambda: whole(stage, vip))
+
+
+def test_nothing_is_left_when_it_is_removed(stage, vip):
+    stage.kubectl("delete", "bufc", "front", "--timeout=180s")
+    shipped.helm(stage, "uninstall", shipped.RELEASE, "-n", shipped.SYSTEM, "--wait", "--timeout=120s")
+    left = {node: leftovers(stage, node) for node in stage.nodes}
+    assert left == dict.fromkeys(stage.nodes, "")
+    assert not shipped.items(stage, "bufn")
+    assert not shipped.items(stage, "pods", "-A", "-l", "app.kubernetes.io/managed-by=sentinel-operator")
+    for node in shipped.items(stage, "nodes"):
+        assert "sentinel.io/cluster" not in node["metadata"]["labels"]
+    service = shipped.get(stage, "svc", "shop")
+    assert "finalizers" not in service["metadata"]
+
+
+def leftovers(cluster: Cluster, node: str) -> str:
+    """Programs, queues, addresses and pins of ours that are still there."""
+    link = cluster.run(node, "ip", "-d", "link", "show", "dev", "eth0").stdout
+    found = ["a program"] if "prog/xdp" in link else []
+    found += ["a queue"] if "5e17:" in cluster.run(node, "tc", "qdisc").stdout else []
+    found += ["a pin"] if cluster.run(node, "ls", "/run/sentinel/bpf").stdout.strip() else []
+    addresses = cluster.run(node, "ip", "-o", "-4", "addr", "show", "dev", "eth0").stdout
+    return ", ".join(found + (["an address"] if len(addresses.splitlines()) > 1 else []))

@@ -1,0 +1,119 @@
+"""What can befall a front, how it is brought about and mended, and whether anybody may notice."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from support import shipped
+from support.cluster.provider import Cluster
+from support.front import BUFFERS, EDGES, PORT, whole
+from support.http_load import Load, load
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`lossless`: no request may fail while it lasts, nor any connection break."""
+
+    name: str
+    blow: Callable[[Cluster, str], None]
+    mend: Callable[[Cluster], None] = lambda _: None
+    lasts_s: float = 0.0
+    lossless: bool = True
+
+
+def delete_one(component: str) -> Callable[[Cluster, str], None]:
+    def blow(cluster: Cluster, _: str) -> None:
+        pod = sorted(
+            each["metadata"]["name"]
+            for each in shipped.items(cluster, "pods", "-l", f"app.kubernetes.io/component={component}")
+        )[0]
+        cluster.kubectl("delete", "pod", pod, "--wait=false")
+
+    return blow
+
+
+def delete_leader(cluster: Cluster, _: str) -> None:
+    (lease,) = [
+        each["spec"]["holderIdentity"]
+        for each in shipped.items(cluster, "leases", "-n", shipped.SYSTEM)
+        if "sentinel" in each["metadata"]["name"]
+    ]
+    pods = [each["metadata"]["name"] for each in shipped.items(cluster, "pods", "-n", shipped.SYSTEM)]
+    (leader,) = [name for name in pods if name in lease]
+    cluster.kubectl("delete", "pod", "-n", shipped.SYSTEM, leader, "--wait=false")
+
+
+def speaker(cluster: Cluster, address: str) -> str:
+    """The edge node that carries the address now."""
+    return next(node for node in EDGES if address in cluster.run(node, "ip", "-o", "addr").stdout)
+
+
+def cut_speaker(cluster: Cluster, address: str) -> None:
+    cluster.cut(speaker(cluster, address))
+
+
+def heal_edges(cluster: Cluster) -> None:
+    for node in EDGES:
+        cluster.heal(node)
+
+
+FAULTS = (
+    Fault("an agent's pod is deleted", delete_one("agent")),
+    Fault("the leading operator is deleted", delete_leader),
+    Fault("a balancer's pod is deleted", delete_one("balancer"), lossless=False),
+    Fault(
+        "a buffer node's kubelet is killed for 10 s",
+        lambda cluster, _: cluster.kill_kubelet(BUFFERS[0]),
+        lambda cluster: cluster.start_kubelet(BUFFERS[0]),
+        10,
+    ),
+    Fault(
+        "the API server is away for 60 s",
+        lambda cluster, _: cluster.stop("apiserver"),
+        lambda cluster: cluster.start("apiserver"),
+        60,
+    ),
+    Fault("etcd starts again", lambda cluster, _: cluster.stop("etcd"), lambda cluster: cluster.start("etcd"), 1),
+    Fault(
+        "a buffer node's link is cut for 5 s",
+        lambda cluster, _: cluster.cut(BUFFERS[0]),
+        lambda cluster: cluster.heal(BUFFERS[0]),
+        5,
+        lossless=False,
+    ),
+    Fault("the speaking edge node's link is cut for 5 s", cut_speaker, heal_edges, 5, lossless=False),
+)
+
+
+def befall(cluster: Cluster, address: str, fault: Fault) -> dict:
+    """Under load from before until all is as it was; what clients met."""
+    with load(address, PORT) as asked, contextlib.ExitStack() as mended:
+        time.sleep(2)
+        mended.callback(fault.mend, cluster)
+        fault.blow(cluster, address)
+        time.sleep(fault.lasts_s)
+        mended.close()
+        shipped.until(cluster, f"everybody works after: {fault.name}", lambda: whole(cluster, address))
+    return row_of(fault.name, asked)
+
+
+def row_of(name: str, asked: Load) -> dict:
+    return {
+        "fault": name,
+        "requests": asked.fresh.answered + asked.kept.answered,
+        "failed": asked.fresh.failed + asked.kept.failed,
+        "broken": asked.broken,
+        "outage_ms": round(1000 * max(asked.fresh.outage_s, asked.kept.outage_s)),
+    }
+
+
+def write(folder: Path, name: str, rows: list[dict]) -> None:
+    """For machines and for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(rows, indent=1))
+    head = ["fault", "requests", "failed", "connections broken", "longest outage, ms"]
+    lines = [head, ["---"] * len(head), *([str(value) for value in row.values()] for row in rows)]
+    (folder / f"{name}.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
