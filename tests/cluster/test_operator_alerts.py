@@ -21,7 +21,7 @@ from support.scaled import MB, NODES, agents_expect, front, make_nodes, scaling
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 FASTER = 30
 ENOUGH, TOO_MUCH = 90 * MB, 125 * MB
 

@@ -4,7 +4,7 @@ import pytest
 from monitoring.cost import measured
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_board_shows_as_many_lines_whatever_the_number_of_nodes():
     few, many = (measured(nodes) for nodes in (30, 60))
     assert many["series"] > 1.9 * few["series"]
