@@ -25,6 +25,7 @@ from .object import Program
 # Of the kernel's frozen ABI (linux/bpf.h, linux/if_link.h).
 _XDP, _TCX_INGRESS, _TCX_EGRESS = 37, 46, 47
 _FLAG_GENERIC, _FLAG_NATIVE = 1 << 1, 1 << 2
+_FLAG_BEFORE = 1 << 3
 _LINK_XDP, _LINK_TCX = 6, 11
 _MODE_GENERIC: Final = 2
 
@@ -123,6 +124,14 @@ def trace(program: Program) -> int:
     except OSError as failed:
         raise Unsupported(f"This kernel cannot trace with {program.name} ({failed.strerror}).") from failed
     return link
+
+
+def first(program: Program, index: int, hook: Hook) -> int:
+    """Have `program` run before all others at a tcx hook, until the descriptor is closed."""
+    try:
+        return _link(program, index, _ATTACH_TYPE[hook], _FLAG_BEFORE)
+    except OSError as failed:
+        raise Unsupported(f"This kernel does not put {program.name} before others ({failed.strerror}).") from failed
 
 
 def occupant(interface: str) -> Occupant | None:

@@ -111,14 +111,17 @@ class Tick:
         return self.forecast().node_demand()
 
     def headroom_bytes(self) -> NDArray[np.float64]:
-        """What each class can take in the next second: the room that is left, and what leaves meanwhile. An interface
-        that is only observed promises nothing, and neither does any for a class that the node does not have."""
+        """What each class can take in the next second on top of what it gets: the room that is left, and what of its
+        share of the rate or of the whole is not used. An interface that is only observed promises nothing, and neither
+        does any for a class that the node does not have."""
         room = np.zeros(CLASSES)
         for lane in self.lanes:
             if lane.verdict.tier.value == "C" or lane.trouble:
                 continue
+            arrivals = lane.observed.sample.per_second("bytes")
+            unused = lane.interface.rate_bytes_per_s - float(arrivals.sum())
             for each in lane.names:
                 waiting = float(lane.observed.sample.backlog_bytes[each])
-                left = self.chosen.limit_bytes[lane.row(each)] - waiting + lane.observed.drain_bps[each]
-                room[each] += max(left, 0.0)
+                spare = max(float(lane.observed.drain_bps[each] - arrivals[each]), unused)
+                room[each] += max(self.chosen.limit_bytes[lane.row(each)] - waiting + spare, 0.0)
         return room

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -72,25 +72,24 @@ class Cluster:
             raise _translated(error, f"read {at}") from error
 
     async def list(self, api_version: str, kind: str, namespace: str = "", labels: str = "") -> tuple[Manifest, ...]:
-        return (await self.listing(api_version, kind, namespace, labels))[0]
+        return tuple([item async for page, _ in self.pages(api_version, kind, namespace, labels) for item in page])
 
-    async def listing(
+    async def pages(
         self, api_version: str, kind: str, namespace: str = "", labels: str = ""
-    ) -> tuple[tuple[Manifest, ...], int]:
-        """All of a kind, and the version that the list is of; fetched in pages, which bounds the memory it takes."""
-        found: list[Manifest] = []
-        page: dict[str, Any] = {"metadata": {"continue": None}}
+    ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
+        """All of a kind in parts, which bounds the memory it takes, each with the version that the whole list is of."""
+        more: str | None = ""
         try:
             resource = await self._resource(api_version, kind)
-            while "continue" in page["metadata"]:
-                wanted = {"limit": PAGE_OBJECTS, "_continue": page["metadata"]["continue"]}
+            while more is not None:
+                wanted = {"limit": PAGE_OBJECTS, "_continue": more or None}
                 ask = partial(resource.get, namespace=namespace or None, label_selector=labels or None, **wanted)
                 page = await _plain(await _read(partial(ask, **_LISTED)))
-                found += [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
-                page["metadata"] = {name: value for name, value in page["metadata"].items() if value}
+                items = [{"apiVersion": api_version, "kind": kind, **item} for item in page.get("items") or ()]
+                yield items, int(page["metadata"].get("resourceVersion") or 0)
+                more = page["metadata"].get("continue") or None
         except FAILED as error:
             raise _translated(error, f"list {kind}s") from error
-        return tuple(found), int(page["metadata"].get("resourceVersion", 0))
 
     async def events(self, api_version: str, kind: str, since: int) -> AsyncIterator[tuple[str, Manifest]]:
         """What happens to a kind after that version, and bookmarks, until the server ends it."""

@@ -5,7 +5,7 @@ is kept from the server's own answer, and a whole list, taken now and then, sett
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -64,12 +64,17 @@ class Shelf(Generic[Value]):
         del self._entries[_name(manifest)]
         return before.value is not None
 
-    def settle(self, manifests: Iterable[Manifest], version: int) -> None:
+    def settle(self, manifests: Collection[Manifest], version: int) -> None:
         """A whole list, as of `version`: what it lacks is gone, unless it came later."""
-        listed = set()
+        self.forget_others(self.take(manifests), version)
+
+    def take(self, manifests: Collection[Manifest]) -> set[tuple[str, str]]:
+        """A part of a list; answers what was in it."""
         for manifest in manifests:
-            listed.add(_name(manifest))
             self.keep(manifest)
+        return {_name(manifest) for manifest in manifests}
+
+    def forget_others(self, listed: set[tuple[str, str]], version: int) -> None:
         for name in [n for n, e in self._entries.items() if n not in listed and e.version <= version]:
             del self._entries[name]
         self.version = max(self.version, version)

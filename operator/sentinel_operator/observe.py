@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -13,7 +13,7 @@ from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide.world import AgentPod, Agents, ScaleObject, World
 from sentinel_operator.due import ClusterName
-from sentinel_operator.mirror import Mirror
+from sentinel_operator.mirror import Mirror, Shelf
 from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
 from sentinel_operator.render import access, balancers, capacity, daemonset, monitors
 from sentinel_operator.render.base import Owner, Release
@@ -33,14 +33,25 @@ log = structlog.get_logger()
 
 async def refresh(api: Cluster, mirror: Mirror) -> None:
     """Whole lists, so that nothing rests on a watch that may stall."""
-    mirror.nodes.settle(*await api.listing("v1", "Node"))
-    mirror.buffer_nodes.settle(*await api.listing(API_VERSION, "BufferNode"))
-    mirror.services.settle(*await api.listing("v1", "Service"))
+    await settle(api, mirror.nodes, "v1", "Node")
+    await settle(api, mirror.buffer_nodes, API_VERSION, "BufferNode")
+    await settle(api, mirror.services, "v1", "Service")
     try:
         mirror.buffers_capacity = await api.knows(capacity.API_VERSION, capacity.KIND)
         mirror.monitored = await api.knows(monitors.API_VERSION, monitors.KIND)
     except Transient as error:  # no work waits for it: what was known before still holds
         log.warning("kinds_unknown", error=str(error))
+
+
+async def settle(api: Cluster, shelf: Shelf[Any], api_version: str, kind: str) -> int:
+    """Fills a shelf from a whole list, page by page; answers the version that it is of."""
+    listed: set[tuple[str, str]] = set()
+    version = 0
+    async for page, of_version in api.pages(api_version, kind):
+        listed |= shelf.take(page)
+        version = of_version
+    shelf.forget_others(listed, version)
+    return version
 
 
 async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Release) -> World | None:

@@ -18,6 +18,7 @@ from sentinel_operator.due import retry_after_s
 from sentinel_operator.handlers import LAST_RETRY_S, Told
 from sentinel_operator.mirror import Shelf, version_of
 from sentinel_operator.objects import Manifest
+from sentinel_operator.observe import settle
 
 BOOKMARK = "BOOKMARK"
 Tell = Callable[[str | None, Manifest], None]
@@ -59,7 +60,6 @@ class Watches:
 
     async def _listed(self, api_version: str, kind: str, shelf: Shelf[Any]) -> int:
         """What was said meanwhile nobody heard, so everything that changed calls everybody."""
-        manifests, version = await self.api.listing(api_version, kind)
-        shelf.settle(manifests, version)
+        version = await settle(self.api, shelf, api_version, kind)
         self.told.everyone()
         return version

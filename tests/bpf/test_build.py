@@ -83,15 +83,17 @@ def test_a_changed_header_is_noticed(made):
     assert "abi.bpf.c" in make(made).stdout
 
 
-def test_the_balancer_and_the_queue_are_objects_of_their_own(tree):
+def test_the_balancer_the_queue_and_the_detour_are_objects_of_their_own(tree):
     add_stage(tree, "l4lb")
     add_stage(tree, "lbtable")
     add_stage(tree, "qdisc")
+    add_stage(tree, "aside")
     add_stage(tree, "rules")
     assert make(tree, "QDISC_CLANG=clang", "QDISC_CLANG_MIN=1").returncode == 0
     assert programs(tree, "agent") == {"first", "rules"}
     assert programs(tree, "lb") == {"l4lb", "lbtable", "rules"}
     assert programs(tree, "qdisc") == {"qdisc"}
+    assert programs(tree, "aside") == {"aside"}
 
 
 def test_a_queue_that_this_clang_cannot_build_is_left_out_and_said(tree):

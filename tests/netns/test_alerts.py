@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.ward import Ward
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 # Faults that do not hide each other are there at the same time, so that a run waits once for all of them.
 CASES = {

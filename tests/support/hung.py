@@ -25,13 +25,20 @@ def hang_while(loop: Any, there: Path) -> None:
     tick = loop.tick
 
     def waiting(*given: Any) -> Any:
-        while there.exists():
-            if there.read_text() == FAIL:
+        while (said := _said(there)) is not None:
+            if said == FAIL:
                 raise Transient("told to fail")
             time.sleep(LOOK_S)
         return tick(*given)
 
     loop.tick = waiting
+
+
+def _said(there: Path) -> str | None:
+    try:
+        return there.read_text()
+    except FileNotFoundError:
+        return None
 
 
 def main() -> None:

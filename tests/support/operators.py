@@ -100,7 +100,7 @@ class Bench:
 
 
 def rights(**values) -> str:
-    """What the chart allows the operator with these values, and nothing else. Without a mesh unless they ask for one."""
+    """What the chart allows the operator with these values, and nothing else; no mesh unless they ask for one."""
     wanted = json.dumps({"mesh": {"port": 0}} | values)
     chart = str(ROOT / "deploy/helm/sentinel")
     argv = [str(binary("helm")), "template", "--kube-version=1.34.4", "sentinel", chart, "-n", SYSTEM]

@@ -83,16 +83,26 @@ def hurried(rules: dict[str, Any], times: int) -> dict[str, Any]:
 
 @contextmanager
 def prometheus(
-    folder: Path, jobs: Mapping[str, Sequence[str]], space: Namespace | None = None, *, times: int = 1
+    folder: Path,
+    jobs: Mapping[str, Sequence[str]],
+    space: Namespace | None = None,
+    *,
+    times: int = 1,
+    pause: str = "1s",
+    honor_labels: bool = False,
 ) -> Iterator[Prometheus]:
     """`jobs`: name → addresses. Rules are evaluated each second, too, or a test would wait for minutes."""
-    pause = "1s" if times == 1 else "500ms"  # of the usual 15 s, thirty times as fast
     rules = hurried(groups(), times)
     for group in rules["groups"]:
         group["interval"] = pause
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
     scraped = [
-        {"job_name": name, "scrape_interval": pause, "static_configs": [{"targets": list(targets)}]}
+        {
+            "job_name": name,
+            "scrape_interval": pause,
+            "honor_labels": honor_labels,
+            "static_configs": [{"targets": list(targets)}],
+        }
         for name, targets in jobs.items()
     ]
     config = folder / "prometheus.yaml"

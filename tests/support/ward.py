@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TESTS = str(Path(__file__).parents[1])
 FASTER = 30
 """A rule that looks back five minutes looks back ten seconds, and the usual scrape of 15 s comes every half second."""
+PAUSE = "500ms"
 SICK, DOOR, OUTSIDE = "node3", "door", "outside"
 SMALL = {
     "dataPlane": {"interfaces": [{"name": DOOR, "rateBitsPerSecond": 8_000_000}], "maxFlows": 1_024},
@@ -67,7 +68,7 @@ def ward(folder: Path) -> Iterator[Ward]:
             each.start()
         wait_until(lambda: lab.states() == dict.fromkeys(QUIET, "ready"), "both nodes are ready")
         jobs = {"agent": [f"{address(node)}:9465" for node in lab.agents], "balancer": [f"{address('lb1')}:9467"]}
-        with prometheus(folder, jobs, lab.spaces["client"], times=FASTER) as watching:
+        with prometheus(folder, jobs, lab.spaces["client"], times=FASTER, pause=PAUSE) as watching:
             made = Ward(lab, watching, authority, folder)
             watching.wait_for("count(up == 1) == 4")
             yield made
@@ -117,8 +118,10 @@ def hung(ward: Ward, role: str) -> Iterator[None]:
     """Its tick stands still; all its other threads go on."""
     flag = ward.folder / f"{role}.hangs"
     flag.touch()
-    yield
-    flag.unlink()
+    try:
+        yield
+    finally:
+        flag.unlink()
 
 
 @contextmanager
@@ -127,22 +130,28 @@ def failing(ward: Ward, role: str) -> Iterator[None]:
     flag, fresh = ward.folder / f"{role}.hangs", ward.folder / "fails"
     fresh.write_text(FAIL)
     fresh.rename(flag)
-    yield
-    flag.unlink()
+    try:
+        yield
+    finally:
+        flag.unlink()
 
 
 @contextmanager
 def frozen(_: Ward, process: Process) -> Iterator[None]:
     process.running[-1].send_signal(signal.SIGSTOP)
-    yield
-    process.running[-1].send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        process.running[-1].send_signal(signal.SIGCONT)
 
 
 @contextmanager
 def killed(_: Ward, process: Process) -> Iterator[None]:
     process.end()
-    yield
-    process.start()
+    try:
+        yield
+    finally:
+        process.start()
 
 
 @contextmanager
@@ -164,10 +173,12 @@ def starved(_: Ward, process: Process) -> Iterator[None]:
 def unplugged(ward: Ward, *roles: str) -> Iterator[None]:
     for role in roles:
         ward.lab.spaces[role].ip("link", "set", FRONT, "down")
-    yield
-    for role in roles:  # IPv6 forgets what was set on a device that goes down
-        ward.lab.spaces[role].ip("link", "set", FRONT, "up")
-        ward.lab.spaces[role].ip("address", "replace", f"{address(role, 6)}/64", "dev", FRONT, "nodad")
+    try:
+        yield
+    finally:
+        for role in roles:  # IPv6 forgets what was set on a device that goes down
+            ward.lab.spaces[role].ip("link", "set", FRONT, "up")
+            ward.lab.spaces[role].ip("address", "replace", f"{address(role, 6)}/64", "dev", FRONT, "nodad")
 
 
 @contextmanager
@@ -188,8 +199,10 @@ def mesh_cut(ward: Ward, role: str) -> Iterator[None]:
     rules = ward.folder / "cut.nft"
     rules.write_text(MESH_CUT)
     ward.within(role, "nft", "-f", str(rules))
-    yield
-    ward.within(role, "nft", "delete table inet cut")
+    try:
+        yield
+    finally:
+        ward.within(role, "nft", "delete table inet cut")
 
 
 @contextmanager
@@ -199,9 +212,11 @@ def garbage_told(ward: Ward, role: str) -> Iterator[None]:
     with ward.lab.spaces["client"].entered():
         argv = [sys.executable, "-m", "support.stranger", f"tcp/{address(role)}:7447", key]
         process = subprocess.Popen(argv, cwd=TESTS)
-    yield
-    process.kill()
-    process.wait()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
@@ -228,28 +243,37 @@ def key_of_another(ward: Ward) -> Iterator[None]:
     """Who renewed the certificate mixed up two pairs."""
     own, other = ward.authority.issue(SICK), ward.authority.issue(SICK, file="other")
     own.key.write_bytes(other.key.read_bytes())
-    yield
-    ward.authority.issue(SICK)
+    try:
+        yield
+    finally:
+        ward.authority.issue(SICK)
 
 
 @contextmanager
 def certificate_near_its_end(ward: Ward) -> Iterator[None]:
     ward.authority.issue(SICK, timedelta(hours=1))
-    yield
-    ward.authority.issue(SICK, DAY)
+    try:
+        yield
+    finally:
+        ward.authority.issue(SICK, DAY)
 
 
 @contextmanager
 def model_missing(ward: Ward) -> Iterator[None]:
     sick = ward.lab.agents[SICK]
     healthy = sick.config.read_text()
-    for text in (yaml.safe_dump(yaml.safe_load(healthy) | {"model": NO_MODEL}), healthy):
+
+    def again(text: str) -> None:
         sick.end()
         sick.config.write_text(text)
         sick.start()
         wait_until(lambda: bool(sick.state()), "it runs")
-        if text != healthy:
-            yield
+
+    again(yaml.safe_dump(yaml.safe_load(healthy) | {"model": NO_MODEL}))
+    try:
+        yield
+    finally:
+        again(healthy)
 
 
 @contextmanager
@@ -258,20 +282,26 @@ def foreign_queue(ward: Ward) -> Iterator[None]:
         line.split(":")[1].strip() for line in ward.within(SICK, "ip", "-o", "link").splitlines() if "sn-ifb" in line
     ]
     ward.within(SICK, "tc", "qdisc", "replace", "dev", device, "root", "handle", "1:", "pfifo")
-    yield
-    ward.within(SICK, "tc", "qdisc", "del", "dev", device, "root")
+    try:
+        yield
+    finally:
+        ward.within(SICK, "tc", "qdisc", "del", "dev", device, "root")
 
 
 @contextmanager
 def device_gone(ward: Ward) -> Iterator[None]:
     ward.lab.spaces[SICK].ip("link", "del", DOOR)
-    yield
-    _plug(ward.lab)
+    try:
+        yield
+    finally:
+        _plug(ward.lab)
 
 
 @contextmanager
 def nobody_behind(ward: Ward) -> Iterator[None]:
     """A balancer whose BufferCluster chooses no node."""
     ward.lab.configure(backends=[])
-    yield
-    ward.lab.configure(backends=balancer_config()["backends"])
+    try:
+        yield
+    finally:
+        ward.lab.configure(backends=balancer_config()["backends"])

@@ -47,7 +47,7 @@ STATS_PKT64 = 8
 TBF_PARMS = 1
 TBF_RATE64 = 4
 TBF_BURST = 6
-ETHERNET = struct.pack("=BBHhHI", 0, 1, 0, 0, 0, U32)  # tc_ratespec: the rate itself is in TBF_RATE64
+ETHERNET = struct.pack("=BBHhH", 0, 1, 0, 0, 0)  # tc_ratespec up to the rate
 UNBOUND_BYTES_PER_S = 1 << 50  # even the largest packet takes less than a nanosecond, so it waits for no token
 
 ANSWER_BYTES = 1 << 16
@@ -103,8 +103,14 @@ class Spot:
 def parted(spot: Spot, limit_bytes: int, whole_bytes: int) -> bytes:
     """Body of a message for a token bucket that holds nothing back, for the one thing that no fifo does: it takes apart
     aggregates larger than `whole_bytes`. It passes the limit on to the fifo in it, which keeps what it holds."""
-    options = attribute(TBF_PARMS, ETHERNET + bytes(len(ETHERNET)) + struct.pack("=III", limit_bytes, 0, 0))
-    options += attribute(TBF_RATE64, struct.pack("=Q", UNBOUND_BYTES_PER_S))
+    return paced(spot, limit_bytes, UNBOUND_BYTES_PER_S, whole_bytes)
+
+
+def paced(spot: Spot, limit_bytes: int, bytes_per_s: int, whole_bytes: int) -> bytes:
+    """Of one that lets so many bytes a second go."""
+    rate = ETHERNET + struct.pack("=I", min(bytes_per_s, U32))  # the kernel takes the larger of this and TBF_RATE64
+    options = attribute(TBF_PARMS, rate + bytes(len(rate)) + struct.pack("=III", limit_bytes, 0, 0))
+    options += attribute(TBF_RATE64, struct.pack("=Q", bytes_per_s))
     options += attribute(TBF_BURST, struct.pack("=I", whole_bytes))
     return _body(spot) + attribute(TCA_KIND, b"tbf\0") + attribute(TCA_OPTIONS, options)
 

@@ -64,8 +64,8 @@ def trace(question: str, seconds: float, by: str, as_json: bool, **narrowed: Any
     probe = machine.compiled(program(question, kernel, wanted, by == "flow"))
     for event in EVENTS[question]:
         probe.attach_tracepoint(tp=event, fn_name=f"on_{event.partition(':')[2]}")
-    click.echo(f"listening for {seconds:g} s; Ctrl-C ends it sooner", err=True)
     with contextlib.suppress(KeyboardInterrupt):
+        click.echo(f"listening for {seconds:g} s; Ctrl-C ends it sooner", err=True)
         time.sleep(seconds)
     rows = told(question, kernel, probe)
     if as_json:

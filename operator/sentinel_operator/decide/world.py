@@ -73,7 +73,7 @@ class World:
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
     heard: Mapping[str, NodeForecast] = field(default_factory=dict)  # node → what it said in the mesh a moment ago
 
-    @property
+    @cached_property
     def owner(self) -> Owner:
         meta = self.cluster.metadata
         return Owner(meta.namespace or "", meta.name, meta.uid or "")

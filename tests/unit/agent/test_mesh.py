@@ -22,6 +22,13 @@ def told(tier=Tier.HTB, **change):
     return Told(with_lane(tick(ONE), verdict=Verdict(tier, "because"), **change))
 
 
+def idle(made):
+    """The same, when nothing arrived."""
+    for lane in (made.tick if isinstance(made, Told) else made).lanes:
+        lane.observed.sample.bytes[:] = 0
+    return made
+
+
 @pytest.mark.parametrize(("settings", "few"), [({"routers": ("tcp/10.0.0.9:7447",)}, True), ({}, False)])
 def test_only_behind_routers_an_agent_hears_no_states(settings, few):
     listen = () if few else ("tcp/10.0.0.1:7447",)
@@ -29,14 +36,28 @@ def test_only_behind_routers_an_agent_hears_no_states(settings, few):
     assert (place.alarms_only, place.routers) == (few, settings.get("routers", ()))
 
 
-def test_headroom_is_the_room_left_and_what_leaves_within_a_second():
-    made = told()
+def test_headroom_is_the_room_left_and_what_of_the_rate_is_not_used():
+    made = idle(told())
     lane = made.tick.lanes[0]
     sample = lane.observed.sample
     sample.backlog_bytes[1] = 100
+    sample.bytes[1:3] = 1_000_000
     found = state(made, 7, 1).classes[1].headroom_bytes
-    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + lane.observed.drain_bps[1])
+    arrivals = sample.per_second("bytes")
+    unused = lane.interface.rate_bytes_per_s - arrivals.sum()
+    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + max(lane.observed.drain_bps[1] - arrivals[1], unused))
     assert found > 0
+
+
+def test_a_node_near_its_rate_has_less_headroom_than_an_idle_one_before_its_queue_grows():
+    rooms = []
+    for share in (0.0, 0.5, 0.9):
+        made = idle(told())
+        lane = made.tick.lanes[0]
+        sample = lane.observed.sample
+        sample.bytes[1] = int(share * lane.interface.rate_bytes_per_s * sample.period_ns / 1e9)
+        rooms.append(state(made, 7, 1).classes[1].headroom_bytes)
+    assert rooms[0] > rooms[1] > rooms[2] > 0
 
 
 def test_more_queued_than_allowed_is_no_negative_promise():
@@ -46,8 +67,8 @@ def test_more_queued_than_allowed_is_no_negative_promise():
 
 
 def test_who_only_observes_promises_nothing_nor_does_anybody_for_classes_it_does_not_have():
-    assert not any(each.headroom_bytes for each in state(told(Tier.OBSERVE), 7, 1).classes)
-    assert [bool(each.headroom_bytes) for each in state(told(), 7, 1).classes] == [True, True] + [False] * 14
+    assert not any(each.headroom_bytes for each in state(idle(told(Tier.OBSERVE)), 7, 1).classes)
+    assert [bool(each.headroom_bytes) for each in state(idle(told()), 7, 1).classes] == [True, True] + [False] * 14
 
 
 @pytest.mark.parametrize(
@@ -85,10 +106,10 @@ def test_the_busiest_tick_fits_a_record_and_survives_it():
 def test_a_node_that_drains_or_cannot_steer_an_interface_says_so():
     assert state(Told(told().tick, draining=True), 7, 1).flags == Flag.DRAINING
     assert state(told(trouble="its queue is gone"), 7, 1).flags == Flag.DEGRADED
-    assert not any(each.headroom_bytes for each in state(told(trouble="its queue is gone"), 7, 1).classes)
+    assert not any(each.headroom_bytes for each in state(idle(told(trouble="its queue is gone")), 7, 1).classes)
 
 
 def test_two_interfaces_promise_their_room_together():
-    one, both = tick(ONE), tick(ONE, names=("eth0", "eth1"))
+    one, both = idle(tick(ONE)), idle(tick(ONE, names=("eth0", "eth1")))
     rooms = [state(Told(made), 7, 1).classes[1].headroom_bytes for made in (one, both)]
     assert rooms[0] < rooms[1] <= 2 * rooms[0]  # the pool is one, so what is lent is not doubled

@@ -10,13 +10,18 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from sentinel_api.errors import Transient
+from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_operator import cluster
+from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
+from sentinel_operator.observe import settle
 
 PATIENCE_S = 3
+LISTED = "/api/v1/services"
 MAPS = "/api/v1/namespaces/default/configmaps/front"
 V1 = {"version": "v1"}
 CONFIG_MAPS = {"name": "configmaps", "kind": "ConfigMap", "namespaced": True, "verbs": ["get"]}
+SERVICES = {"name": "services", "kind": "Service", "namespaced": True, "verbs": ["list"]}
 KNOWN = {
     "/version": {},
     "/apis": {
@@ -87,3 +92,39 @@ def test_only_the_group_of_a_kind_is_asked_for_it_and_nothing_is_left_on_disk(mo
     asyncio.run(work())
     assert {each.partition(" ")[2] for each in server.asked} == {"/version", "/apis", "/api/v1", MAPS}
     assert not list(tmp_path.iterdir())
+
+
+class Paged(Server):
+    """A kind that comes in two pages; the names of the second are those of later objects."""
+
+    async def handle(self, request):
+        if request.path != LISTED:
+            return await super().handle(request)
+        names = {None: ["a", "b"], "next": ["c"]}[request.query.get("continue")]
+        self.asked["pages"] += 1
+        rest = {} if "continue" in request.query else {"continue": "next"}
+        return web.json_response(
+            {"metadata": {"resourceVersion": "7", **rest}, "items": [service(name, 5) for name in names]}
+        )
+
+
+def service(name, version):
+    spec = {"type": "LoadBalancer", "loadBalancerClass": LOAD_BALANCER_CLASS}
+    return {"metadata": {"name": name, "namespace": "default", "resourceVersion": str(version)}, "spec": spec}
+
+
+def test_a_long_list_is_settled_page_by_page_and_what_no_page_had_is_gone(monkeypatch):
+    monkeypatch.setitem(KNOWN, "/api/v1", {"kind": "APIResourceList", "resources": [SERVICES]})
+    server, mirror = Paged(), Mirror()
+    for name, version in (("a", 4), ("gone", 6), ("later", 8)):
+        mirror.services.keep(service(name, version))
+
+    async def work():
+        async with reached(server) as api:
+            return await settle(api, mirror.services, "v1", "Service"), await api.list("v1", "Service")
+
+    version, listed = asyncio.run(work())
+    assert (version, mirror.services.version, server.asked["pages"]) == (7, 7, 4)
+    assert [each["metadata"]["name"] for each in listed] == ["a", "b", "c"]
+    kept = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in mirror.services}
+    assert kept == {"a": "5", "b": "5", "c": "5", "later": "8"}

@@ -198,7 +198,7 @@ OPERATOR = (
     ),
     Alert(
         "SentinelOperatorRetries",
-        'sum by (outcome) (rate(sentinel_operator_looks_total{outcome!="ok"}[10m])) > 0.02',
+        'sum by (outcome) (rate(sentinel_operator_looks_total{outcome!="ok"}[10m])) > 0.005',
         10,
         "warning",
         "Looks of the operator end as {{ $labels.outcome }}.",
@@ -207,11 +207,11 @@ OPERATOR = (
             "`kubectl logs` of the operator names the object and the cause.",
             "`kubectl describe bufc NAME`: the conditions say what a person can do.",
         ),
-        both(
-            {'sentinel_operator_looks_total{outcome="Transient"}': "0+6x40"},
-            {'sentinel_operator_looks_total{outcome="ok"}': "0+6x40"},
-            25,
-            ({"outcome": "Transient"},),
+        (
+            Case({'sentinel_operator_looks_total{outcome="Transient"}': "0+12x40"}, 25, ({"outcome": "Transient"},)),
+            # What stays wrong until a person mends it is tried every two minutes.
+            Case({'sentinel_operator_looks_total{outcome="Invalid"}': "0+0.5x40"}, 25, ({"outcome": "Invalid"},)),
+            Case({'sentinel_operator_looks_total{outcome="ok"}': "0+6x40"}, 25),
         ),
     ),
 )

@@ -1,8 +1,9 @@
 """Balancer: where new flows go and why, what is drained, what reaches nobody."""
 
-from monitoring.dashboards.shown import Dashboard, Row, Shown
+from monitoring.dashboards.shown import MOST, Dashboard, Row, Shown
 
 AT = 'instance=~"$balancer"'
+AWAY = 'state!="ready"'
 
 BALANCER = Dashboard(
     "Balancer",
@@ -14,18 +15,19 @@ BALANCER = Dashboard(
             (
                 Shown(
                     "New flows by node",
-                    "A second.",
+                    f"A second; the {MOST} nodes with most of them.",
                     "short",
-                    (("backend:sentinel_lb_backend_new_flows:rate1m", "{{backend}}"),),
+                    ((f"topk({MOST}, backend:sentinel_lb_backend_new_flows:rate1m)", "{{backend}}"),),
                     "areas",
                 ),
                 Shown(
                     "Bytes by node",
-                    "A second, towards the nodes; answers do not pass the balancer.",
+                    f"A second, towards the {MOST} nodes with most; answers do not pass the balancer.",
                     "Bps",
                     (
                         (
-                            f"sum by (backend) (rate(sentinel_lb_backend_bytes_total{{{AT}}}[$__rate_interval]))",
+                            f"topk({MOST}, sum by (backend) "
+                            f"(rate(sentinel_lb_backend_bytes_total{{{AT}}}[$__rate_interval])))",
                             "{{backend}}",
                         ),
                     ),
@@ -46,9 +48,21 @@ BALANCER = Dashboard(
             (
                 Shown(
                     "State of nodes",
-                    "How many balancers hold a node for what.",
+                    "How many nodes a balancer holds for what.",
                     "short",
-                    ((f"sum by (backend, state) (sentinel_lb_backend_state{{{AT}}}) > 0", "{{backend}} {{state}}"),),
+                    ((f"sum by (instance, state) (sentinel_lb_backend_state{{{AT}}})", "{{instance}} {{state}}"),),
+                ),
+                Shown(
+                    "Nodes that are not ready",
+                    f"Which, and how many balancers say so; {MOST} at most.",
+                    "short",
+                    (
+                        (
+                            f"topk({MOST}, sum by (backend, state) (sentinel_lb_backend_state{{{AT},{AWAY}}}) > 0)",
+                            "{{backend}} {{state}}",
+                        ),
+                    ),
+                    idle="Empty while all are ready.",
                 ),
                 Shown(
                     "Refused",

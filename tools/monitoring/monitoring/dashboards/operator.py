@@ -67,6 +67,12 @@ OPERATOR = Dashboard(
                     (("sum by (outcome) (60 * rate(sentinel_operator_looks_total[$__rate_interval]))", "{{outcome}}"),),
                 ),
                 Shown(
+                    "Requests to the API server",
+                    "A second, by verb; those for the Lease, one in two seconds, are not among them.",
+                    "short",
+                    (("sum by (verb) (rate(sentinel_operator_requests_total[$__rate_interval]))", "{{verb}}"),),
+                ),
+                Shown(
                     "Leader",
                     "1 for the replica that holds the Lease.",
                     "short",

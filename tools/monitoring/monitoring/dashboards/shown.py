@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${source}")
 WIDE, HIGH = 24, 8
+ONE_BY_ONE = {"node"}
+"""Of these a board begins with the first: all of a thousand would be ten thousand lines."""
+MOST = 20
+"""Lines of a panel that has one a node."""
 Query = tuple[str, str]  # PromQL, and what a line of its answer is called
 
 
@@ -85,7 +89,7 @@ def _choice(name: str, query: str) -> dashboard.QueryVariable:
         .datasource(SOURCE)
         .query(query)
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .include_all(True)
+        .include_all(name not in ONE_BY_ONE)
         .multi(True)
         .all_value(".*")
     )
