@@ -1,1 +1,1 @@
-"""The node agent: observe, predict, decide, act, report, every 100 ms."""
+"""The node agent: observe, predict, decide, act, report and learn, every 100 ms."""

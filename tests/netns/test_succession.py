@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from sentinel_bpf.buffer import choice, qdisc, succession
-from sentinel_bpf.buffer.plumbing import ALIAS_CLSACT, queue_device
+from netns.test_detour import PORT, Way, traffic
+from sentinel_bpf.buffer import choice, discipline, qdisc, succession
+from sentinel_bpf.buffer.plumbing import ALIAS_CLSACT, Plumbing, queue_device
 from sentinel_bpf.buffer.port import Direction, Interface, Tier
 from sentinel_bpf.buffer.programs import PROGRAMS
 from sentinel_lab.namespaces import run
-from support.netns import bottleneck
+from support.netns import bottleneck, wait_until
 from support.tier_a import EXIT_DEVICE, agent_object, home
 
 NAME = queue_device(4711)
@@ -72,3 +73,22 @@ def test_what_another_version_left_on_the_way_out_is_told_and_goes_by_detaching(
         assert THEIRS in run("tc", "qdisc", "show", "dev", EXIT_DEVICE)
         chosen.detach()
         assert THEIRS not in run("tc", "qdisc", "show", "dev", EXIT_DEVICE)
+
+
+def test_what_another_version_left_on_the_way_out_gives_way_under_traffic(monkeypatch):
+    """A discipline of the kernel's stands for ours, too: this kernel need not have any in BPF."""
+    monkeypatch.setattr(qdisc, "left_by_another", lambda kind: kind == THEIRS)
+    monkeypatch.setattr(discipline, "KIND", "pfifo_fast")
+    with bottleneck((PORT,)) as wires, agent_object(PROGRAMS) as agent:
+        run("tc", "qdisc", "add", "dev", EXIT_DEVICE, "root", "handle", "5e17:", THEIRS, "limit", "100000")
+        way = Way(wires)
+        way.send(1)
+        wait_until(way.all_arrived, "the first packet, after which the neighbour is known")
+        ours = qdisc.QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, 10**8), agent, home())
+        with Plumbing(ours._major) as plumbing, traffic(way):
+            ours._take_over(plumbing, way.index, THEIRS)
+        wait_until(way.all_arrived, "all that was sent")
+        way.close()
+        assert sorted(way.arrived) == list(range(way.sent))
+        assert run("tc", "qdisc", "show", "dev", EXIT_DEVICE).startswith("qdisc pfifo_fast 5e17: root")
+        assert agent.map("sn_queue_place").get(0)["ifindex"] == way.index

@@ -1,4 +1,5 @@
-"""A node with a queue of tier A on its way out, for a whole module of tests; each test counts from zero."""
+"""A node for tier A: one of the test's own, or with a queue on its way out for a whole module of tests, each of which
+counts from zero."""
 
 from __future__ import annotations
 
@@ -17,11 +18,23 @@ FRAME = 1042  # a 1000-byte datagram with its UDP, IP and Ethernet headers
 A, B = 1, 2
 
 
+def need_tier_a(promised):
+    if "qdisc_bpf" not in promised:
+        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
+
+
+@pytest.fixture
+def wires(promised):
+    """A node of the test's own between a sender and a receiver, without a queue as yet."""
+    need_tier_a(promised)
+    with bottleneck(tuple(PORTS.values())) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def node(promised):
     """The queue of another device keeps the discipline registered, so that not every test has to load it."""
-    if "qdisc_bpf" not in promised:
-        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
+    need_tier_a(promised)
     with bottleneck(tuple(PORTS.values())) as wires, agent_object() as agent, egress(agent, wires) as made:
         other = QdiscBuffer(Interface(NODE_DEVICE, Direction.EGRESS, RATE), agent, home())
         other.configure([QueueClass(0, 1, RATE, ROOM)])

@@ -11,6 +11,7 @@ ip link set lo up
 export HOME=/run/vm/home TMPDIR=/run/vm/tmp LC_ALL=C.UTF-8
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+export BCC_KERNEL_SOURCE={headers}
 export SENTINEL_VM_KERNEL={kernel} SENTINEL_VM_FEATURES={features}
 cd {tree}
 {python} -m pytest -c {inside}/pytest.ini --rootdir {tree} --confcutdir {inside} -o junit_family=xunit1 -o pythonpath={tree}/tests --tb short --junitxml /run/vm/result.xml {tests}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.errors import SentinelError, Unsupported
 from sentinel_bpf import layout, probe
-from sentinel_bpf.buffer import discipline
+from sentinel_bpf.buffer import detour, discipline
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
 from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Verdict, check_limits
 from sentinel_bpf.buffer.standing import Stand, wait_while
@@ -89,7 +89,7 @@ class QdiscBuffer:
         self._check(classes)
         with Plumbing(self._major) as plumbing:
             if not self._stand.ingress:
-                self._lead(self._made(plumbing, self._stand.ready(plumbing)[1], classes))
+                self._put_in_place(plumbing, self._stand.ready(plumbing)[1], classes)
                 return
             device = plumbing.index(self._interface.name)
             with Succession(queue_device(device or 0)) as earlier:
@@ -100,11 +100,33 @@ class QdiscBuffer:
                 plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
                 earlier.finish(self._home.pins.parent)
 
-    def _made(self, plumbing: Plumbing, queue_index: int, classes: Sequence[QueueClass]) -> int:
+    def _put_in_place(self, plumbing: Plumbing, index: int, classes: Sequence[QueueClass]) -> None:
+        """As the device's own root."""
+        kind, _ = plumbing.root(index)
+        if left_by_another(kind):
+            self._lay_out(self._opened(index), classes)
+            self._take_over(plumbing, index, kind)
+        else:
+            self._made(plumbing, index, classes)
+        self._lead(index)
+
+    def _take_over(self, plumbing: Plumbing, index: int, kind: str) -> None:
+        """The place of another version's queue: nothing is lost that stands in it, nor what comes meanwhile."""
+        with detour.around(self._agent.path.parent, index, self._interface.rate_bytes_per_s):
+            self._empty(plumbing, index, kind)
+            self._stand.remove(plumbing, index)
+            self._add(plumbing, index)
+            self._lead(index)
+        unregister(self._home.pins.parent, kind)
+
+    def _empty(self, plumbing: Plumbing, index: int, kind: str) -> None:
+        hasten(self._home.pins.parent, kind, _spot(index))
+        wait_while(lambda: plumbing.waits(index))
+
+    def _made(self, plumbing: Plumbing, queue_index: int, classes: Sequence[QueueClass]) -> None:
         self._lay_out(self._opened(queue_index), classes)
         if plumbing.root(queue_index)[1] != self._major:
             self._add(plumbing, queue_index)
-        return queue_index
 
     def _lead(self, queue_index: int) -> None:
         """Have sn_egress say the class of what leaves through this device; 0 ends it."""
@@ -188,8 +210,7 @@ class QdiscBuffer:
             plumbing.stop_redirect(device, index)
         kind, _ = plumbing.root(index)
         if left_by_another(kind):
-            hasten(self._home.pins.parent, kind, _spot(index))
-            wait_while(lambda: plumbing.waits(index))
+            self._empty(plumbing, index, kind)
             self._stand.remove(plumbing, index)
             unregister(self._home.pins.parent, kind)
             return

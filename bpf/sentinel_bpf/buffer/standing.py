@@ -23,7 +23,7 @@ class Stand:
     """One interface and direction, for a root qdisc of `kind`: the device itself, or the ifb behind its ingress."""
 
     def __init__(self, interface: Interface, kind: str, succeeds: Callable[[str], bool] = lambda _kind: False) -> None:
-        """`succeeds`: which other kinds this one may take down; of those it takes the place where traffic comes in."""
+        """`succeeds`: which other kinds this one may take down, and whose place it takes."""
         self._interface = interface
         self._kind = kind
         self._succeeds = succeeds
@@ -38,7 +38,7 @@ class Stand:
         if self._interface.rate_bytes_per_s <= 0:
             return f"{name} has no rate, so nothing would ever queue; set rateBitsPerSecond"
         if not self.ingress:
-            return plumbing.obstacle(index, name, self._kind)
+            return self._foreign_root(plumbing, index, name)
         if plumbing.has_qdisc(index, "ingress"):
             return f"{name} has a foreign ingress qdisc"
         return self._foreign_queue(plumbing, queue_device(index))
@@ -49,8 +49,11 @@ class Stand:
             return ""
         if not plumbing.is_ifb(queue):
             return f"{name} is not an ifb device"
-        kind, _ = plumbing.root(queue)
-        return plumbing.obstacle(queue, name, kind if self._succeeds(kind) else self._kind)
+        return self._foreign_root(plumbing, queue, name)
+
+    def _foreign_root(self, plumbing: Plumbing, index: int, name: str) -> str:
+        kind, _ = plumbing.root(index)
+        return plumbing.obstacle(index, name, kind if self._succeeds(kind) else self._kind)
 
     def check(self, classes: Sequence[QueueClass]) -> None:
         check_classes(classes)

@@ -3,8 +3,8 @@
 redirect ─┬─ moved in one step ─→ our ifb ─────────────────────────────→ stack
           └╌╌ until then ╌╌╌╌╌╌─→ their ifb, set aside until it is empty ─→ stack
 
-Only where traffic comes in: on the way out the queue is the device's own root, and while the kernel exchanges that, it
-drops what stands in it and what arrives (docs/design/0011). There the old one is detached first, by whichever version.
+So where traffic comes in. On the way out the queue is the device's own root, and while the kernel exchanges that, it
+drops what stands in it and what arrives: there all that leaves is led aside meanwhile (detour.py).
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ none suffers more than the others. Intervals bound 95 % of resampled rounds.
 """
 
 
-LATER: Final = """# Later, and in part
+LATER: Final = """# Later, and in part: {patterns}
 
 ```sh
 {command}
@@ -74,7 +74,8 @@ def page(answer: Mapping[str, Any], later: Sequence[Mapping[str, Any]] = ()) -> 
     """Of one run, and below it of others that were made since, each under its own command."""
     parts = [HEAD.format(command=_command(answer), conditions=_conditions(answer)), *_patterns(answer, 2)]
     for each in later:
-        parts.append("#" + LATER.format(command=_command(each), conditions=_conditions(each)))
+        patterns = ", ".join(sorted({row["name"] for row in _clean_rows(each)}))
+        parts.append("#" + LATER.format(patterns=patterns, command=_command(each), conditions=_conditions(each)))
         parts += _patterns(each, 3)
     return "\n".join(parts)
 

@@ -1,7 +1,7 @@
 """Whether demand keeps growing, and by how much it will have grown when a node that is ordered now has come.
 
 What a node's own forecast knows of a ramp it knows late, through the noise of that node; the sum of all nodes is
-calmer. Only growth that lasts counts: in both halves of three minutes, by more than half a standard error. A jump is
+calmer. Only growth that lasts counts: in both halves of three minutes, by more than two standard errors. A jump is
 none, for it happens in one of them.
 """
 
@@ -13,7 +13,7 @@ from statistics import fmean
 
 WINDOW = timedelta(seconds=180)
 FEWEST = 4  # points in each half, below which a line through them says nothing
-SURE = 0.5  # standard errors by which each half must grow; chosen, with the window, by `bench scaling`
+SURE = 2.0  # standard errors by which each half must grow; chosen, with the window, by `bench scaling`
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sentinel_core.rules import PROTOCOLS, Rule
 from sentinel_lab.bench.resize import tier_a_vs_b_resize_ratio
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
+from support import tier_a_node
 from support.netns import bottleneck, wait_until
 from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, agent_object, egress, give_lease, home
 
@@ -29,14 +30,7 @@ A = 1
 STATIC = [QueueClass(each, RATE // 2, RATE, 10 * FRAME) for each in (0, A)]
 WIDE = [QueueClass(each, RATE // 2, RATE, ROOM) for each in (0, A)]
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
-
-
-@pytest.fixture
-def wires(promised):
-    if "qdisc_bpf" not in promised:
-        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
-    with bottleneck(tuple(PORTS.values())) as made:
-        yield made
+wires = tier_a_node.wires  # a fixture
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import datetime
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vmlane import catalogue, guest, lane, store
+from vmlane import catalogue, guest, headers, lane, store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_TIMEOUT_S = 600  # an emulated guest on a busy machine; a hang is told apart long after any real run has ended
 
@@ -39,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout", type=float, default=DEFAULT_TIMEOUT_S, metavar="S", help="seconds a guest may take"
     )
+    parser.add_argument(
+        "--headers", metavar="KERNEL", help="bring this kernel's headers, for what compiles inside; with --fetch, too"
+    )
     parser.add_argument("--counted", action="store_true", help="let the guest's clock go by its instructions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what tests measured to this file")
     parser.add_argument("--catalogue", type=Path, default=lane.CATALOGUE, help=argparse.SUPPRESS)
@@ -49,13 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(asked: argparse.Namespace) -> int:
     known = catalogue.kernels(asked.catalogue)
     if asked.list:
-        _say("kernels:")
-        for row in known.values():
-            _say(f"  {row.name:6} {row.suite:18} {', '.join(row.features)}")
-        _say("tests:")
-        for test in catalogue.known_tests(asked.inside):
-            _say(f"  {test}")
-        return 0
+        return _listed(known, asked.inside)
     kernels = catalogue.chosen_kernels(known, asked.kernel)
     tests = catalogue.chosen_tests(
         asked.inside, asked.tests or (catalogue.quick_tests(asked.inside) if asked.quick else ())
@@ -63,6 +61,9 @@ def _main(asked: argparse.Namespace) -> int:
     options = lane.Options(
         timeout_s=asked.timeout, cache=store.cache_root(), inside=asked.inside, counted=asked.counted
     )
+    if asked.headers:
+        (source,) = catalogue.chosen_kernels(known, asked.headers)
+        options = replace(options, headers=headers.ensure(source, options.cache, _say))
     if asked.fetch:
         for kernel in kernels:
             store.ensure(kernel, options.cache, _say)
@@ -79,6 +80,16 @@ def _main(asked: argparse.Namespace) -> int:
     for line in (*_figures(runs), *map(_summary, runs)):
         _say(line)
     return 0 if all(run.good for run in runs) else 1
+
+
+def _listed(known: Mapping[str, catalogue.Kernel], inside: Path) -> int:
+    _say("kernels:")
+    for row in known.values():
+        _say(f"  {row.name:6} {row.suite:18} {', '.join(row.features)}")
+    _say("tests:")
+    for test in catalogue.known_tests(inside):
+        _say(f"  {test}")
+    return 0
 
 
 def _summary(run: lane.Run) -> str:

@@ -62,6 +62,8 @@ class Options:
     cache: Path
     inside: Path = INSIDE
     counted: bool = False
+    headers: Path | None = None
+    """Of the kernel, for what compiles inside."""
     python: Path = TREE / ".venv" / "bin" / "python"
 
 
@@ -96,6 +98,7 @@ def job(stored: store.Stored, tests: Iterable[str], options: Options) -> str:
         "tree": TREE,
         "python": python,
         "inside": options.inside,
+        "headers": options.headers or "",
     }
     quoted = {name: shlex.quote(str(value)) for name, value in values.items()}
     return (TOOLS / "job.sh").read_text().format(**quoted, tests=shlex.join(tests))

@@ -65,7 +65,7 @@ def ensure(
     """The kernel, whatever state the cache was in; two runs at once wait for each other."""
     home = root / kernel.name
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f"{kernel.name}.lock"):
+    with locked(root / f"{kernel.name}.lock"):
         damage = _damage(home)
         if damage:
             package = _kept_package(home)
@@ -84,24 +84,30 @@ def from_apt(kernel: Kernel, home: Path) -> Path:
         raise LaneError(f"{kernel.keyring} is missing; install debian-archive-keyring.")
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise LaneError("The VM lane fetches kernels with apt; run it on Debian or Ubuntu.")
-    config = _apt_root(kernel, home / "apt")
-    _apt(kernel, home, "apt-get", "-c", str(config), "-q", "update")
-    names = _apt(kernel, home, "apt-cache", "-c", str(config), "pkgnames", "linux-image-").split()
-    matching = [name for name in names if re.fullmatch(kernel.package, name)]
+    (package,) = downloaded(kernel, home, kernel.package, lambda newest: (newest,))
+    return package
+
+
+def downloaded(kernel: Kernel, home: Path, pattern: str, wanted: Callable[[str], tuple[str, ...]]) -> list[Path]:
+    """What is wanted with the newest package of that name; nothing else is left in the folder."""
+    config = apt_root(kernel, home / "apt")
+    apt(kernel, home, "apt-get", "-c", str(config), "-q", "update")
+    names = apt(kernel, home, "apt-cache", "-c", str(config), "pkgnames", "linux-").split()
+    matching = [name for name in names if re.fullmatch(pattern, name)]
     if not matching:
-        raise LaneError(f"{kernel.suite} has no package {kernel.package!r} any more; mend tools/vm/kernels.toml.")
-    newest = max(matching, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        raise LaneError(f"{kernel.suite} has no package {pattern!r} any more; mend tools/vm/kernels.toml.")
+    packages = wanted(max(matching, key=lambda name: [int(number) for number in re.findall(r"\d+", name)]))
     for stale in home.glob("*.deb"):
         stale.unlink()
-    _apt(kernel, home, "apt-get", "-c", str(config), "-q", "download", newest)
-    packages = list(home.glob("*.deb"))
-    if len(packages) != 1:
+    apt(kernel, home, "apt-get", "-c", str(config), "-q", "download", *packages)
+    found = list(home.glob("*.deb"))
+    if len(found) != len(packages):
         raise LaneError(f"apt delivered no package for kernel {kernel.name}; run the command again.")
     shutil.rmtree(home / "apt")
-    return packages[0]
+    return found
 
 
-def _apt_root(kernel: Kernel, apt: Path) -> Path:
+def apt_root(kernel: Kernel, apt: Path) -> Path:
     """An apt of its own: no source, list, cache or status file is shared with the machine's apt."""
     (apt / "state/lists/partial").mkdir(parents=True, exist_ok=True)
     (apt / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
@@ -129,7 +135,7 @@ def _apt_root(kernel: Kernel, apt: Path) -> Path:
     return config
 
 
-def _apt(kernel: Kernel, home: Path, *command: str) -> str:
+def apt(kernel: Kernel, home: Path, *command: str) -> str:
     try:
         done = subprocess.run(
             command, cwd=home, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False, env=_apt_env()
@@ -227,7 +233,7 @@ def _digest(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -45,7 +45,7 @@ def test_what_does_not_keep_growing_asks_for_nothing(demands):
 
 def test_growth_within_what_chance_does_is_none():
     noise = [3 * (-1) ** i for i in range(COUNT)]
-    assert rise(window(*(100 + 0.05 * i + n for i, n in enumerate(noise))), AHEAD_S) == 0
+    assert rise(window(*(100 + 0.25 * i + n for i, n in enumerate(noise))), AHEAD_S) == 0
     assert rise(window(*(100 + 2 * i + n for i, n in enumerate(noise))), AHEAD_S) > 0
 
 

@@ -11,21 +11,15 @@ from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import PROTOCOLS, Rule
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
-from support.netns import bottleneck, wait_until
-from support.tier_a import HOUR_NS, agent_object, give_lease, home
+from support import tier_a_node
+from support.netns import wait_until
+from support.tier_a import HOUR_NS, PORTS, agent_object, give_lease, home
 
 RATE = 500_000
 ROOM = 5_000_000
-A, PORT = 1, 9101
+A, PORT = 1, PORTS[1]
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
-
-
-@pytest.fixture
-def wires(promised):
-    if "qdisc_bpf" not in promised:
-        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
-    with bottleneck((PORT,)) as made:
-        yield made
+wires = tier_a_node.wires  # a fixture
 
 
 @pytest.fixture

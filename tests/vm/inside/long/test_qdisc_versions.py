@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,11 +17,13 @@ from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import PROTOCOLS, Rule
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
-from support.netns import bottleneck, wait_until
+from support import tier_a_node
+from support.netns import wait_until
 from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, agent_object, egress, give_lease, home
 
 RATE = 100_000
 SLOW = 25_000  # 60 packets stand for two and a half seconds: an emulated guest on a busy host still finds some
+FAST = 10_000_000  # whatever an emulated guest sends while it exchanges queues is gone soon after
 ROOM = 5_000_000
 A = 1
 WIDE = [QueueClass(each, RATE // 2, RATE, ROOM) for each in (0, A)]
@@ -27,14 +31,7 @@ OTHER = f"{discipline.OPERATIONS}{discipline.VERSION + 1}"
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
 HERE = Interface(NODE_DEVICE, Direction.INGRESS, RATE)
 THERE = Interface(EXIT_DEVICE, Direction.EGRESS, SLOW)
-
-
-@pytest.fixture
-def wires(promised):
-    if "qdisc_bpf" not in promised:
-        pytest.skip("this kernel has no queueing disciplines in BPF (6.16 or newer has), so there is no tier A")
-    with bottleneck(tuple(PORTS.values())) as made:
-        yield made
+wires = tier_a_node.wires  # a fixture
 
 
 @pytest.fixture
@@ -66,22 +63,53 @@ def as_that_version(monkeypatch):
         yield
 
 
-def test_on_the_way_out_it_is_told_and_detached_with_nothing_lost_that_stands_in_it(wires, other_home, monkeypatch):
+@pytest.fixture
+def leaving(wires, other_home, monkeypatch):
+    """A queue of that version on the way out, in which packets of class A stand."""
     with agent_object() as agent, egress(agent, wires) as out:
         give_lease(agent, HOUR_NS)
         with as_that_version(monkeypatch):
             before = QdiscBuffer(THERE, agent, other_home)
             before.configure([QueueClass(each, SLOW // 2, SLOW, ROOM) for each in (0, A)])
         out.send(A, 60)
-        after = out.buffer(RATE)
-        verdict = after.probe()
-        assert (verdict.tier, f"({OTHER}); detach it first" in verdict.why) == (Tier.OBSERVE, True)
         assert before.read()[A].backlog_packets > 0
-        after.detach()
-        wait_until(lambda: out.received(A) == 60, "all that stood there")
-        assert OTHER not in run("tc", "qdisc", "show")
-        assert not list(other_home.pins.glob("*")), "the last queue takes the discipline with it"
-        assert after.probe().tier is Tier.BPF_QDISC
+        yield out
+
+
+def test_on_the_way_out_it_is_detached_with_nothing_lost_that_stands_in_it(leaving, other_home):
+    after = leaving.buffer(RATE)
+    assert after.probe().tier is Tier.BPF_QDISC, after.probe().why
+    after.detach()
+    wait_until(lambda: leaving.received(A) == 60, "all that stood there")
+    assert OTHER not in run("tc", "qdisc", "show")
+    assert not list(other_home.pins.glob("*")), "the last queue takes the discipline with it"
+
+
+def test_on_the_way_out_it_gives_way_under_traffic_and_nothing_is_lost(leaving, other_home, record_property):
+    after, over, sent = leaving.buffer(FAST), threading.Event(), 60
+
+    def traffic():
+        nonlocal sent
+        while not over.is_set():
+            leaving.send(A, 2)
+            sent += 2
+            time.sleep(0.01)
+
+    sending = threading.Thread(target=traffic)
+    sending.start()
+    try:
+        after.configure([QueueClass(each, FAST // 2, FAST, ROOM) for each in (0, A)])
+    finally:
+        over.set()
+        sending.join()
+    wait_until(lambda: leaving.received(A) == sent, "all that stood there and all that came meanwhile")
+    told = after.read()[A]
+    assert (told.drops, told.sent_packets > 0) == (0, True)
+    kinds = run("tc", "qdisc", "show", "dev", EXIT_DEVICE)
+    assert (discipline.KIND in kinds, OTHER in kinds) == (True, False)
+    assert not list(other_home.pins.glob("*")), "the last queue takes the discipline with it"
+    record_property("packets sent during an exchange on the way out, none lost", sent - 60)
+    after.detach()
 
 
 def test_a_queue_of_another_version_gives_way_and_loses_nothing(wires, agent, other_home, monkeypatch):
