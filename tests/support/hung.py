@@ -1,5 +1,4 @@
-"""The product's agent or balancer, whose tick hangs as long as a file is there, or fails if that file says so, while
-everything else goes on:
+"""The product's agent or balancer, whose tick waits as long as a file is there, and everything else goes on:
 
     python -m support.hung sentinel_agent FILE --config agent.yaml
 
@@ -14,10 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sentinel_api.errors import Transient
-
 LOOK_S = 0.05
-FAIL = "fail"
 MAIN = {"sentinel_agent": "agent", "sentinel_lb": "balancer"}
 
 
@@ -25,20 +21,11 @@ def hang_while(loop: Any, there: Path) -> None:
     tick = loop.tick
 
     def waiting(*given: Any) -> Any:
-        while (said := _said(there)) is not None:
-            if said == FAIL:
-                raise Transient("told to fail")
+        while there.exists():
             time.sleep(LOOK_S)
         return tick(*given)
 
     loop.tick = waiting
-
-
-def _said(there: Path) -> str | None:
-    try:
-        return there.read_text()
-    except FileNotFoundError:
-        return None
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from sentinel_lab.bench.mesh_authority import DAY, Authority
 from sentinel_lab.namespaces import run
 from sentinel_mesh.keys import Keys
 from support.frames import udp4
-from support.hung import FAIL
 from support.lb_lab import FRONT, QUIET, Lab, Process, address, agent_config, balancer_config, still, wait_until
 from support.prometheus import Prometheus, prometheus
 
@@ -37,7 +36,6 @@ SMALL = {
     "dataPlane": {"interfaces": [{"name": DOOR, "rateBitsPerSecond": 8_000_000}], "maxFlows": 1_024},
     "pool": {"minBytes": 65_536, "maxBytes": 65_536},
 }
-NO_MODEL = {"ref": "/nowhere/model.onnx", "digest": f"sha256:{'0' * 64}"}
 MESH_CUT = "".join(
     f"add table inet cut\nadd chain inet cut {hook} {{ type filter hook {hook} priority 0; }}\n"
     f"add rule inet cut {hook} tcp dport 7447 drop\nadd rule inet cut {hook} tcp sport 7447 drop\n"
@@ -118,18 +116,6 @@ def hung(ward: Ward, role: str) -> Iterator[None]:
     """Its tick stands still; all its other threads go on."""
     flag = ward.folder / f"{role}.hangs"
     flag.touch()
-    try:
-        yield
-    finally:
-        flag.unlink()
-
-
-@contextmanager
-def failing(ward: Ward, role: str) -> Iterator[None]:
-    """Each of its ticks ends with an error."""
-    flag, fresh = ward.folder / f"{role}.hangs", ward.folder / "fails"
-    fresh.write_text(FAIL)
-    fresh.rename(flag)
     try:
         yield
     finally:
@@ -256,24 +242,6 @@ def certificate_near_its_end(ward: Ward) -> Iterator[None]:
         yield
     finally:
         ward.authority.issue(SICK, DAY)
-
-
-@contextmanager
-def model_missing(ward: Ward) -> Iterator[None]:
-    sick = ward.lab.agents[SICK]
-    healthy = sick.config.read_text()
-
-    def again(text: str) -> None:
-        sick.end()
-        sick.config.write_text(text)
-        sick.start()
-        wait_until(lambda: bool(sick.state()), "it runs")
-
-    again(yaml.safe_dump(yaml.safe_load(healthy) | {"model": NO_MODEL}))
-    try:
-        yield
-    finally:
-        again(healthy)
 
 
 @contextmanager

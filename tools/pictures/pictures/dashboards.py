@@ -21,9 +21,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from monitoring.dashboards.shown import Shown
 
-NAMES: Final = ("cluster", "node", "balancer", "forecast")
+OF_LAB: Final = ("cluster", "node", "balancer", "forecast")
+OF_FLEET: Final = ("operator",)
 COLUMNS: Final = 3
-CHOSEN: Final = {"$class": ".*", "$node": ".*", "$balancer": ".*", "$__rate_interval": "20s", "$interval": "20s"}
+CHOSEN: Final = {
+    "$class": ".*",
+    "$node": ".*",
+    "$balancer": ".*",
+    "$cluster": ".*",
+    "$__rate_interval": "20s",
+    "$interval": "20s",
+}
 UNITS: Final = {"Bps": "B/s", "bytes": "B", "s": "s"}
 MOST_LINES: Final = 8
 

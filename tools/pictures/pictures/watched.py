@@ -1,10 +1,12 @@
-"""Two agents and a balancer under bursts, watched by a real Prometheus: what the pictures of dashboards are drawn from.
+"""What the pictures of dashboards are drawn from, watched by a real Prometheus: two agents and a balancer under bursts,
+in namespaces (the caller is in the client's while it asks); and an operator that scales a fleet on a real API server.
 
-Built from what the tests build (`PYTHONPATH=tests`), in namespaces; the caller is in the client's while it asks.
+Built from what the tests build (`PYTHONPATH=tests`).
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 import time
@@ -41,6 +43,31 @@ def lab(seconds: int) -> Iterator[str]:
                 yield f"http://127.0.0.1:{prometheus.PORT}"
         over.set()
         busy.join(60)
+
+
+@contextmanager
+def fleet(seconds: int) -> Iterator[str]:
+    """Three nodes whose agents, played here, expect now less and now more than they can carry."""
+    operators, scaled = import_module("support.operators"), import_module("support.scaled")
+    prometheus, planes = import_module("support.prometheus"), import_module("support.cluster.control_plane")
+    with (
+        tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder,
+        operators.running(Path(folder), planes.BARE) as bench,
+    ):
+        scaled.make_nodes(bench)
+        for name in ("operator-1", "operator-2"):
+            bench.operator(name)
+        jobs = {"sentinel-operator": [f"127.0.0.1:{port}" for port in bench.metrics_ports]}
+        with prometheus.prometheus(Path(folder), jobs) as watching:
+            watching.wait_for("count(up == 1) == 2")
+            scaled.front(bench, "Auto", scaleDown={"stabilisationSeconds": 0})
+            end = time.monotonic() + seconds
+            while (left_s := end - time.monotonic()) > 0:
+                share = 0.5 + 0.5 * math.sin(left_s / seconds * 4 * math.pi)
+                nodes = [name for name in scaled.ordered(bench) if name in scaled.taken(bench)]
+                scaled.agents_expect(bench, int((40 + 90 * share) * scaled.MB), *nodes)
+                time.sleep(1)
+            yield f"http://127.0.0.1:{watching.port}"
 
 
 def _load(built: Any, labs: Any, over: threading.Event) -> None:
