@@ -17,7 +17,7 @@ help: ## this list
 demo: ready-net bpf ## watch real XDP on this machine absorb a burst, after a look at what the machine can do
 	@tools/demo.sh
 
-test: ready-all bpf static tools ## the whole ladder, with at most 2 minutes of its slow ones
+test: ready-all bpf static tools ## the whole ladder, with at most 2 minutes of its slow ones in each lane
 	@$(PYTEST) -n $(LANES) --slow=slice
 
 test-all: ready-all bpf static tools ## everything that this machine can run
@@ -50,7 +50,7 @@ manifests: tools ## render the chart to one file for kubectl apply
 bpf: ready-check ## compile every BPF object to bpf/build/
 	@$(MAKE) -s -C bpf all tests
 
-tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the cache (once; 20 minutes on 2 cores)
+tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the cache (once; 10 minutes on 2 cores)
 	@tools/cluster-tools.sh
 
 images: ready-cluster ## build the operator's and the agent's image to out/images/, without a daemon

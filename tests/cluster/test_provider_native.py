@@ -101,7 +101,7 @@ def test_nothing_is_left_of_a_run_that_ends_early(end: signal.Signals) -> None:
         started, cgroups, left = processes(slot), slots.cgroups(slot), Traces.of(slot)
         run.send_signal(end)
     assert cgroups
-    assert len(started) == 9  # the switch, four of the control plane, the node's holder and its three
+    assert len(started) == 10  # the switch, four of the control plane, the names, the node's holder and its three
     wait_until("the processes to end", lambda: not any(one.group() for one in started), 30)
     wait_until("the link to go", lambda: not left.linked(), 30)
     if end == signal.SIGKILL:

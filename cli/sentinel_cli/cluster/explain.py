@@ -138,7 +138,7 @@ def _thresholds(cluster: BufferCluster, nodes: int) -> str:
     capacity, slack = rules.node_capacity_bytes_per_second, 1 + rules.tolerance_percent / 100
     more = floor(nodes * slack) * capacity if nodes else 0
     grows = (
-        f"forecast demand, its median and half of its doubt, exceeds {amount(more)} (more nodes)"
+        f"forecast demand, with headroom or half of its doubt on top, exceeds {amount(more)} (more nodes)"
         if nodes < rules.max
         else f"spec.scaling.max is raised above {rules.max} (more nodes)"
     )

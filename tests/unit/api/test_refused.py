@@ -27,6 +27,11 @@ def test_every_rule_of_a_cluster_refuses_something_in_the_table():
         assert any(refused.sentence in rule["message"] for refused in REFUSED), rule["message"]
 
 
+def test_the_table_is_as_long_as_was_promised():
+    assert len(REFUSED) >= 60
+    assert {refused.kind for refused in REFUSED} == set(KINDS)
+
+
 def _rules(schema):
     for definition in (schema, *schema["$defs"].values()):
         yield from definition.get("x-kubernetes-validations", ())

@@ -86,10 +86,11 @@ def test_bounds_are_told_by_their_name(rules, sentence):
 
 def test_the_thresholds_are_those_of_the_decision():
     """At the demand that is told the autoscaler holds, and a byte above it it grows."""
-    rules = Scaling.model_validate({"mode": "Auto", "nodeCapacityBytesPerSecond": 100 * MB, "tolerancePercent": 5})
+    asked = {"mode": "Auto", "nodeCapacityBytesPerSecond": 100 * MB, "tolerancePercent": 5, "headroomPercent": 25}
+    rules = Scaling.model_validate(asked)
 
     def target(demand):
-        known = Known(now=0, p50=0, p95=2 * demand)  # half of the doubt counts
+        known = Known(now=0, p50=demand / 1.25, p95=2 * demand)  # more doubt than counts
         seen = Demand(60, seen=known, feared=known, nodes=5, reporting=5, foreseeing=5, correlation=0.0)
         return decide(rules, State(5), seen, NOW).target
 
