@@ -1,13 +1,11 @@
 """The door to an API server that does not answer: what is asked again, what is not, and what is asked at all."""
 
 import asyncio
-import contextlib
 import tempfile
 from collections import Counter
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
 from sentinel_api.errors import Transient
 from sentinel_api.names import LOAD_BALANCER_CLASS
@@ -15,6 +13,7 @@ from sentinel_operator import cluster
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
 from sentinel_operator.observe import settle
+from support.false_server import reached
 
 PATIENCE_S = 3
 LISTED = "/api/v1/services"
@@ -46,19 +45,6 @@ class Server:
             self.silent[request.method] -= 1
             await asyncio.sleep(600)
         return web.json_response(KNOWN[request.path])
-
-
-@contextlib.asynccontextmanager
-async def reached(server):
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", server.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings = client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    async with client.ApiClient(settings) as api:
-        yield cluster.Cluster(await cluster._reached(api, patient=False), lambda _: None)
-    await runner.cleanup()
 
 
 @pytest.fixture

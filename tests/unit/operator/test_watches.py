@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
-from sentinel_operator import cluster, watches
+from sentinel_operator import watches
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.handlers import Told
 from sentinel_operator.mirror import Mirror
 from support import worlds
+from support.false_server import reached
 
 NAME = ClusterName("default", "front")
 ORDERS = "/apis/sentinel.io/v1alpha1/buffernodes"
@@ -71,19 +71,6 @@ class Server:
             self.over.set()
         await asyncio.sleep(600)
         return answer
-
-
-@contextlib.asynccontextmanager
-async def reached(server):
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", server.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings = client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    async with client.ApiClient(settings) as api:
-        yield cluster.Cluster(await cluster._reached(api, patient=False), lambda _: None)
-    await runner.cleanup()
 
 
 @pytest.fixture(autouse=True)
