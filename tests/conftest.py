@@ -8,6 +8,7 @@ pytest_plugins = [
     "support.ladder",
     "support.lanes",
     "support.properties",
+    "support.reachable",
 ]
 
 # These run in the guests of the VM lane, started by the tests in vm/.

@@ -53,11 +53,8 @@ class Builder:
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Builder:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)  # so that nobody can get there
-    return Builder(tmp_path)
+def builder(reachable: Path) -> Builder:
+    return Builder(reachable)
 
 
 def test_who_is_not_root_is_told_so(builder: Builder):

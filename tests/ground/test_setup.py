@@ -81,12 +81,8 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if not (mode := parent.stat().st_mode) & 0o001:
-            parent.chmod(mode | 0o011)  # so that nobody can get there
-    return Checkout(tmp_path)
+def checkout(reachable: Path) -> Checkout:
+    return Checkout(reachable)
 
 
 @pytest.fixture

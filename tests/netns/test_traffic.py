@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from sentinel_lab.delay import Way, delayed
 from sentinel_lab.topology import RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.run import exchanged, ready
+from sentinel_lab.traffic.tcp_client import connected
 from sentinel_lab.traffic.tcp_orders import TcpOrder
 from support.netns import need_data_plane
 
@@ -35,6 +39,16 @@ def test_every_request_that_is_due_is_asked_and_answered(spaces, kind):
     assert sum(served.bytes_by_connection) == sent.due * 10_000
     assert len(served.bytes_by_connection) == (sent.due if kind == "short" else 4)
     assert min(sent.millis) > 0
+
+
+def test_a_client_waits_for_a_server_that_listens_later():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        asked = TcpOrder(namespace="", address="127.0.0.1", port=server.getsockname()[1], kind="bulk", seconds=1.0)
+        listens = threading.Timer(0.2, server.listen)
+        listens.start()
+        connected(asked).close()
+        listens.join()
 
 
 def test_bulk_sends_as_long_as_it_was_told_and_all_of_it_arrives(spaces):

@@ -18,6 +18,7 @@ from sentinel_lab.traffic.tcp_server import ANSWER, GREETING
 CHUNK = bytes(1 << 16)
 SEND_BUFFER_BYTES = 4 << 20  # more than the pool: what waits must be able to wait in the queue under test
 CONNECT_SECONDS = 10.0
+AGAIN_SECONDS = 0.02
 SETTLE_NS = 3_000_000_000
 """Answers may come in so long after the last request was due; what comes later is counted as failed."""
 
@@ -30,6 +31,31 @@ class Connection:
     answered_bytes: int = 0
     due_ns: deque[int] = field(default_factory=deque)
     closing: bool = False
+
+
+def _fresh(congestion: str) -> socket.socket:
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+    return opened
+
+
+def connected(order: TcpOrder) -> socket.socket:
+    """Once the server listens: it starts at the same time, and may be the later one."""
+    until = time.monotonic() + CONNECT_SECONDS
+    while True:
+        opened = _fresh(order.congestion)
+        opened.settimeout(CONNECT_SECONDS)
+        try:
+            opened.connect((order.address, order.port))
+        except ConnectionRefusedError:
+            opened.close()
+            if time.monotonic() >= until:
+                raise
+            time.sleep(AGAIN_SECONDS)
+        else:
+            return opened
 
 
 class Client:
@@ -76,17 +102,15 @@ class Client:
         return np.sort(random.uniform(0, self._order.seconds * 1e9, count)).astype(np.int64)
 
     def _open(self) -> Connection:
-        opened = socket.socket()
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._order.congestion.encode())
-        short = self._order.kind == "short"
-        opened.settimeout(0.0 if short else CONNECT_SECONDS)
-        connection = Connection(opened)
-        opened.connect_ex((self._order.address, self._order.port))
-        if not short:
+        if self._order.kind == "short":
+            opened = _fresh(self._order.congestion)
+            opened.setblocking(False)
+            opened.connect_ex((self._order.address, self._order.port))
+        else:
+            opened = connected(self._order)
             opened.sendall(GREETING.pack(0 if self._order.kind == "bulk" else self._order.request_bytes))
             opened.setblocking(False)
+        connection = Connection(opened)
         self._ready.register(opened, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
         self._connections.append(connection)
         return connection
