@@ -1,7 +1,8 @@
-"""The only writer: carries a plan out, in the plan's order, and stops at the first error."""
+"""The only writer: carries a plan out, in the plan's order, and stops at the first error but a refusal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,34 +18,50 @@ from sentinel_operator.decide.plan import Plan
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.status import Outcome
 from sentinel_operator.decide.world import World
-from sentinel_operator.objects import FIELD_MANAGER, TAKEN_AT, TAKEN_BY, Key, Manifest, digest, scale_key
+from sentinel_operator.objects import FIELD_MANAGER, TAKEN_AT, TAKEN_BY, Key, Manifest, digest, key, scale_key
+from sentinel_operator.refusals import Refusals, Write
 
 log = structlog.get_logger()
 
 
-async def carry_out(api: Cluster, world: World, plan: Plan) -> tuple[Outcome, SentinelError | None]:
-    """What is left undone comes again at the next look: every step is idempotent."""
+async def carry_out(api: Cluster, world: World, plan: Plan, refusals: Refusals) -> tuple[Outcome, SentinelError | None]:
+    """What is left undone comes again at a later look: every step is idempotent.
+
+    What fails for now ends it. What is refused until a person mends it ends nothing but the deletes, which rest on it.
+    """
+    writes, deletes = tuple(_writes(api, world, plan)), tuple(_deletes(api, plan))
     try:
         if plan.finalizer == "add":
             await _finalizers(api, world.cluster, (*world.cluster.metadata.finalizers, FINALIZER))
-        for manifest in plan.apply:
-            await api.apply(manifest)
-        for role in plan.roles:
-            await _role(api, role)
-        for change in plan.relabel:
-            await api.merge(Key("v1", "Node", "", change.node), {"metadata": {"labels": {CLUSTER_LABEL: change.value}}})
-        if plan.nodes is not None:
-            await api.merge(_key(world.cluster), {**_unchanged_since(world), "spec": {"nodes": plan.nodes}})
-        if plan.replicas is not None:
-            await _scale(api, world, plan.replicas)
-        for at in plan.delete:
-            await api.delete(at)
-        if plan.finalizer == "release":
+        done = await refusals.carry_out(writes) and await refusals.carry_out(deletes)
+        refusals.forget_others((*writes, *deletes))
+        if done and plan.finalizer == "release":
             kept = tuple(f for f in world.cluster.metadata.finalizers if f != FINALIZER)
             await _finalizers(api, world.cluster, kept)
     except SentinelError as error:
         return Outcome(str(error)), error
-    return Outcome(), None
+    return Outcome(refusals.told), None
+
+
+def _writes(api: Cluster, world: World, plan: Plan) -> Iterator[Write]:
+    for manifest in plan.apply:
+        yield Write("apply", key(manifest), manifest, partial(api.apply, manifest))
+    for role in plan.roles:
+        yield Write("role", _node(role.node), role.role, partial(_role, api, role))
+    for change in plan.relabel:
+        label = {"metadata": {"labels": {CLUSTER_LABEL: change.value}}}
+        yield Write("label", _node(change.node), change.value, partial(api.merge, _node(change.node), label))
+    if plan.nodes is not None:
+        number = {**_unchanged_since(world), "spec": {"nodes": plan.nodes}}
+        yield Write("number", _key(world.cluster), plan.nodes, partial(api.merge, _key(world.cluster), number))
+    at = scale_key(world.cluster)
+    if plan.replicas is not None and at is not None:
+        yield Write("scale", at, plan.replicas, partial(_scale, api, world, at, plan.replicas))
+
+
+def _deletes(api: Cluster, plan: Plan) -> Iterator[Write]:
+    for at in plan.delete:
+        yield Write("delete", at, None, partial(api.delete, at))
 
 
 async def commit(api: Cluster, world: World, scaling: ScalingStatus) -> World:
@@ -71,7 +88,7 @@ async def publish(api: Cluster, cluster: BufferCluster, status: BufferClusterSta
 async def unmark(api: Cluster, arrivals: Iterable[Arrived]) -> None:
     """After their lead time is written down: a crash in between writes it twice, which moves nothing."""
     for each in arrivals:
-        await api.merge(Key("v1", "Node", "", each.node), {"metadata": {"annotations": {TAKEN_AT: None}}})
+        await api.merge(_node(each.node), {"metadata": {"annotations": {TAKEN_AT: None}}})
 
 
 async def announce(api: Cluster, cluster: BufferCluster, news: Iterable[Change]) -> None:
@@ -132,12 +149,11 @@ async def _role(api: Cluster, change: RoleChange) -> None:
         },
         "resourceVersion": change.resource_version,
     }
-    await api.merge(Key("v1", "Node", "", change.node), {"metadata": meta})
+    await api.merge(_node(change.node), {"metadata": meta})
 
 
-async def _scale(api: Cluster, world: World, replicas: int) -> None:
-    at = scale_key(world.cluster)
-    if at is not None and world.scale is not None:
+async def _scale(api: Cluster, world: World, at: Key, replicas: int) -> None:
+    if world.scale is not None:
         meta = {"resourceVersion": world.scale.resource_version}
         await api.merge(at, {"metadata": meta, "spec": {"replicas": replicas}}, subresource="scale")
 
@@ -149,6 +165,10 @@ def _unchanged_since(world: World) -> dict[str, Any]:
 async def _finalizers(api: Cluster, cluster: BufferCluster, finalizers: tuple[str, ...]) -> None:
     meta = {"finalizers": list(finalizers), "resourceVersion": cluster.metadata.resource_version}
     await api.merge(_key(cluster), {"metadata": meta})
+
+
+def _node(name: str) -> Key:
+    return Key("v1", "Node", "", name)
 
 
 def _key(cluster: BufferCluster) -> Key:

@@ -106,9 +106,18 @@ async def _pods(api: Cluster, owner: Owner) -> tuple[AgentPod, ...]:
             node=_node_of(pod),
             template=daemonset.template_digest(pod),
             leaving="deletionTimestamp" in pod["metadata"],
+            since=_since(pod),
         )
         for pod in await api.list("v1", "Pod", owner.namespace, chosen)
     )
+
+
+def _since(pod: Manifest) -> datetime | None:
+    """A word of the node that is older is its predecessor's. A pod without a start has said nothing yet."""
+    states = [each.get("state", {}) for each in pod.get("status", {}).get("containerStatuses", ())]
+    stamps = [each["running"].get("startedAt") for each in states if "running" in each]
+    found = [each for each in (pod["metadata"].get("creationTimestamp"), *stamps) if each]
+    return max(map(datetime.fromisoformat, found)) if found else None
 
 
 def _node_of(pod: Manifest) -> str:

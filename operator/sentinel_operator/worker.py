@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import Counter
 
-from sentinel_api.errors import Invalid, SentinelError, Transient
+from sentinel_api.errors import SentinelError, Transient
 from sentinel_api.names import API_VERSION
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStatus
 from sentinel_operator import act, metrics, services
@@ -24,6 +24,7 @@ from sentinel_operator.due import LAST_TRANSIENT_RETRY_S, ClusterName, Due, retr
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.observe import observe, refresh
 from sentinel_operator.predict import Memory, predict, remembered
+from sentinel_operator.refusals import Refusals
 from sentinel_operator.render import balancers
 from sentinel_operator.render.base import Release
 
@@ -50,6 +51,7 @@ class Worker:
     ear: "Ear | None" = None  # None without a mesh
     authority: Authority | None = None  # None where the mesh speaks in the clear
     _memories: dict[ClusterName, Memory] = field(default_factory=dict)
+    _refusals: dict[ClusterName, Refusals] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -73,7 +75,7 @@ class Worker:
             self.due.rest(name, again_s)
         else:
             self.due.succeeded(name)
-            LOOKS.labels("ok").inc()
+            LOOKS.labels("Invalid" if self._refused(name).told else "ok").inc()
             self.due.rest(name, REST_S)
         self._again(name, again_s)
 
@@ -83,6 +85,7 @@ class Worker:
         world = await observe(self.api, self.mirror, name, self._release())
         if world is None:
             self._memories.pop(name, None)
+            self._refusals.pop(name, None)
             if self.ear is not None:
                 self.ear.forget(name)
             metrics.forget(name)
@@ -92,14 +95,14 @@ class Worker:
         todo = plan(world)
         if not todo.empty:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
-        outcome, error = await act.carry_out(self.api, world, todo)
+        outcome, error = await act.carry_out(self.api, world, todo, self._refused(name))
         served = await self._serve(world) if error is None and not todo.blocked else None
         if todo.finalizer != "release":
             said = status(world, todo, outcome, thought, served)
             await act.publish(self.api, world.cluster, said)
             await act.unmark(self.api, todo.arrived)
             await act.announce(self.api, world.cluster, changes(before, said, world.now))
-        if error is not None and not isinstance(error, Invalid):
+        if error is not None:
             raise error
         changing = todo.rollout is not None and todo.rollout.phase not in ("Done", "Held")
         settled = todo.empty and not todo.blocked and not changing and world.agents.ready == world.agents.desired
@@ -107,6 +110,9 @@ class Worker:
         decision_s = autoscale.next_in_s(world, datetime.now(UTC), took_s) if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else decision_s
         return next_s if settled else min(LOOK_AGAIN_S, next_s)
+
+    def _refused(self, name: ClusterName) -> Refusals:
+        return self._refusals.setdefault(name, Refusals())
 
     async def _serve(self, world: World) -> Addresses | None:
         """Services of our class; None where there is nothing to give away."""

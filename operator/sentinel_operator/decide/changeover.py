@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.buffernode import BufferNode, BufferNodeStatus
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_operator.decide import rollout
@@ -70,14 +71,15 @@ def _members(world: World, nodes: tuple[Node, ...], wanted: _Wanted) -> tuple[Me
     """Nodes without orders are no members: they have nothing that could change."""
     ours = {node.name for node in nodes}
     old = {pod.node for pod in world.pods or () if pod.template != wanted.version}
+    since = {pod.node: pod.since for pod in world.pods or ()}
     return tuple(
-        _member(world, order, wanted.config, outdated=order.metadata.name in old)
+        _member(world, order, wanted.config, outdated=order.metadata.name in old, since=since.get(order.metadata.name))
         for order in world.own_nodes
         if order.metadata.name in ours
     )
 
 
-def _member(world: World, order: BufferNode, config: str, *, outdated: bool) -> Member:
+def _member(world: World, order: BufferNode, config: str, *, outdated: bool, since: datetime | None) -> Member:
     status, gate = order.status, world.cluster.spec.model.gate
     ordered = order.spec.config_digest == config and not outdated
     alive = answers(order, world.now)
@@ -87,12 +89,17 @@ def _member(world: World, order: BufferNode, config: str, *, outdated: bool) -> 
     return Member(
         node=order.metadata.name,
         ordered=ordered,
-        running=ordered and status.config_digest == config,
+        running=ordered and status.config_digest == config and _said_itself(status, since),
         healthy=alive and any(c.type == "Ready" and c.status == "True" for c in status.conditions),
         alive=alive,
         dropped=status.buffer.dropped_packets if status.buffer else 0,
         precision=status.scores.precision_percent if judged else None,
     )
+
+
+def _said_itself(status: BufferNodeStatus, since: datetime | None) -> bool:
+    """Whether this agent said so: what its predecessor wrote last stands there until then, and proves nothing."""
+    return since is None or status.forecast is None or status.forecast.observed_at >= since
 
 
 def _outdated(world: World, change: frozenset[str], wanted: _Wanted) -> tuple[Key, ...]:

@@ -44,6 +44,7 @@ class AgentPod:
     node: str
     template: str
     leaving: bool = False
+    since: datetime | None = None  # when it was made, or its agent started
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from sentinel_operator.decide.status import Outcome, status
 from sentinel_operator.decide.world import AgentPod
 from sentinel_operator.objects import Key
 from sentinel_operator.render import daemonset
-from support.worlds import buffer_node, carried_out, cluster, node, report, world
+from support.worlds import NOW, buffer_node, carried_out, cluster, node, report, world
 
 THREE = tuple(node(f"n{i}") for i in range(3))
 CAREFUL = {"agent": {"updateStrategy": {"soakSeconds": 60}}}
@@ -77,6 +77,21 @@ def test_a_pod_that_is_going_already_is_not_deleted_again(settled):
     pods = tuple(AgentPod(f"agent-{n.name}", n.name, old, leaving=n.name == "n0") for n in THREE)
     todo = plan(asked(replace(settled, pods=pods), agent={**CAREFUL["agent"], "logLevel": "Debug"}))
     assert not todo.delete
+
+
+def test_what_a_predecessor_said_last_does_not_count_for_the_new_agent(settled):
+    """It worked, and its word stands until the new one reports: which is then seen to start, and not to break."""
+    new = {**CAREFUL["agent"], "logLevel": "Debug"}
+    version = daemonset.template_digest(template(plan(asked(settled, agent=new))))
+    old = daemonset.template_digest(settled.good_template)
+    first = AgentPod("agent-n0", "n0", version, since=NOW)
+    others = tuple(AgentPod(f"agent-{n.name}", n.name, old) for n in THREE[1:])
+    changed = asked(replace(settled, pods=(first, *others)), agent=new)
+    silent = told(changed)
+    assert silent.cluster.status.rollout.phase == "Canary"
+    starting = told(silent, n0={"ready": "False", "seconds_ago": 0})
+    assert starting.cluster.status.rollout.phase == "Canary"
+    assert told(starting, n0={"seconds_ago": 0}).cluster.status.rollout.phase == "Soaking"
 
 
 def test_a_canary_that_breaks_gets_its_old_configuration_and_template_back(settled):
