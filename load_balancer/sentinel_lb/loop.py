@@ -13,7 +13,7 @@ import structlog
 from sentinel_api.errors import SentinelError
 from sentinel_api.records import CLASSES
 from sentinel_core.rules import compiled
-from sentinel_lb.decide import intent, seats, services, speakers, states, strays, weights
+from sentinel_lb.decide import intent, seats, services, speakers, states, strays, turns, weights
 from sentinel_lb.predict import expected, smoothed
 from sentinel_mesh.priority import go_first
 
@@ -81,6 +81,7 @@ class Loop:
     _complaint: str = ""
     _others: frozenset[str] | None = None
     _strays: strays.Strays = field(default_factory=strays.Strays)
+    _turns: turns.Turns = field(default_factory=turns.Turns)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -107,9 +108,10 @@ class Loop:
         world = self.observer.look(self._seats.values())
         wanted = services.services(self.config, self._seats)
         foreseen = self._predict(world, wanted)
-        standings = self._judge(world)
+        decided = self._judge(world)
+        standings = self._in_turn(world, decided)
         names = {0: "unmatched"} | {number: name for name, number in self.config.ids.items()}
-        shares = weights.route([_node(each) for each in standings], sorted(names))
+        shares = weights.route([_node(each) for each in decided], sorted(names))
         mine = self._spoken_for(world, services.announced(wanted, standings))
         self._expect_strays(world, wanted)
         self.hands.carry_out(self.config, world, standings, wanted, mine)
@@ -187,6 +189,12 @@ class Loop:
             )
             for seat in self._seats.values()
         )
+
+    def _in_turn(self, world: World, standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
+        """Who takes new flows changes when the nodes that will get them had the time to make room."""
+        ticks = turns.ticks_of(standings, world.members)
+        self._turns = turns.turns(self._turns, standings, ticks, world.now_ns)
+        return turns.in_force(standings, self._turns)
 
     def _expect_strays(self, world: World, wanted: Sequence[Service]) -> None:
         others, idle_ns = frozenset(world.balancers), strays.longest_idle(wanted)
