@@ -48,7 +48,7 @@ class Seasoned(lane.Lane):
             told = Foretold(truth, Slant((self.folder / SLANT).read_text()))
             self.brains = replace(self.brains, forecaster=told)
         for rows in np.load(self.folder / PAST):
-            super().predict(Observed(from_rows(rows), share_bps))
+            super().predict(Observed(from_rows(rows), share_bps, share_bps))
         (self.folder / SEASONED).touch()
 
     def predict(self, seen: Observed) -> Forecast:

@@ -31,6 +31,8 @@ class Seen:
 
     sample: Sample
     drain_bps: NDArray[np.float64]
+    share_bps: NDArray[np.float64]
+    """What each class is guaranteed of the rate; all of them together are the rate."""
     readings: Mapping[int, Reading] = field(default_factory=dict)
     """The queue itself, by class."""
 
@@ -59,7 +61,7 @@ class Observer:
         sample = between(self.latest, after, self._queues(readings))
         self._measure_drain(readings, sample.period_ns)
         self.latest, self._readings = after, readings
-        return Seen(sample, self._drain_bps.copy(), readings)
+        return Seen(sample, self._drain_bps.copy(), self._share_bps, readings)
 
     def _snapshot(self, now_ns: int, readings: Mapping[int, Reading]) -> Snapshot:
         cells = copied(self._cells).reshape(-1, CLASSES)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sentinel_api.records import CLASSES
 from sentinel_core.forecast import Forecast
+from sentinel_core.sample import Valid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,20 @@ class LaneTick:
 
     def row(self, class_id: int) -> int:
         return self.first_row + class_id
+
+    def spare_bps(self) -> NDArray[np.float64]:
+        """What the rate has left for each class beyond what comes: its part, by share, of what nobody uses, or what it
+        is guaranteed itself and does not use, if that is more, since whoever borrows it gives it back at once. So all
+        classes together are never promised more than the rate. Who was not counted is taken to use its whole share.
+        Less than nothing where a class gets more than it can be rid of."""
+        seen, rate = self.observed, self.interface.rate_bytes_per_s
+        counted = seen.sample.has(Valid.COUNTERS)
+        arrivals = np.where(counted, seen.sample.per_second("bytes"), seen.share_bps)
+        unused = rate - float(arrivals.sum())
+        own = np.minimum(seen.drain_bps, seen.share_bps) - arrivals
+        part = np.minimum(unused, unused * seen.share_bps / rate)  # what is lacking is lacking whole, to everybody
+        found: NDArray[np.float64] = np.maximum(own, part)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,17 +126,15 @@ class Tick:
         return self.forecast().node_demand()
 
     def headroom_bytes(self) -> NDArray[np.float64]:
-        """What each class can take in the next second on top of what it gets: the room that is left, and what of its
-        share of the rate or of the whole is not used. An interface that is only observed promises nothing, and neither
-        does any for a class that the node does not have."""
+        """What each class can take in the next second on top of what it gets: the room that is left in its queue, and
+        what the rate spares it. An interface that is only observed promises nothing, and neither does any for a class
+        that the node does not have, or whose arrivals were not counted in this tick."""
         room = np.zeros(CLASSES)
         for lane in self.lanes:
             if lane.verdict.tier.value == "C" or lane.trouble:
                 continue
-            arrivals = lane.observed.sample.per_second("bytes")
-            unused = lane.interface.rate_bytes_per_s - float(arrivals.sum())
-            for each in lane.names:
-                waiting = float(lane.observed.sample.backlog_bytes[each])
-                spare = max(float(lane.observed.drain_bps[each] - arrivals[each]), unused)
-                room[each] += max(self.chosen.limit_bytes[lane.row(each)] - waiting + spare, 0.0)
+            sample, ids = lane.observed.sample, list(lane.names)
+            limits = np.array([self.chosen.limit_bytes[lane.row(each)] for each in ids], np.float64)
+            left = limits - sample.backlog_bytes[ids] + lane.spare_bps()[ids]
+            room[ids] += np.maximum(left, 0.0) * sample.has(Valid.COUNTERS)[ids]
         return room

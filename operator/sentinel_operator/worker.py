@@ -75,7 +75,7 @@ class Worker:
             self.due.rest(name, again_s)
         else:
             self.due.succeeded(name)
-            LOOKS.labels("Invalid" if self._refused(name).told else "ok").inc()
+            LOOKS.labels("Invalid" if name in self._refusals and self._refusals[name].told else "ok").inc()
             self.due.rest(name, REST_S)
         self._again(name, again_s)
 
@@ -96,7 +96,7 @@ class Worker:
         if not todo.empty:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
         await self._give_up(world)
-        outcome, error = await act.carry_out(self.api, world, todo, self._refused(name))
+        outcome, error = await act.carry_out(self.api, world, todo, self._refusals.setdefault(name, Refusals()))
         served = await self._serve(world) if error is None and not todo.blocked else None
         if todo.finalizer != "release":
             said = status(world, todo, outcome, thought, served)
@@ -113,9 +113,6 @@ class Worker:
         decision_s = autoscale.next_in_s(world, datetime.now(UTC), took_s) if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else decision_s
         return next_s if settled else min(LOOK_AGAIN_S, next_s)
-
-    def _refused(self, name: ClusterName) -> Refusals:
-        return self._refusals.setdefault(name, Refusals())
 
     async def _serve(self, world: World) -> Addresses | None:
         """Services of our class; None where there is nothing to give away."""

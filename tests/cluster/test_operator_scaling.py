@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -18,8 +19,10 @@ from support.scaled import (
     MB,
     NODES,
     agents_expect,
+    ask_of_pool,
     decided_again,
     empty,
+    forbid_orders,
     front,
     make_nodes,
     ordered,
@@ -114,6 +117,39 @@ def test_a_leader_killed_between_commit_and_act_scales_once(fleet):
     decided_again(fleet)
     assert taken(fleet) == [*NODES, "s1"]
     assert [(d["fromNodes"], d["toNodes"]) for d in scaling(fleet)["decisions"]] == [(3, 4)]
+
+
+@pytest.mark.slow
+def test_a_write_that_is_refused_is_told_and_stops_no_other(fleet):
+    fleet.operator("op")
+    front(fleet, "Auto")
+    agents_expect(fleet, 90 * MB, *NODES)
+    until(fleet, "three suffice", lambda: scaling(fleet).get("targetNodes") == 3)
+    forbid_orders(fleet)
+    ask_of_pool(fleet, 32)
+    until(fleet, "it is told", lambda: fleet.condition("Degraded") == ("True", "ApplyFailed"))
+    until(fleet, "looks do not look well", lambda: looks(fleet, "Invalid"))
+    until(fleet, "an Event names it", lambda: "refuses to apply BufferNode n1 (403)" in degraded_by(fleet))
+    assert '"event": "write_refused"' in fleet.logs()
+    agents_expect(fleet, 125 * MB, *NODES)
+    until(fleet, "a spare is taken all the same", lambda: taken(fleet) == [*NODES, "s1"])
+    fleet.plane.kubectl("apply", "-f", "-", stdin=rights())
+    ask_of_pool(fleet, 48)  # what is new is tried at once, what was refused later and later
+    until(fleet, "all have orders", lambda: ordered(fleet) == {*NODES, "s1"})
+    until(fleet, "all is well", lambda: fleet.condition("Degraded")[0] == "False")
+
+
+def degraded_by(bench: Bench) -> str:
+    """What Events of refused writes say."""
+    events = bench.get("/api/v1/namespaces/default/events")["items"]
+    return "\n".join(each["message"] for each in events if each["reason"] == "ApplyFailed")
+
+
+def looks(bench: Bench, outcome: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{bench.metrics_ports[-1]}/metrics", timeout=60) as said:
+        told = said.read().decode().splitlines()
+    name = f'sentinel_operator_looks_total{{outcome="{outcome}"}} '
+    return sum(float(line.removeprefix(name)) for line in told if line.startswith(name))
 
 
 def test_the_scale_of_another_object_is_written_only_where_the_chart_allows_it(fleet):

@@ -54,6 +54,22 @@ def ordered(bench: Bench) -> set[str]:
     return {node["metadata"]["name"] for node in found["items"]}
 
 
+def forbid_orders(bench: Bench) -> None:
+    """The operator may read its nodes' orders, and no longer write them."""
+    role = json.loads(bench.plane.kubectl("get", "clusterrole", "sentinel-operator", "-o", "json").stdout)
+    numbers = [number for number, rule in enumerate(role["rules"]) if "buffernodes" in rule["resources"]]
+    reading = ["get", "list", "watch"]
+    changes = [{"op": "replace", "path": f"/rules/{number}/verbs", "value": reading} for number in numbers]
+    bench.plane.kubectl("patch", "clusterrole", "sentinel-operator", "--type=json", "-p", json.dumps(changes))
+
+
+def ask_of_pool(bench: Bench, mebibytes: int) -> None:
+    """Another pool makes another configuration, and so other orders."""
+    bench.plane.kubectl(
+        "patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"pool": {"maxBytes": mebibytes << 20}}})
+    )
+
+
 def agents_expect(bench: Bench, each: int, *nodes: str, **said) -> None:
     """Every node's agent carries half of what it expects in two minutes."""
     for name in nodes:

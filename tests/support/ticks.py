@@ -33,12 +33,13 @@ def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_r
     }
     nothing = {name: np.zeros(CLASSES, np.uint64) for name in columns}
     after = Snapshot(t_ns=PERIOD_NS, **columns)
+    shares = standing(config, RATE).share_bps
     return LaneTick(
         interface=Interface(name, Direction.INGRESS, RATE),
         verdict=verdict,
         first_row=first_row,
         names=class_names(config),
-        observed=Observed(between(Snapshot(t_ns=0, **nothing), after, no_queues()), standing(config, RATE).share_bps),
+        observed=Observed(between(Snapshot(t_ns=0, **nothing), after, no_queues()), shares, shares),
         counters=after,
         forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
         marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentinel_agent.mesh import Told, place_of, state
 from sentinel_agent.settings import MeshSettings
@@ -36,17 +38,73 @@ def test_only_behind_routers_an_agent_hears_no_states(settings, few):
     assert (place.alarms_only, place.routers) == (few, settings.get("routers", ()))
 
 
-def test_headroom_is_the_room_left_and_what_of_the_rate_is_not_used():
-    made = idle(told())
-    lane = made.tick.lanes[0]
+def room_in_queues(made):
+    waiting = made.tick.lanes[0].observed.sample.backlog_bytes
+    return sum(limit - int(waiting[each]) for each, limit in made.tick.chosen.limit_bytes.items())
+
+
+def promised(made):
+    return [each.headroom_bytes for each in state(made, 7, 1).classes]
+
+
+def receives(made, share_of_rate):
+    """What arrives in a second, by class, as a part of the interface's rate."""
+    lane = idle(made).tick.lanes[0]
     sample = lane.observed.sample
-    sample.backlog_bytes[1] = 100
-    sample.bytes[1:3] = 1_000_000
-    found = state(made, 7, 1).classes[1].headroom_bytes
-    arrivals = sample.per_second("bytes")
-    unused = lane.interface.rate_bytes_per_s - arrivals.sum()
-    assert found == int(made.tick.chosen.limit_bytes[1] - 100 + max(lane.observed.drain_bps[1] - arrivals[1], unused))
-    assert found > 0
+    for each, part in share_of_rate.items():
+        sample.bytes[each] = int(part * lane.interface.rate_bytes_per_s * sample.period_ns / 1e9)
+    return made
+
+
+def everything():
+    return Told(with_lane(tick(), verdict=Verdict(Tier.HTB, "because")))
+
+
+def test_headroom_is_the_room_left_and_a_classs_part_of_the_unused_rate():
+    made = receives(told(), {0: 0.2, 1: 0.6})  # two classes of equal weight: the second borrows
+    lane = made.tick.lanes[0]
+    lane.observed.sample.backlog_bytes[1] = 100
+    rate = lane.interface.rate_bytes_per_s
+    assert promised(made)[1] == pytest.approx(made.tick.chosen.limit_bytes[1] - 100 + 0.2 * rate / 2, rel=1e-6)
+
+
+def test_what_a_class_is_guaranteed_and_does_not_use_is_its_own_whoever_borrows_it():
+    made = receives(told(), {0: 0.95, 1: 0.04})
+    rate = made.tick.lanes[0].interface.rate_bytes_per_s
+    assert promised(made)[1] == pytest.approx(made.tick.chosen.limit_bytes[1] + 0.46 * rate, rel=1e-6)
+
+
+@given(parts=st.lists(st.floats(0, 1.5), min_size=CLASSES, max_size=CLASSES))
+def test_no_byte_of_the_rate_is_promised_twice(parts):
+    made = receives(everything(), dict(enumerate(parts)))
+    rate = made.tick.lanes[0].interface.rate_bytes_per_s
+    assert sum(promised(made)) <= room_in_queues(made) + rate
+
+
+def test_an_idle_node_promises_its_whole_rate_once():
+    made = idle(everything())
+    whole = room_in_queues(made) + made.tick.lanes[0].interface.rate_bytes_per_s
+    assert sum(promised(made)) == pytest.approx(whole, rel=1e-6)
+
+
+def test_where_more_comes_than_the_rate_what_is_lacking_is_taken_off():
+    lacking = {each: promised(receives(told(), {1: 1 + each}))[1] for each in (0.0, 0.0001)}
+    rate = told().tick.lanes[0].interface.rate_bytes_per_s
+    assert lacking[0.0] - lacking[0.0001] == pytest.approx(0.0001 * rate, rel=1e-3)
+
+
+def test_who_was_not_counted_is_promised_nothing_and_leaves_the_others_no_more_than_their_own():
+    counted = promised(idle(everything()))
+    made = idle(everything())
+    sample = made.tick.lanes[0].observed.sample
+    sample.valid[2:] = 0
+    found = promised(made)
+    assert found[2:] == [0] * (CLASSES - 2)
+    assert found[:2] == counted[:2]  # an idle class has its own share either way
+    made = receives(everything(), {1: 0.9})
+    busy = promised(made)[1]
+    made.tick.lanes[0].observed.sample.valid[2:] = 0
+    assert promised(made)[1] < busy, "what others may be using was promised"
 
 
 def test_a_node_near_its_rate_has_less_headroom_than_an_idle_one_before_its_queue_grows():
