@@ -1,19 +1,21 @@
-"""Alerts about scaling stand when their fault is there, and fall when it is mended: a real operator under the chart's
-rights, a real API server, and a real Prometheus that loads the product's rules and lets time pass faster."""
+"""Every alert about the operator stands when its fault is there, and falls when it is mended: a real operator under the
+chart's rights, a real API server, and a real Prometheus that loads the product's rules and lets time pass faster."""
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from monitoring.alerts import OPERATOR
 
 from support.cluster import control_plane as planes
-from support.operators import PATIENCE_S, Bench, running, until
+from support.operators import PATIENCE_S, Bench, rights, running, until
 from support.prometheus import Prometheus, prometheus
-from support.scaled import MB, NODES, agents_expect, front, make_nodes, scaling
+from support.scaled import MB, NODES, agents_expect, ask_of_pool, forbid_orders, front, make_nodes, scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,9 +57,32 @@ def more_needed_than_allowed(fleet: Fleet) -> Iterator[None]:
     fleet.each = ENOUGH
 
 
+@contextmanager
+def rights_taken_away(fleet: Fleet) -> Iterator[None]:
+    """It may not write its nodes' orders, and there is a new one to write."""
+    forbid_orders(fleet.bench)
+    ask_of_pool(fleet.bench, 32)
+    yield
+    fleet.bench.plane.kubectl("apply", "-f", "-", stdin=rights())
+    ask_of_pool(fleet.bench, 48)
+
+
+@contextmanager
+def nobody_leads(fleet: Fleet) -> Iterator[None]:
+    """The leader is dead, and who could lead in its place is frozen."""
+    leader, standby = fleet.bench.operators
+    standby.send_signal(signal.SIGSTOP)
+    leader.kill()
+    leader.wait()
+    yield
+    standby.send_signal(signal.SIGCONT)
+
+
 FAULTS = {
     "ScalingBlind": silent_nodes,
     "ScalingLimited": more_needed_than_allowed,
+    "OperatorRetries": rights_taken_away,
+    "OperatorAbsent": nobody_leads,
 }
 
 
@@ -73,6 +98,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[F
             watching.wait_for("count(up == 1) == 2")
             watching.wait_for("sentinel_operator_leading == 1")
             yield Fleet(bench, watching)
+
+
+def test_each_alert_of_the_operator_has_its_fault():
+    assert {f"Sentinel{name}" for name in FAULTS} == {each.name for each in OPERATOR}
 
 
 @pytest.mark.parametrize("name", FAULTS)

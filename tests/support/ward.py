@@ -21,6 +21,7 @@ from sentinel_lab.bench.mesh_authority import DAY, Authority
 from sentinel_lab.namespaces import run
 from sentinel_mesh.keys import Keys
 from support.frames import udp4
+from support.hung import FAILS
 from support.lb_lab import FRONT, QUIET, Lab, Process, address, agent_config, balancer_config, still, wait_until
 from support.prometheus import Prometheus, prometheus
 
@@ -36,6 +37,7 @@ SMALL = {
     "dataPlane": {"interfaces": [{"name": DOOR, "rateBitsPerSecond": 8_000_000}], "maxFlows": 1_024},
     "pool": {"minBytes": 65_536, "maxBytes": 65_536},
 }
+NO_MODEL = {"ref": "/nowhere/model.onnx", "digest": f"sha256:{'0' * 64}"}
 MESH_CUT = "".join(
     f"add table inet cut\nadd chain inet cut {hook} {{ type filter hook {hook} priority 0; }}\n"
     f"add rule inet cut {hook} tcp dport 7447 drop\nadd rule inet cut {hook} tcp sport 7447 drop\n"
@@ -115,6 +117,17 @@ def _meanwhile(do: Callable[[threading.Event], None]) -> Iterator[None]:
 def hung(ward: Ward, role: str) -> Iterator[None]:
     """Its tick stands still; all its other threads go on."""
     flag = ward.folder / f"{role}.hangs"
+    flag.touch()
+    try:
+        yield
+    finally:
+        flag.unlink()
+
+
+@contextmanager
+def failing(ward: Ward, role: str) -> Iterator[None]:
+    """Each of its ticks ends with an error."""
+    flag = ward.folder / f"{role}{FAILS}"
     flag.touch()
     try:
         yield
@@ -242,6 +255,24 @@ def certificate_near_its_end(ward: Ward) -> Iterator[None]:
         yield
     finally:
         ward.authority.issue(SICK, DAY)
+
+
+@contextmanager
+def model_missing(ward: Ward) -> Iterator[None]:
+    sick = ward.lab.agents[SICK]
+    healthy = sick.config.read_text()
+
+    def again(text: str) -> None:
+        sick.end()
+        sick.config.write_text(text)
+        sick.start()
+        sick.told()
+
+    again(yaml.safe_dump(yaml.safe_load(healthy) | {"model": NO_MODEL}))
+    try:
+        yield
+    finally:
+        again(healthy)
 
 
 @contextmanager
