@@ -72,11 +72,7 @@ def detach(config_path: Path | None) -> None:
     """Hand everything back: program off, pins removed, addresses withdrawn."""
     chosen = settings()
     source = File(config_path) if config_path else _config_map(chosen)
-    config = parsed(source.read())
-    place = _place(chosen, config)
-    planes.detach(place)
-    announcer(place.interface, ways.looked_at(place.interface), chosen.frr, config).withdraw()
-    click.echo(f"{place.interface} is as it was.")
+    click.echo(f"{_hand_back(chosen, parsed(source.read()))} is as it was.")
 
 
 class Balancer:
@@ -88,6 +84,8 @@ class Balancer:
         self._config: BalancerConfig | None = None
         self._loop: Loop | None = None
         self._stopped = threading.Event()
+        self._turned = threading.Event()
+        """Stopped, or told to hand back, or to work again."""
         self._crash: BaseException | None = None
         self._registry = CollectorRegistry()
 
@@ -98,17 +96,28 @@ class Balancer:
         self._obey_signals()
         threading.excepthook = lambda broken: self._fail(broken.exc_value or SystemExit(1))
         with ExitStack() as stack:
-            server = health.serve((self._settings.listen, self._settings.metrics_port), self._pages())
-            stack.callback(server.shutdown)
+            stack.enter_context(health.served((self._settings.listen, self._settings.metrics_port), self._pages()))
             self._follower.start()
             stack.callback(self._follower.stop)
             while self._config is None and not self._stopped.wait(FIRST_CONFIG_S):
                 continue
-            if self._config is not None and not self._stopped.is_set():
-                self._balance(self._config, stack)
-                self._stopped.wait()
+            while not self._stopped.is_set():
+                self._work()
         if self._crash is not None:
             raise self._crash
+
+    def _work(self) -> None:
+        """As the configuration says, until that turns or the process ends."""
+        self._turned.clear()
+        config = self._config
+        if config is None or self._stopped.is_set():
+            return
+        with ExitStack() as stack:
+            if config.detached:
+                log.info("handed_back", interface=_hand_back(self._settings, config))
+            else:
+                self._balance(config, stack)
+            self._turned.wait()
 
     def _balance(self, config: BalancerConfig, stack: ExitStack) -> None:
         chosen = self._settings
@@ -139,8 +148,11 @@ class Balancer:
         stack.callback(ticking.join)
         stack.callback(loop.stop)
         self._loop = loop
-        self._registry.register(report.BalancerCollector(lambda: self._loop, plane, prober, checkup))
-        stack.callback(health.serve(("127.0.0.1", chosen.debug_port), self._debug(checkup)).shutdown)
+        stack.callback(setattr, self, "_loop", None)
+        told = report.BalancerCollector(lambda: self._loop, plane, prober, checkup)
+        self._registry.register(told)
+        stack.callback(self._registry.unregister, told)
+        stack.enter_context(health.served(("127.0.0.1", chosen.debug_port), self._debug(checkup)))
         log.info("started", interface=place.interface, node=chosen.node)
 
     def _join_mesh(self, stack: ExitStack) -> tuple[Mesh[Tick] | None, int]:
@@ -163,8 +175,11 @@ class Balancer:
         """Another interface needs another process: what is attached to the old one is handed over by detaching it."""
         if self._config is not None and config.interface != self._config.interface:
             raise Invalid("interface cannot change while it runs: stop it, detach, and start it again")
+        turns = self._config is not None and config.detached != self._config.detached
         self._config = config
-        if self._loop is not None:
+        if turns:
+            self._turned.set()
+        elif self._loop is not None:
             self._loop.wanted = config
 
     def _pages(self) -> Mapping[str, health.Made]:
@@ -191,6 +206,8 @@ class Balancer:
     def _not_ready(self) -> str:
         if self._config is None:
             return self._follower.complaint or "no configuration yet"
+        if self._config.detached:
+            return "everything is handed back"
         return "" if self._loop is not None and self._loop.last is not None else "no tick yet"
 
     def _fail(self, error: BaseException) -> None:
@@ -198,15 +215,27 @@ class Balancer:
         once, as the way out may break as well."""
         log.error("thread_broke", thread=threading.current_thread().name, exc_info=error)
         self._crash = error
+        self._stop()
+
+    def _stop(self) -> None:
         self._stopped.set()
+        self._turned.set()
 
     def _obey_signals(self) -> None:
         def end(number: int, _frame: FrameType | None) -> None:
             log.info("told_to_stop", signal=signal.Signals(number).name)
-            self._stopped.set()
+            self._stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+
+
+def _hand_back(chosen: Settings, config: BalancerConfig) -> str:
+    """Addresses first, so that packets find another way before the program goes. Answers whose device it was."""
+    place = _place(chosen, config)
+    announcer(place.interface, ways.looked_at(place.interface), chosen.frr, config).withdraw()
+    planes.detach(place)
+    return place.interface
 
 
 def _teller(mesh: Mesh[Tick] | None, born: int) -> Callable[[Tick], None]:

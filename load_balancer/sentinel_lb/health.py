@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sentinel_api.errors import Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -47,8 +47,9 @@ def state(read: Callable[[], Mapping[str, Any]]) -> Made:
     return lambda: Page(json.dumps(read(), indent=1).encode(), "application/json")
 
 
-def serve(address: tuple[str, int], pages: Mapping[str, Made]) -> ThreadingHTTPServer:
-    """From daemon threads that never touch the tick; `shutdown` ends it."""
+@contextmanager
+def served(address: tuple[str, int], pages: Mapping[str, Made]) -> Iterator[None]:
+    """From daemon threads that never touch the tick."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE_S
@@ -77,4 +78,8 @@ def serve(address: tuple[str, int], pages: Mapping[str, Made]) -> ThreadingHTTPS
         raise Invalid(f"cannot listen on {address[0]}:{address[1]} ({error.strerror}): free the port") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-    return server
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -78,7 +78,7 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         release=release,
         now=datetime.now(UTC),
         scale=scale,
-        balancers=_balancers(owned.get(Key("apps/v1", "Deployment", owner.namespace, balancers.name(owner)))),
+        balancers=_balancers(owned.get(balancers.key_of(owner))),
         buffers_capacity=mirror.buffers_capacity,
         monitored=mirror.monitored,
         pods=await _pods(api, owner) if agents and _may_be_outdated(cluster, owner, agents, release) else None,

@@ -64,14 +64,28 @@ async def serve(api: Cluster, world: World, services: Sequence[Manifest]) -> Sum
     return Summary(len(answers) - len(refused), refused)
 
 
-def _answers(world: World, services: Sequence[Manifest]) -> dict[ServiceKey, Answer]:
-    """Of the Services that this cluster serves; one that nobody may serve is told so by the first cluster alone."""
+async def give_up(api: Cluster, world: World, services: Sequence[Manifest]) -> None:
+    """Before this cluster's balancers go: whose address nobody else gives is told that it has none, and why."""
     own = f"{world.owner.namespace}/{world.owner.name}"
-    pools = tuple(
+    others = tuple(each for each in _pools(world) if each != own)
+    for manifest in services:
+        claim = claimed_by(manifest["metadata"].get("annotations", {}), others)
+        if not claim.cluster and wanted_of(manifest).held:
+            await _tell(api, manifest, Answer((), "AddressRefused", claim.message), world.now)
+
+
+def _pools(world: World) -> tuple[str, ...]:
+    return tuple(
         f"{each.metadata.namespace}/{each.metadata.name}"
         for each in world.clusters
         if each.spec.load_balancer.address_pool
     )
+
+
+def _answers(world: World, services: Sequence[Manifest]) -> dict[ServiceKey, Answer]:
+    """Of the Services that this cluster serves; one that nobody may serve is told so by the first cluster alone."""
+    own = f"{world.owner.namespace}/{world.owner.name}"
+    pools = _pools(world)
     wanted, unclaimed = [], {}
     for manifest in services:
         claim = claimed_by(manifest["metadata"].get("annotations", {}), pools)

@@ -95,6 +95,7 @@ class Worker:
         todo = plan(world)
         if not todo.empty:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
+        await self._give_up(world)
         outcome, error = await act.carry_out(self.api, world, todo, self._refusals.setdefault(name, Refusals()))
         served = await self._serve(world) if error is None and not todo.blocked else None
         if todo.finalizer != "release":
@@ -105,7 +106,9 @@ class Worker:
         if error is not None:
             raise error
         changing = todo.rollout is not None and todo.rollout.phase not in ("Done", "Held")
-        settled = todo.empty and not todo.blocked and not changing and world.agents.ready == world.agents.desired
+        parting = not balancers.wanted(world.cluster.spec) and world.balancers.desired
+        waiting = todo.blocked or changing or parting or world.agents.ready != world.agents.desired
+        settled = todo.empty and not waiting
         took_s = asyncio.get_running_loop().time() - began_s
         decision_s = autoscale.next_in_s(world, datetime.now(UTC), took_s) if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else decision_s
@@ -118,6 +121,16 @@ class Worker:
         found = await services.serve(self.api, world, tuple(self.mirror.services))
         refusals = sorted(f"{key.namespace}/{key.name}: {answer.message}" for key, answer in found.refused.items())
         return Addresses(found.served, refusals[0] if refusals else "")
+
+    async def _give_up(self, world: World) -> None:
+        """A Service that cannot be told holds nothing up: it may be gone itself."""
+        spec, going = world.cluster.spec, world.cluster.metadata.deletion_timestamp is not None
+        if spec.paused or (spec.deletion_policy == "Orphan" if going else balancers.wanted(spec)):
+            return
+        try:
+            await services.give_up(self.api, world, tuple(self.mirror.services))
+        except SentinelError as error:
+            log.warning("services_untold", cluster=world.owner.label, error=str(error))
 
     async def _think(self, name: ClusterName, world: World) -> tuple[World, Thought | None]:
         """A decision when one is due; one that moves nodes is in the status before this returns."""

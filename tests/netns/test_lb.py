@@ -259,6 +259,20 @@ def test_a_mistake_in_a_running_balancers_file_changes_nothing(running):
     assert set(running.states()) == {"node1", "node2"}
 
 
+def test_told_to_hand_back_it_leaves_nothing_and_works_again_when_told(running):
+    balancer, space = running.balancers["lb1"], running.spaces["lb1"]
+    assert VIP4 in space.ip("address", "show", "dev", FRONT)
+    running.configure(detached=True)
+    wait_until(lambda: not (running.pins / "sentinel_lb1").exists(), "its pins are gone")
+    assert "prog/xdp" not in space.ip("link", "show", "dev", FRONT)
+    assert VIP4 not in space.ip("address", "show", "dev", FRONT)
+    assert balancer.running[-1].poll() is None, "it waits for other orders"
+    running.configure()
+    wait_until(lambda: running.states() == {"node1": "ready", "node2": "ready"}, "it works again")
+    with running.connected() as through:
+        assert echoed(through) == b"hello"
+
+
 def test_detach_leaves_nothing(running):
     balancer, space = running.balancers["lb1"], running.spaces["lb1"]
     assert VIP4 in space.ip("address", "show", "dev", FRONT)

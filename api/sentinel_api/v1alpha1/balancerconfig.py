@@ -85,6 +85,7 @@ class BalancerConfig(Model):
     drain_seconds: Int = Field(300, ge=0, le=86_400, description="How long a drained node keeps its live flows.")
     probe_interval_millis: Int = Field(25, ge=20, le=1_000, description="Time between two probes of a node.")
     draining: Flag = Field(False, description="Whether this balancer is about to go: its routes become a last resort.")
+    detached: Flag = Field(False, description="Whether it hands everything back: addresses, program and pins.")
 
     @property
     def ids(self) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from sentinel_operator.decide import claims, members, spares
 from sentinel_operator.decide.changeover import Changeover, changeover
 from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.leadtime import Arrived, arrived
+from sentinel_operator.decide.parting import Parting, parting
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.objects import Key, Manifest, digest, key, signed
@@ -82,18 +83,19 @@ def plan(world: World) -> Plan:
     change = changeover(world, nodes, config)
     moves = spares.moves(world)
     wanted = {key(m): m for m in _objects(world, config, change, moves.missing)}
+    leave = Parting() if balancers.wanted(world.cluster.spec) else parting(world)
     held = FINALIZER in world.cluster.metadata.finalizers
     orders = _orders(world, nodes, change, {**_drained_by_hand(world, nodes), **moves.draining})
     return Plan(
         finalizer="keep" if held else "add",
         nodes=_nodes_asked_for(world) if held else None,
         replicas=_replicas_asked_for(world),
-        apply=(*_changed(world, wanted), *orders, *_detach_orders(world, leaving.detaching)),
+        apply=(*_changed(world, wanted), *orders, *_detach_orders(world, leaving.detaching), *leave.orders),
         roles=moves.roles,
         relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in leaving.detaching}),
         delete=(
             *change.restart,
-            *_stale(world, wanted, change.state),
+            *_stale(world, wanted, change.state, keep_balancers=leave.waits),
             *(buffernode.key_of(n.metadata.name) for n in leaving.gone),
         ),
         config=config,
@@ -142,13 +144,14 @@ def _changed(world: World, wanted: dict[Key, Manifest]) -> tuple[Manifest, ...]:
     return tuple(signed(m) for k, m in wanted.items() if world.owned.get(k) != digest(m))
 
 
-def _stale(world: World, wanted: dict[Key, Manifest], rollout: Rollout) -> tuple[Key, ...]:
+def _stale(world: World, wanted: dict[Key, Manifest], rollout: Rollout, *, keep_balancers: bool) -> tuple[Key, ...]:
     """What an older operator made, and configurations that no node runs, is ordered to run or may go back to."""
     in_use = {n.spec.config_digest for n in world.own_nodes}
     in_use |= {rollout.good_config_digest} if rollout.good_config_digest else set()
     in_use |= {n.status.config_digest for n in world.own_nodes if n.status and n.status.config_digest}
     kept = {configmap.name(world.owner, d) for d in in_use}
-    kept |= {balancers.name(world.owner)} if balancers.wanted(world.cluster.spec) else set()
+    keep_balancers |= balancers.wanted(world.cluster.spec)
+    kept |= {balancers.name(world.owner)} if keep_balancers else set()
     return tuple(sorted(k for k in world.owned if k not in wanted and k.name not in kept))
 
 
@@ -219,13 +222,15 @@ def _leaving(world: World, kept: set[str]) -> Leaving:
 
 
 def _farewell(world: World) -> Plan:
-    """Agents hand everything back first; then labels, BufferNodes, the finalizer; ownership takes the rest."""
+    """Agents and balancers hand everything back first; then labels, BufferNodes, the finalizer; ownership takes the
+    rest."""
     if FINALIZER not in world.cluster.metadata.finalizers:
         return Plan()
     waits = world.cluster.spec.deletion_policy == "Detach" and not _patience_over(world)
     detaching = _leaving(world, set()).detaching if waits else ()
-    if detaching:
-        return Plan(apply=_detach_orders(world, detaching), blocked="Detaching")
+    leave = parting(world) if waits else Parting()
+    if detaching or leave.waits:
+        return Plan(apply=(*leave.orders, *_detach_orders(world, detaching)), blocked="Detaching")
     return Plan(
         finalizer="release",
         roles=spares.returned(world) if world.cluster.spec.deletion_policy == "Detach" else (),

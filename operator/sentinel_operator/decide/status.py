@@ -188,7 +188,7 @@ def _ready(world: World, plan: Plan, outcome: Outcome, count: Count) -> Verdict:
 
 _BLOCKED = {
     "Paused": "spec.paused is set: the operator leaves everything as it is.",
-    "Detaching": "Waiting for the agents to hand programs and queues back.",
+    "Detaching": "Waiting for agents and balancers to hand programs, queues and addresses back.",
 }
 
 

@@ -53,6 +53,11 @@ def config(
     )
 
 
+def farewell(owner: Owner) -> Manifest:
+    """By which balancers that shall go hand everything back."""
+    return render(owner, BalancerConfig(detached=True))
+
+
 def render(owner: Owner, made: BalancerConfig) -> Manifest:
     """Sorted, so that equal configurations are equal texts and no balancer is woken for nothing."""
     text = json.dumps(made.wire(), sort_keys=True, separators=(",", ":"))

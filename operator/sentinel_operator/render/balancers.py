@@ -4,7 +4,7 @@ from typing import Any
 
 from sentinel_api.names import CLUSTER_LABEL, ROLE_EDGE, ROLE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
-from sentinel_operator.objects import Manifest
+from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render import mesh
 from sentinel_operator.render.access import BALANCER_ACCOUNT
 from sentinel_operator.render.base import BPFFS_IN_POD, Owner, Release, labels, namespaced, probe
@@ -17,6 +17,10 @@ MEMORY_BYTES = 536_870_912  # with the connection table in it
 
 def name(owner: Owner) -> str:
     return f"{owner.name}-balancer"
+
+
+def key_of(owner: Owner) -> Key:
+    return Key("apps/v1", "Deployment", owner.namespace, name(owner))
 
 
 def wanted(spec: BufferClusterSpec) -> bool:

@@ -1,5 +1,6 @@
 """What the operator would do, as values: no API server needed to know it."""
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.plan import DETACH_PATIENCE_S, Relabel, plan, report_seconds
+from sentinel_operator.decide.world import Agents
 from sentinel_operator.objects import Key
 from sentinel_operator.render import configmap
 from sentinel_operator.render.base import Release
@@ -146,6 +148,43 @@ def test_a_node_whose_agent_is_dead_is_let_go_at_once():
     silent = buffer_node("n0", mine, report(seconds_ago=91))
     todo = plan(world(of=mine, nodes=[node("n0", role="", **{CLUSTER_LABEL: "default.front"})], buffer_nodes=[silent]))
     assert todo.relabel == (Relabel("n0", None),)
+
+
+FRONTED = {"addressPool": ["192.0.2.0/24"], "replicas": 2}
+DEPLOYMENT = Key("apps/v1", "Deployment", "default", "front-balancer")
+
+
+def told_balancers(todo):
+    """What they are to obey, where this plan tells them anything."""
+    told = [m["data"]["config.json"] for m in made(todo, "ConfigMap") if m["metadata"]["name"] == "front-balancer"]
+    return [(config["detached"], config["vips"]) for config in map(json.loads, told)]
+
+
+def with_balancers(ready, **meta):
+    """A cluster whose balancers have run for a while."""
+    here, _ = carried_out(world(of=cluster(loadBalancer=FRONTED), nodes=THREE))
+    gone = replace(here, buffer_nodes=(), cluster=cluster(loadBalancer=FRONTED, **meta))
+    return replace(gone, balancers=Agents(desired=2, ready=ready, updated=2))
+
+
+def test_deletion_waits_until_every_balancer_has_handed_back():
+    dying = with_balancers(2, deleted_seconds_ago=1)
+    told, todo = carried_out(dying)
+    assert (todo.finalizer, todo.blocked, told_balancers(todo)) == ("keep", "Detaching", [(True, [])])
+    waiting = plan(told)
+    assert (waiting.finalizer, waiting.blocked, waiting.apply) == ("keep", "Detaching", ())
+    assert plan(replace(told, balancers=Agents(desired=2, ready=0))).finalizer == "release"
+    assert plan(with_balancers(2, deleted_seconds_ago=DETACH_PATIENCE_S + 1)).finalizer == "release"
+
+
+def test_balancers_without_an_address_to_give_away_hand_back_before_they_go():
+    before = with_balancers(2)
+    asked = replace(before, cluster=cluster(loadBalancer={"replicas": 2}))
+    told, todo = carried_out(asked)
+    assert told_balancers(todo) == [(True, [])]
+    assert DEPLOYMENT not in todo.delete
+    assert DEPLOYMENT not in plan(told).delete, "one is ready yet"
+    assert DEPLOYMENT in plan(replace(told, balancers=Agents(desired=2, ready=0))).delete
 
 
 def test_deletion_detaches_first_and_lets_go_when_all_have_handed_back():
