@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sentinel_api.errors import SentinelError
-from sentinel_api.records import CLASSES
 from sentinel_core.rules import compiled
 from sentinel_lb.decide import intent, seats, services, speakers, states, strays, turns, weights
 from sentinel_lb.predict import expected, smoothed
@@ -127,7 +126,11 @@ class Loop:
             standings=standings,
             services=wanted,
             weights=shares,
-            intended=intent.intended((each.seat.spec.name for each in standings), shares, foreseen),
+            intended=intent.intended(
+                (each.seat.spec.name for each in standings),
+                {class_id: each.share for class_id, each in shares.items()},
+                foreseen,
+            ),
             announced=mine,
         )
 
@@ -224,5 +227,5 @@ def _node(each: Standing) -> weights.Node:
         state=each.state,
         capacity=each.seat.spec.capacity,
         load=float(each.load),
-        headroom={class_id: each.room[class_id] for class_id in range(CLASSES)} if said else None,
+        headroom=dict(enumerate(each.room)) if said else None,
     )
