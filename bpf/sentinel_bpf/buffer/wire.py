@@ -159,7 +159,7 @@ class Rtnl:
     def standing(self, indices: Collection[int]) -> list[Message]:
         """Every qdisc of these devices. The kernel lists those of all; only these are taken apart."""
         self._send([(RTM_GETQDISC, NLM_F_REQUEST | NLM_F_DUMP, _body(Spot(0, 0, 0)))])
-        found = []
+        found: list[Message] = []
         while True:
             for answer, sequence, payload in self._receive():
                 if sequence != self._sequence:
