@@ -195,10 +195,12 @@ def forecast_ready(world: World, demand: Demand) -> Said:
         return "False", "LowCoverage", f"{demand.reporting} of {demand.nodes} nodes report; {floor} percent are needed."
     if not demand.believable(floor):
         return "False", "NotTrusted", f"{demand.foreseeing} of {demand.reporting} nodes send forecasts to rely on."
-    said = f"{demand.foreseeing} of {demand.nodes} nodes send forecasts to rely on"
     if not demand.pays:
-        return "True", "Forecasting", f"{said}; of late they came no closer than present demand, so that counts."
-    return "True", "Forecasting", f"{said}."
+        return "True", "Forecasting", (
+            f"{demand.foreseeing} of {demand.nodes} nodes send forecasts; of late they came no closer than present "
+            "demand, so that counts."
+        )  # fmt: skip
+    return "True", "Forecasting", f"{demand.foreseeing} of {demand.nodes} nodes send forecasts to rely on."
 
 
 def model_ready(world: World) -> Said:
