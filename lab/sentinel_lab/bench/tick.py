@@ -26,6 +26,7 @@ from sentinel_lab.bench.output import tell
 from sentinel_lab.bench.trickle import Trickle
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import require_root
+from sentinel_lab.report import machine
 from sentinel_lab.topology import NODE, NODE_DEVICE, SENDER, SINGLE_BOTTLENECK, built
 
 if TYPE_CHECKING:
@@ -48,21 +49,27 @@ MIB: Final = 1 << 20
 @click.command()
 @click.option("--quick", is_flag=True, help=f"{QUICK_SECONDS:.0f} seconds instead of {SECONDS:.0f}.")
 @click.option("--flows", default=FLOWS, show_default=True, help="Entries of the flow table, all of them live.")
+@click.option("--beside", default=0, help="Processes that are busy beside it all the time.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def tick(quick: bool, flows: int, as_json: bool) -> None:
+def tick(quick: bool, flows: int, beside: int, save: Path | None, as_json: bool) -> None:
     """The agent as a process in a namespace, with light traffic of every class; times are its own, by stage.
 
     \b
     Example:
       sudo sentinel bench tick --json
+      sudo sentinel bench tick --beside 4 --save beside.json
     """
     require_root()
-    metrics, rows = measured(flows, QUICK_SECONDS if quick else SECONDS)
+    metrics, rows = measured(flows, QUICK_SECONDS if quick else SECONDS, beside)
+    if save is not None:
+        conditions = machine() | {"command": " ".join(["sentinel", *sys.argv[1:]])}
+        answer = {"bench": "tick", "machine": conditions, "metrics": metrics, "rows": rows}
+        save.write_text(json.dumps(answer, indent=1) + "\n")
     tell("tick", metrics, rows, as_json=as_json)
 
 
-def measured(flows: int, seconds: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    load = os.getloadavg()[0]
+def measured(flows: int, seconds: float, beside: int = 0) -> tuple[dict[str, float], list[dict[str, Any]]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         built(SINGLE_BOTTLENECK) as spaces,
@@ -71,8 +78,9 @@ def measured(flows: int, seconds: float) -> tuple[dict[str, float], list[dict[st
     ):
         with spaces[SENDER].entered():
             trickle = Trickle(range(FIRST_PORT, FIRST_PORT + CLASSES + 1))
-        with trickle:
+        with trickle, busy(beside):
             time.sleep(SETTLING_S)
+            load = os.getloadavg()[0]
             before, cpu_before, began = _ticks(), running.cpu_s(), time.monotonic()
             time.sleep(seconds)
             spent_s, elapsed = running.cpu_s() - cpu_before, time.monotonic() - began
@@ -112,6 +120,18 @@ def _ticks() -> dict[str, Any]:
     with urllib.request.urlopen(DEBUG, timeout=5) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """So many loops of the shell, each of which would have a core for itself."""
+    running = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
 
 
 @dataclass(slots=True)
