@@ -14,7 +14,7 @@ from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingStat
 from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide.changes import Change
 from sentinel_operator.decide.leadtime import Arrived
-from sentinel_operator.decide.plan import Plan
+from sentinel_operator.decide.plan import Plan, Relabel
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.status import Outcome
 from sentinel_operator.decide.world import World
@@ -49,8 +49,7 @@ def _writes(api: Cluster, world: World, plan: Plan) -> Iterator[Write]:
     for role in plan.roles:
         yield Write("role", _node(role.node), role.role, partial(_role, api, role))
     for change in plan.relabel:
-        label = {"metadata": {"labels": {CLUSTER_LABEL: change.value}}}
-        yield Write("label", _node(change.node), change.value, partial(api.merge, _node(change.node), label))
+        yield Write("label", _node(change.node), change.value, partial(_relabel, api, change))
     if plan.nodes is not None:
         number = {**_unchanged_since(world), "spec": {"nodes": plan.nodes}}
         yield Write("number", _key(world.cluster), plan.nodes, partial(api.merge, _key(world.cluster), number))
@@ -138,6 +137,13 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]
         elif value != before:
             patch[name] = value
     return patch
+
+
+async def _relabel(api: Cluster, change: Relabel) -> None:
+    meta: dict[str, Any] = {"labels": {CLUSTER_LABEL: change.value}}
+    if change.asked_at is not None:
+        meta["annotations"] = {TAKEN_AT: change.asked_at.isoformat(timespec="seconds")}
+    await api.merge(_node(change.node), {"metadata": meta})
 
 
 async def _role(api: Cluster, change: RoleChange) -> None:

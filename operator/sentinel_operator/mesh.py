@@ -68,6 +68,15 @@ class Ear:
             if member.state.role is Role.BUFFER and not member.state.flags & UNSURE
         }
 
+    def served(self, name: ClusterName) -> frozenset[str] | None:
+        """Nodes that a balancer sends new traffic to, or would if there was some; None where no balancer is heard."""
+        joined = self._meshes.get(name)
+        shares = [share.intended for share in joined.shares().values()] if joined is not None else []
+        if not shares:
+            return None
+        used = {node for intended in shares for node, amounts in intended.items() if any(amounts)}
+        return frozenset(used or {node for intended in shares for node in intended})
+
     def forget(self, name: ClusterName) -> None:
         left = self._meshes.pop(name, None)
         if left is not None:

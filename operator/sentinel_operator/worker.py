@@ -90,6 +90,8 @@ class Worker:
                 self.ear.forget(name)
             metrics.forget(name)
             return None
+        if self.ear is not None:
+            world = replace(world, served=self.ear.served(name))
         before = world.cluster.status or BufferClusterStatus()
         world, thought = await self._think(name, world)
         todo = plan(world)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sentinel_api.records import Demand, Flag, NodeState, Role, Tier
+from sentinel_api.records import Demand, Flag, NodeState, Role, Share, Tier
 from sentinel_mesh.mesh import Mesh
 from sentinel_mesh.place import Place
+from sentinel_operator.due import ClusterName
 from sentinel_operator.mesh import HEARD_AT_MOST, Ear
 from sentinel_operator.render.base import Owner
 from support.cluster.control_plane import free_ports
@@ -67,6 +68,24 @@ def test_a_node_that_falls_silent_is_heard_no_more(node, ear):
 
     wait_until("the node is heard", spoken, 60)
     wait_until("it is not", lambda: not heard(ear), 60)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "served"),
+    [
+        pytest.param({"n1": (7,) + (0,) * 15, "n2": (0,) * 16}, {"n1"}, id="traffic goes to one"),
+        pytest.param({"n1": (0,) * 16, "n2": (0,) * 16}, {"n1", "n2"}, id="there is no traffic"),
+    ],
+)
+def test_it_hears_whom_balancers_send_traffic_to(node, ear, amounts, served):
+    def said():
+        node.offer(Flag(0))
+        node.share(Share(1, 1, amounts))
+        heard(ear)
+        return ear.served(ClusterName(OWNER.namespace, OWNER.name)) == served
+
+    assert ear.served(ClusterName(OWNER.namespace, OWNER.name)) is None
+    wait_until("the share is heard", said, 60)
 
 
 def test_a_large_cluster_is_not_listened_to(ear):

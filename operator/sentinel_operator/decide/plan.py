@@ -12,7 +12,7 @@ from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
 from sentinel_operator.decide import claims, members, spares
 from sentinel_operator.decide.changeover import Changeover, changeover
 from sentinel_operator.decide.freshness import answers
-from sentinel_operator.decide.leadtime import Arrived, arrived
+from sentinel_operator.decide.leadtime import Arrived, arrived, asked_at
 from sentinel_operator.decide.parting import Parting, parting
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
@@ -39,6 +39,7 @@ class Relabel:
 
     node: str
     value: str | None
+    asked_at: datetime | None = None  # when a decision asked for it, where its driver does not choose nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,10 @@ def _detach_orders(world: World, detaching: tuple[BufferNode, ...]) -> tuple[Man
 
 def _relabels(world: World, ours: set[str]) -> tuple[Relabel, ...]:
     label = world.owner.label
-    bind = (Relabel(n.name, label) for n in world.nodes if n.name in ours and n.labels.get(CLUSTER_LABEL) != label)
+    asked = asked_at(world)
+    bind = (
+        Relabel(n.name, label, asked) for n in world.nodes if n.name in ours and n.labels.get(CLUSTER_LABEL) != label
+    )
     free = (Relabel(n.name, None) for n in world.nodes if n.name not in ours and n.labels.get(CLUSTER_LABEL) == label)
     return (*bind, *free)
 

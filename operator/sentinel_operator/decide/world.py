@@ -72,6 +72,7 @@ class World:
     buffers_capacity: bool = False  # the cluster knows CapacityBuffers
     monitored: bool = False  # the cluster knows PodMonitors
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it
+    served: frozenset[str] | None = None  # nodes that balancers send new traffic to; None: nobody says
     heard: Mapping[str, NodeForecast] = field(default_factory=dict)  # node → what it said in the mesh a moment ago
 
     @cached_property
