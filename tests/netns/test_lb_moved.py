@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def test_the_node_that_gets_a_moved_burst_has_made_room_before_its_first_packet():
     need_data_plane()
     found = []
-    with moved.ready_to_move(TOLD_BY_BALANCER) as stage:
+    with moved.ready_to_move() as stage:
+        moved.listen_as(stage, TOLD_BY_BALANCER)
         giving, taking = stage.nodes
         for _ in range(ATTEMPTS):
             found.append(moved.one(stage, giving, taking))

@@ -23,7 +23,7 @@ import numpy as np
 from sentinel_bpf.buffer.plumbing import queue_device
 from sentinel_lab.failover import plan
 from sentinel_lab.failover.load import BUFFER_BYTES, DATAGRAM, SO_RCVBUFFORCE
-from sentinel_lab.failover.stage import AGENT, staged, wait_until
+from sentinel_lab.failover.stage import staged, wait_until
 from sentinel_lab.namespaces import go_first
 from sentinel_lab.product import Eye
 from sentinel_lab.topology import NODE_DEVICE, RECEIVER, SENDER
@@ -61,10 +61,10 @@ DOUBT_S: Final = 31.0
 """For so long after its start a balancer sends flows it meets by way of both nodes."""
 REST_NS: Final = 1_000_000_000
 CALM_S: Final = 120.0
-CALM_BYTES: Final = 8 * FLOOR_BYTES
+CALM_BYTES: Final = 16 * FLOOR_BYTES
 """What a node has learned that a period may bring at once stays free for long."""
 AGENTS: Final = {
-    "shipped": AGENT,
+    "shipped": "sentinel_agent",
     "shares_only": "sentinel_lab.deaf alarms",
     "deaf": "sentinel_lab.deaf everybody",
 }
@@ -87,33 +87,37 @@ class Round:
     """At the node in the first second and a half."""
 
 
-def moved(rounds: int, seconds_of_doubt: float = DOUBT_S) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def moved(rounds: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """With agents as they ship, and with deaf ones; the nodes change places in each round."""
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
-    for name, module in AGENTS.items():
-        found = carried_out(rounds, module, seconds_of_doubt)
-        metrics |= {f"moved.{measure}_{name}": value for measure, value in figures(found).items()}
-        rows += [{"where": "namespaces", "scenario": "moved", "policy": name} | _told(each) for each in found]
-        click.echo(f"{time.strftime('%H:%M:%S')} {name}: {found}", err=True)
+    with ready_to_move() as stage:
+        pairs = cycle([stage.nodes, stage.nodes[::-1]])
+        for name, module in AGENTS.items():
+            listen_as(stage, module)
+            found = [one(stage, giving, taking) for giving, taking in islice(pairs, rounds)]
+            metrics |= {f"moved.{measure}_{name}": value for measure, value in figures(found).items()}
+            rows += [{"where": "namespaces", "scenario": "moved", "policy": name} | _told(each) for each in found]
+            click.echo(f"{time.strftime('%H:%M:%S')} {name}: {found}", err=True)
     rows.append({"what": "load average, one minute, at the end", "value": os.getloadavg()[0]})
     return metrics, rows
 
 
-def carried_out(rounds: int, agent_module: str = AGENT, seconds_of_doubt: float = DOUBT_S) -> list[Round]:
-    with ready_to_move(agent_module, seconds_of_doubt) as stage:
-        pairs = cycle([stage.nodes, stage.nodes[::-1]])
-        return [one(stage, giving, taking) for giving, taking in islice(pairs, rounds)]
-
-
 @contextmanager
-def ready_to_move(agent_module: str = AGENT, seconds_of_doubt: float = DOUBT_S) -> Iterator[Stage]:
+def ready_to_move(seconds_of_doubt: float = DOUBT_S) -> Iterator[Stage]:
     """The second node drains."""
-    with staged(NODES, rate_bits=NODE_BITS, settings=SETTINGS, agent_module=agent_module) as stage:
+    with staged(NODES, rate_bits=NODE_BITS, settings=SETTINGS) as stage:
         stage.drain(stage.nodes[1])
         stage.await_state(stage.nodes[1], "draining")
         time.sleep(seconds_of_doubt)
         yield stage
+
+
+def listen_as(stage: Stage, module: str) -> None:
+    """Other agents take over from those that run."""
+    for each in stage.agents.values():
+        each.follow_as(module)
+    wait_until(lambda: sorted(stage.states().values()) == ["draining", "ready"], "the other agents speak")
 
 
 def figures(found: list[Round]) -> dict[str, float]:
@@ -140,12 +144,12 @@ def one(stage: Stage, giving: str, taking: str) -> Round:
 
 
 def rests(looks: Sequence[Tick]) -> bool:
-    """For a second nothing came and nothing changed."""
+    """For a second nothing came, nothing waits, and most of the room is given back."""
     if not looks or looks[-1].at_ns - looks[0].at_ns < REST_NS:
         return False
     late = takewhile(lambda each: looks[-1].at_ns - each.at_ns < REST_NS, reversed(looks))
-    still = {(each.arrived_packets, each.limit_bytes) for each in late}
-    return len(still) == 1 and looks[-1].backlog_bytes == 0 and looks[-1].limit_bytes <= CALM_BYTES
+    still = len({each.arrived_packets for each in late}) == 1
+    return still and looks[-1].backlog_bytes == 0 and looks[-1].limit_bytes <= CALM_BYTES
 
 
 def judged(looks: Sequence[Tick]) -> Round:

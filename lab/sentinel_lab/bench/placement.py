@@ -12,7 +12,7 @@ from sentinel_lab.bench import moved, placement_live
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.sim.cluster import STEP_S, Flows, even, placed
-from sentinel_lab.sim.placements import POLICIES, ring_of
+from sentinel_lab.sim.placements import SIMULATED, ring_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,10 +85,10 @@ def placement(seeds: int | None, live: bool, moves: bool, quick: bool, as_json: 
     seconds = QUICK_SECONDS if quick else SECONDS
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
-    everything: dict[str, list[float]] = {name: [] for name in POLICIES}
+    everything: dict[str, list[float]] = {name: [] for name in SIMULATED}
     for name, scenario in SCENARIOS.items():
         click.echo(f"{name}: {runs} runs of {seconds:g} s of each policy", err=True)
-        found = {policy: [outcome(scenario, policy, seed, seconds) for seed in range(runs)] for policy in POLICIES}
+        found = {policy: [outcome(scenario, policy, seed, seconds) for seed in range(runs)] for policy in SIMULATED}
         rows += compared(name, found)
         for policy, pairs in found.items():
             metrics[f"{name}.drops_{policy}"] = float(np.mean([drops for drops, _ in pairs]))
@@ -100,7 +100,7 @@ def placement(seeds: int | None, live: bool, moves: bool, quick: bool, as_json: 
 
 def outcome(scenario: Scenario, policy: str, seed: int, seconds: float) -> tuple[float, float]:
     """Share of bytes dropped, and the 99th percentile of waits in milliseconds."""
-    chosen = POLICIES[policy](ring_of(NODES), NODES, seed)
+    chosen = SIMULATED[policy](ring_of(NODES), NODES, seed)
     fleet = even(NODES, DRAIN, LIMIT)
     flows = traffic(scenario, seed, seconds)
     foreign = local_load(scenario, seed, flows.steps)

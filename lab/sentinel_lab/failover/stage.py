@@ -33,7 +33,6 @@ PATIENCE_S: Final = 180.0
 LOOK_S: Final = 0.02
 STATE: Final = "http://127.0.0.1:9468/debug/state"
 FORWARDING, DISABLED = "3", "0"
-AGENT: Final = "sentinel_agent"
 NO_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -42,14 +41,23 @@ class Program:
 
     def __init__(self, space: Namespace, module: str, config: Path, environment: Mapping[str, str]) -> None:
         """`module` may be followed by what it is told before its configuration."""
-        self._space, self._log = space, config.with_suffix(".log")
-        self._command = [sys.executable, "-m", *module.split(), "--config", str(config)]
+        self._space, self._config, self._log = space, config, config.with_suffix(".log")
+        self._command = self._called(module)
         self._environment = os.environ | dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._space.entered(), self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stderr=log, start_new_session=True)
+
+    def follow_as(self, module: str) -> None:
+        """Another takes over from the one that runs."""
+        self.kill()
+        self._command = self._called(module)
+        self.start()
+
+    def _called(self, module: str) -> list[str]:
+        return [sys.executable, "-m", *module.split(), "--config", str(self._config)]
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -104,13 +112,12 @@ class Stage:
         folder: Path,
         agent: Mapping[str, Any],
         vips: Sequence[Mapping[str, Any]] = (),
-        agent_module: str = AGENT,
     ) -> None:
         self.spaces, self.nodes, self.folder = spaces, nodes, folder
         told = plan.balancer(nodes)
         self._told = told | {"vips": [*told["vips"], *vips]}
         self.balancer = self._program(plan.EDGE, "sentinel_lb", self._told)
-        self.agents = {role: self._program(role, agent_module, agent) for role in nodes}
+        self.agents = {role: self._program(role, "sentinel_agent", agent) for role in nodes}
 
     def drain(self, *nodes: str) -> None:
         """These and no others, by the balancer's configuration, which it reads again by itself."""
@@ -184,7 +191,6 @@ def staged(
     rate_bits: int = plan.NODE_RATE_BITS,
     vips: Sequence[Mapping[str, Any]] = (),
     settings: Mapping[str, Any] = NO_SETTINGS,
-    agent_module: str = AGENT,
 ) -> Iterator[Stage]:
     """`vips` are served beside those that every stage has; `settings` are the agents', over those of every stage."""
     roles = plan.names(nodes)
@@ -196,7 +202,7 @@ def staged(
         if behind_nat:
             for role in roles:
                 nft(spaces[role], plan.behind_nat())
-        stage = Stage(spaces, roles, folder, plan.agent(rate_bits) | dict(settings), vips, agent_module)
+        stage = Stage(spaces, roles, folder, plan.agent(rate_bits) | dict(settings), vips)
         for each in (*stage.agents.values(), stage.balancer):
             stack.callback(each.remove)
             each.start()

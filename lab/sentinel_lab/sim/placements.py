@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,28 @@ class Readiness:
         without = np.maximum(room[first], room[second]) == 0
         leaves = np.where(without, backlog[second] < backlog[first], drawn)
         chosen: Ints = np.where(leaves, second, first)
+        return chosen
+
+
+@dataclass(slots=True, eq=False)
+class Several:
+    """Balancers that share nothing draw by room, each a part of the flows, and each by news a step older than those of
+    the one before it."""
+
+    ring: Ints
+    balancers: int
+    _heard: deque[Heard] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._heard = deque(maxlen=self.balancers)
+
+    def place(self, key: NDArray[np.uint64], heard: Heard) -> Ints:
+        self._heard.appendleft(heard)
+        chosen = np.zeros(len(key), np.int64)
+        router = (key >> np.uint64(5)).astype(np.int64) % self.balancers
+        for index in range(self.balancers):
+            mine, news = router == index, self._heard[min(index, len(self._heard) - 1)]
+            chosen[mine] = Readiness(self.ring).place(key[mine], news)
         return chosen
 
 
@@ -118,3 +141,9 @@ POLICIES: Final[Mapping[str, Callable[[Ints, int, int], Placement]]] = {
     "least_connections": lambda _ring, _nodes, _seed: LeastConnections(),
     "two_random": lambda _ring, nodes, seed: TwoRandom(nodes, seed),
 }
+SIMULATED: Final[Mapping[str, Callable[[Ints, int, int], Placement]]] = {
+    **POLICIES,
+    "readiness_of_two": lambda ring, _nodes, _seed: Several(ring, 2),
+    "readiness_of_three": lambda ring, _nodes, _seed: Several(ring, 3),
+}
+"""And what balancers beside each other come to: on real packets a stage has one."""

@@ -7,7 +7,7 @@ import pytest
 
 from sentinel_lab.bench.placement import NODES, OURS, SCENARIOS, compared, interval, local_load, outcome, traffic
 from sentinel_lab.sim.cluster import Heard
-from sentinel_lab.sim.placements import POLICIES, ring_of, slots_of
+from sentinel_lab.sim.placements import POLICIES, Several, ring_of, slots_of
 
 RING = ring_of(NODES)
 KEYS = np.arange(4000, dtype=np.uint64) * np.uint64(0x1234567)
@@ -36,6 +36,24 @@ def test_by_readiness_flows_are_drawn_by_the_square_of_room_and_the_rest_stay_wi
     assert abs((went == second)[roomier].mean() - 0.6) < 0.05
     room[::2] = 0
     assert (places("readiness", heard(room)) % 2 == 1)[(first + second) % 2 == 1].all(), "who has none gets none"
+
+
+def test_balancers_that_hear_the_same_place_as_one_and_one_that_hears_later_draws_by_what_it_heard():
+    rooms = [np.roll(np.where(np.arange(NODES) % 2, 2000.0, 1000.0), turn) for turn in (0, 1)]
+    both = Several(RING, 2)
+    assert (both.place(KEYS, heard(rooms[0])) == places("readiness", heard(rooms[0]))).all()
+    later = both.place(KEYS, heard(rooms[1]))
+    first = (KEYS >> np.uint64(5)) % np.uint64(2) == 0
+    assert (later[first] == places("readiness", heard(rooms[1]))[first]).all()
+    assert (later[~first] == places("readiness", heard(rooms[0]))[~first]).all()
+    assert (places("readiness", heard(rooms[0])) != places("readiness", heard(rooms[1]))).any()
+
+
+@pytest.mark.parametrize("scenario", ["skewed", "moving_bursts"])
+def test_balancers_beside_each_other_drop_far_less_than_the_ring_alone(scenario):
+    """The later hears of rooms a tick after the other: together they do not herd."""
+    one, two, ring = (outcome(SCENARIOS[scenario], each, 1, 10.0)[0] for each in (OURS, "readiness_of_two", "maglev"))
+    assert two - one < (ring - one) / 5
 
 
 def test_by_readiness_without_room_the_less_loaded_wins_and_equals_stay_with_the_ring():
