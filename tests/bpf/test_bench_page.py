@@ -31,3 +31,5 @@ def test_the_stored_run_moved_limits_within_the_budget_and_lost_nothing():
     metrics = json.loads(buffer_page.DATA.read_text())["metrics"]
     assert metrics["tier_b_resize_p99_us"] <= 1000
     assert metrics["tier_a_lost"] == metrics["tier_b_lost"] == 0
+    exchanged = json.loads(buffer_page.EXCHANGES.read_text())["metrics"]
+    assert (exchanged["exchange_aside_lost"], exchanged["exchange_plain_lost"] > 0) == (0, True)

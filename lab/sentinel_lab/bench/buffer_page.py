@@ -8,6 +8,7 @@ from typing import Any, Final
 from sentinel_lab.bench.bpf_page import DOCS, table
 
 DATA: Final = DOCS / "data" / "buffer.json"
+EXCHANGES: Final = DOCS / "data" / "exchange.json"
 PAGE: Final = DOCS / "buffer.md"
 
 HEAD: Final = """<!-- Made from data/buffer.json by `python -m sentinel_lab.bench.buffer_page`; change those. -->
@@ -44,6 +45,21 @@ The same device with and without a live lease, in turns: with it packets go by c
 that holds nothing back.
 
 {hop}
+
+## What it costs to exchange a device's root queue
+
+```sh
+sudo .venv/bin/python -m sentinel_lab.bench.exchange --json
+```
+
+While the kernel exchanges a root queue it drops what stands there and what arrives. *Led aside* is tier A's way to take
+the place of another version's queue (docs/design/0011), *plain* is that of a queue's first coming and its end;
+{exchanges} of each, in turns, beside numbered packets of one thread. *Sent* are the packets from 50 ms before each to
+50 ms after it.
+
+{exchange}
+
+{load}
 """
 
 
@@ -79,14 +95,40 @@ def page(run: dict[str, Any]) -> str:
                 ("one packet at a time", *_trips(run), f"{metrics['ifb_hop_us']:.1f} µs"),
             ],
         ),
+        **_exchange(json.loads(EXCHANGES.read_text())),
     )
+
+
+def _exchange(run: dict[str, Any]) -> dict[str, str]:
+    metrics, machine = run["metrics"], run["machine"]
+    (load,) = run["rows"]
+    counts = ("sent", "lost", "overtaken")
+    return {
+        "exchanges": f"{metrics['exchanges']:.0f}",
+        "exchange": table(
+            ("", "median, ms", "most, ms", *(f"packets {count}" for count in counts)),
+            [
+                (
+                    said,
+                    *(f"{metrics[f'exchange_{which}_{what}_ms']:.1f}" for what in ("p50", "most")),
+                    *(f"{metrics[f'exchange_{which}_{count}']:,.0f}" for count in counts),
+                )
+                for which, said in (("aside", "led aside"), ("plain", "plain"))
+            ],
+        ),
+        "load": (
+            f"A run of its own: {machine['date']}, kernel {machine['kernel']}, "
+            f"load average {load['before']:.1f} before, {load['after']:.1f} after."
+        ),
+    }
 
 
 def _conditions(run: dict[str, Any]) -> str:
     (load,) = (each for each in run["rows"] if each["what"].startswith("load average"))
     machine = run["machine"]
     return (
-        f"Every number on this page is of one run of that command: {machine['date']}, kernel {machine['kernel']}, "
+        "Every number but those of the last section is of one run of that command: "
+        f"{machine['date']}, kernel {machine['kernel']}, "
         f"{machine['cpus']} virtual CPUs shared with other work (load average {load['before']:.1f} before, "
         f"{load['after']:.1f} after what is measured here; the guest's ratios came after that)."
     )
