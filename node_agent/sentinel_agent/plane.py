@@ -86,11 +86,11 @@ class Plane:
         self.rules.replace(compiled(config.traffic_classes, ids, "Ingress"))
         self._peers.replace(config.balancers)
         classes = queue_classes(config, self.place.interface.rate_bytes_per_s, self.frame_bytes)
-        self._tell(self.buffer.configure(classes))
+        tell(self.buffer.configure(classes))
 
     def detach(self) -> None:
         """Hand everything back: queue drained and gone, programs off, pins removed."""
-        self._tell(self.buffer.detach())
+        tell(self.buffer.detach())
         for hook in HOOKS[Direction.EGRESS]:
             attach.detach(_link(self.place, hook))
         _unpin(self.place)
@@ -99,13 +99,15 @@ class Plane:
         """Let go of this process's hold only: what is pinned and attached stays for the successor."""
         self.loaded.close()
 
-    def _tell(self, toll: Toll) -> None:
-        if toll.why:
-            log.warning("queue_exchange_cost", packets=toll.packets, why="; ".join(toll.why))
-
     @property
     def _folder(self) -> Path:
         return _folder(self.place)
+
+
+def tell(toll: Toll) -> None:
+    """What an exchange of queues or the end of one dropped, or why it could not be led around; nothing as a rule."""
+    if toll.why:
+        log.warning("queue_exchange_cost", packets=toll.packets, why="; ".join(toll.why))
 
 
 def open_plane(place: Place, config: NodeConfig) -> Plane:

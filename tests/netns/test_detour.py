@@ -10,11 +10,13 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
+from sentinel_agent import plane
 from sentinel_api.errors import Invalid, Transient
-from sentinel_bpf.buffer import detour, holding, standing
-from sentinel_bpf.buffer.plumbing import Plumbing
-from sentinel_bpf.buffer.port import Toll
+from sentinel_bpf.buffer import detour, holding, standing, succession
+from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
+from sentinel_bpf.buffer.port import Direction, Interface, Toll
 from sentinel_bpf.buffer.standing import wait_out
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import run
@@ -136,6 +138,26 @@ def test_a_leftover_of_ours_is_swept_away_and_one_that_is_worked_with_is_not(way
         assert holding.sweep() == []
     assert holding.sweep() == [f"sn-h{way.index}"]
     assert devices() == before
+
+
+def test_an_agent_that_starts_takes_away_what_one_left_that_died(way, tmp_path):
+    """The holding devices, and the queue that was set aside for a device that is gone since."""
+    before = devices()
+    leftover(way)
+    run("ip", "link", "add", f"{queue_device(4711)}{succession.ASIDE}", "type", "ifb")
+    plane.swept(plane.Place(OBJECT, tmp_path, Interface(EXIT_DEVICE, Direction.EGRESS, RATE)))
+    assert devices() == before
+
+
+def test_what_an_exchange_cost_is_logged_with_its_number():
+    toll = Toll()
+    with capture_logs() as logs:
+        plane.tell(toll)
+        toll.add(446, "446 packets still stood there")
+        toll.add(0, "nothing was led aside: no tcx")
+        plane.tell(toll)
+    why = "446 packets still stood there; nothing was led aside: no tcx"
+    assert logs == [{"event": "queue_exchange_cost", "log_level": "warning", "packets": 446, "why": why}]
 
 
 def test_one_process_at_a_time_exchanges_a_devices_root(way):
