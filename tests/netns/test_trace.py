@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SENT, PORT = 300, 4000
 PATIENCE_S = 300.0
 QUEUE_BYTES = 20_000
+STREAM = 1_000_000
 
 
 PRIVATE = ("unshare", "--mount", "sh", "-c", 'mount -t tracefs none /sys/kernel/tracing && exec "$0" "$@"')
@@ -62,7 +64,7 @@ def joined(command):
         for space, device, address in ((sender, "va", "10.9.0.1/24"), (receiver, "vb", "10.9.0.2/24")):
             space.ip("addr", "add", address, "dev", device)
             space.ip("link", "set", device, "up")
-        yield sender, command
+        yield sender, command, receiver
 
 
 def limit(space: Namespace, *more: str) -> None:
@@ -76,8 +78,28 @@ def flood(space: Namespace) -> None:
             sender.sendto(b"x" * 1000, ("10.9.0.2", PORT))
 
 
+def stream(joined) -> None:
+    """More at once than the queue holds, over TCP: some of it must be sent again."""
+    sender, _, receiver = joined
+    with receiver.entered():
+        listening = socket.create_server(("10.9.0.2", PORT))
+    with sender.entered(), listening, socket.create_connection(("10.9.0.2", PORT), PATIENCE_S) as out:
+        into, _ = listening.accept()
+        taken = threading.Thread(target=_taken, args=(into,))
+        taken.start()
+        out.sendall(b"x" * STREAM)
+        out.shutdown(socket.SHUT_WR)
+        taken.join()
+
+
+def _taken(into: socket.socket) -> None:
+    with into:
+        while into.recv(65536):
+            pass
+
+
 def traced(joined, *words: str, during) -> list[dict]:
-    space, command = joined
+    space, command, _ = joined
     argv = [*command, sys.executable, "-m", "sentinel_cli", "trace", *words, "--seconds", "240", "--json"]
     with space.entered():
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -112,6 +134,14 @@ def test_the_time_in_the_queue_is_told_and_another_port_is_left_out(joined):
     assert [row["flow"].partition(" > ")[2] for row in rows] == [f"10.9.0.2:{PORT}"]
     assert rows[0]["p99AtMostMicros"] >= 1000  # 20 kB at 8 Mbit/s wait for 20 ms
     assert traced(joined, "sojourn", "--by", "flow", "--port", "4001", during=flood) == []
+
+
+@pytest.mark.slow
+def test_what_is_sent_again_is_told_with_its_flow(joined):
+    limit(joined[0])
+    rows = traced(joined, "retransmits", "--port", str(PORT), during=lambda _: stream(joined))
+    assert rows
+    assert all(row["flow"].endswith(f"> 10.9.0.2:{PORT}") and row["packets"] > 0 for row in rows)
 
 
 @pytest.mark.slow
