@@ -14,6 +14,8 @@ from support.front import BUFFERS, EDGES, PORT, ROLE, SPARE, address_of, another
 from support.front_faults import FAULTS, befall, row_of, write
 from support.http_load import load
 
+LONG_PATH = "/" + "x" * 4000  # so that clients bring the demand, and not the pods' answers
+NODE_CAPACITY = 250_000  # bytes per second: two nodes carry the short requests, and not the long ones
 OUT = Path(__file__).resolve().parents[2] / "out/e2e"
 
 pytestmark = [pytest.mark.apart, pytest.mark.timeout(1500)]
@@ -131,6 +133,57 @@ def test_a_node_with_a_foreign_program_only_observes_and_keeps_it(stage, vip):
     shipped.until(stage, "its orders are gone", lambda: shipped.get(stage, "bufn", SPARE) is None)
     assert stage.run(SPARE, "ip", "link", "show", "eth0").stdout.partition("prog/xdp")[2].split()[:2] == foreign
     stage.run(SPARE, "ip", "link", "set", "eth0", "xdp", "off")
+    shipped.until(stage, "everybody works", lambda: whole(stage, vip))
+
+
+def test_a_spare_node_joins_under_rising_demand_and_leaves_without_a_failed_request(stage, vip, table):
+    """The clients' own demand moves it; they renew their connections, as a node that leaves keeps none for ever."""
+    scaling = {
+        "mode": "Auto",
+        "min": len(BUFFERS),
+        "max": len(BUFFERS) + 1,
+        "intervalSeconds": 2,
+        "nodeCapacityBytesPerSecond": NODE_CAPACITY,
+        "scaleDown": {"stabilisationSeconds": 20},
+    }
+    grows = {"spec": {"scaling": scaling, "loadBalancer": {"drainSeconds": 20}}}
+    stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(grows))
+    with load(vip, PORT, kept_for_s=5) as asked:
+        with load(vip, PORT, path=LONG_PATH, kept_for_s=5) as more:
+            shipped.until(stage, "the spare node works and answers", lambda: SPARE in tried(vip).fresh.by)
+        table.append(row_of("a spare node joins", more))
+        shipped.until(stage, "it is spare again", lambda: role_of(stage, SPARE) == "")
+        shipped.until(stage, "everybody works", lambda: whole(stage, vip))
+    table.append(row_of("it joins, drains and leaves", asked))
+    stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"scaling": {"mode": "Off"}}}))
+    for each in (more, asked):
+        assert (each.fresh.failed, each.kept.failed, each.broken) == (0, 0, 0)
+
+
+def role_of(cluster: Cluster, node: str) -> str:
+    return (shipped.get(cluster, "node", node) or {})["metadata"]["labels"].get(ROLE, "")
+
+
+def test_a_cluster_of_another_namespace_lives_beside_it(stage, vip):
+    """On a node of its own, which it hands back alone."""
+    own = {"nodes": 1, "agent": {"imagePullPolicy": "Never", "nodeSelector": {"team": "other"}}}
+    body = json.loads(front("192.0.2.0/30"))
+    body["metadata"] = {"name": "front", "namespace": "other"}
+    body["spec"] = own
+    stage.kubectl("create", "namespace", "other")
+    stage.kubectl("label", "node", SPARE, f"{ROLE}=buffer", "team=other")
+    stage.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    shipped.until(stage, "both are ready", lambda: shipped.ready(stage, namespace="other") and shipped.ready(stage))
+    holders = {
+        each["metadata"]["name"]: each["spec"]["clusterRef"]["namespace"] for each in shipped.items(stage, "bufn")
+    }
+    assert holders == {SPARE: "other"} | dict.fromkeys(BUFFERS, "default")
+    assert shipped.xdp_on(stage, SPARE)
+    assert tried(vip).fresh.by.keys() >= set(BUFFERS)
+    stage.kubectl("delete", "bufc", "front", "-n", "other", "--timeout=120s")
+    assert leftovers(stage, SPARE) == ""
+    stage.kubectl("label", "node", SPARE, f"{ROLE}-", "team-")
+    stage.kubectl("delete", "namespace", "other", "--timeout=120s")
     shipped.until(stage, "everybody works", lambda: whole(stage, vip))
 
 
