@@ -2,8 +2,11 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from statistics import mean, median
 
 import pytest
 
@@ -11,9 +14,11 @@ from support import shipped
 from support.cluster.native import PASSING
 from support.cluster.provider import Cluster
 from support.front import BUFFERS, EDGES, PORT, ROLE, SPARE, address_of, another, front, tried, whole
+from support.front_bursts import bursting, feeding, settle
 from support.front_faults import FAULTS, befall, row_of, write
 from support.http_load import load
 
+LEARN_S = 120.0  # a dozen bursts
 LONG_PATH = "/" + "x" * 4000  # so that clients bring the demand, and not the pods' answers
 NODE_CAPACITY = 250_000  # bytes per second: two nodes carry the short requests, and not the long ones
 OUT = Path(__file__).resolve().parents[2] / "out/e2e"
@@ -158,6 +163,35 @@ def test_a_spare_node_joins_under_rising_demand_and_leaves_without_a_failed_requ
     stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"scaling": {"mode": "Off"}}}))
     for each in (more, asked):
         assert (each.fresh.failed, each.kept.failed, each.broken) == (0, 0, 0)
+
+
+def test_a_forecast_makes_room_before_the_burst_and_less_is_dropped_than_without(stage, vip):
+    """The same bursts through the address all the time: at first nothing that is foretold is acted on, then it is."""
+    usual = (shipped.get(stage, "bufc", "front") or {})["spec"]
+    feeding(stage, min_events=1000)
+    with bursting(stage, vip, seconds=600) as feed:
+        learns = time.monotonic() + LEARN_S
+        shipped.until(stage, "bursts were foretold", lambda: hits(stage) > 3 and time.monotonic() > learns)
+        reactive = feed.bursts(learns - LEARN_S / 2, time.monotonic())
+        feeding(stage, min_events=3)
+        shipped.until(stage, "forecasts are acted on", lambda: trusted(stage))
+        begins = time.monotonic()
+        time.sleep(LEARN_S / 2)
+        foretold = feed.bursts(begins, time.monotonic())
+    OUT.mkdir(parents=True, exist_ok=True)
+    rows = {"reactive": [asdict(each) for each in reactive], "foretold": [asdict(each) for each in foretold]}
+    (OUT / "bursts.json").write_text(json.dumps(rows, indent=1))
+    settle(stage, {name: usual.get(name) for name in ("trafficClasses", "dataPlane", "model")})
+    assert median(each.room for each in foretold) > 2 * median(each.room for each in reactive)
+    assert mean(each.dropped for each in foretold) < mean(each.dropped for each in reactive)
+
+
+def hits(cluster: Cluster) -> int:
+    return sum(each["status"]["scores"].get("hits", 0) for each in shipped.items(cluster, "bufn"))
+
+
+def trusted(cluster: Cluster) -> bool:
+    return any(each["status"]["scores"]["trusted"] for each in shipped.items(cluster, "bufn"))
 
 
 def role_of(cluster: Cluster, node: str) -> str:
