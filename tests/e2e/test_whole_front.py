@@ -121,6 +121,25 @@ def test_a_model_that_is_not_what_was_asked_for_moves_no_node_and_no_request(sta
     assert (asked.fresh.failed, asked.kept.failed, asked.broken) == (0, 0, 0)
 
 
+def test_an_image_that_is_nowhere_is_named_and_stops_at_one_node(stage, vip):
+    with load(vip, PORT) as asked:
+        stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(agent_image("sentinel.test/none:1")))
+        shipped.until(stage, "it is told what a pod waits for", lambda: "ErrImageNeverPull" in progress(stage))
+        assert len(shipped.running_pods(stage, "agent")) == len(BUFFERS) - 1
+        stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps(agent_image(None)))
+        shipped.until(stage, "everybody works", lambda: whole(stage, vip))
+    assert (asked.fresh.failed, asked.kept.failed, asked.broken) == (0, 0, 0)
+
+
+def agent_image(name: str | None) -> dict:
+    return {"spec": {"agent": {"image": name}}}
+
+
+def progress(cluster: Cluster) -> str:
+    found = (shipped.get(cluster, "bufc", "front") or {})["status"]["conditions"]
+    return next(each["message"] for each in found if each["type"] == "Progressing")
+
+
 def reasons_of_nodes(cluster: Cluster) -> set[str]:
     nodes = shipped.items(cluster, "bufn")
     return {each["reason"] for node in nodes for each in node.get("status", {}).get("conditions", [])}
