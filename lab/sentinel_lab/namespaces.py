@@ -72,16 +72,18 @@ def go_first(pid: int = 0) -> None:
 
 
 def remove_leftovers() -> list[str]:
-    """Namespaces whose maker is gone, with the processes in them; their names."""
+    """Namespaces whose maker is gone, with the processes in them; their names. Several may tidy up at once: one that
+    another removes meanwhile is removed."""
     if not NAMES.is_dir():
         return []
     gone = []
     for each in sorted(NAMES.iterdir()):
         match = PATTERN.match(each.name)
         if match and not Path("/proc", match["pid"]).exists():
-            _end_processes(each.name)
-            Namespace(match["role"], int(match["pid"])).remove()
-            gone.append(each.name)
+            with suppress(Transient):
+                _end_processes(each.name)
+                Namespace(match["role"], int(match["pid"])).remove()
+                gone.append(each.name)
     return gone
 
 

@@ -34,7 +34,7 @@ from sentinel_lab.scenario import MIB
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sentinel_lab.namespaces import Namespace
@@ -164,10 +164,10 @@ class AgentProcess:
         return lines[-1] if lines else "it said nothing"
 
 
-class Watcher:
-    """Reads; belongs to the thread that made it."""
+class Eye:
+    """What the kernel of one node counts and holds, by class; reads, and belongs to the thread that made it."""
 
-    def __init__(self, node_name: str, queue_index: int, scenario: Scenario) -> None:
+    def __init__(self, node_name: str, queue_index: int, classes: Iterable[int]) -> None:
         where = pins.folder(BPFFS / f"sentinel_{node_name}", f"agent_{NODE_DEVICE}", ABI_VERSION)
         with pinned.maps(OBJECT, where) as found:
             self._cells = found["sn_cells"].view()
@@ -176,31 +176,44 @@ class Watcher:
         self._minor = handles["SN_QUEUE_MINOR"]
         self._leaves = Leaves(Rtnl(), handles["SN_QUEUE_MAJOR"])
         self._leaves.at(queue_index, frames_from=queue_index)
+        self._classes = tuple(classes)
+
+    def look(self) -> dict[int, Tick]:
+        """Limits first and then what arrived: room that is seen beside no packet was there before it."""
+        queued = self._leaves.read(self._minor + each for each in self._classes)
+        cells = self._cells.reshape(-1, CLASSES)
+        buckets = self._sojourn["bucket"].reshape(cells.shape[0], CLASSES, -1).sum(axis=0)
+        now_ns = time.monotonic_ns()
+        found = {}
+        for each in self._classes:
+            queue, mine = queued[self._minor + each], cells[:, each]
+            found[each] = Tick(
+                now_ns,
+                queue.limit_bytes,
+                queue.backlog_bytes,
+                int(mine["packets"].sum()),
+                int(mine["bytes"].sum()),
+                queue.sent_bytes,
+                queue.drops_low32 + int(mine["drops"].sum()),
+                int(mine["lease_over"].sum()),
+                tuple(buckets[each].tolist()),
+            )
+        return found
+
+
+class Watcher:
+    """What its node went through, into a history; belongs to the thread that made it."""
+
+    def __init__(self, node_name: str, queue_index: int, scenario: Scenario) -> None:
+        self._eye = Eye(node_name, queue_index, (each.id for each in scenario.classes))
         self._scenario = scenario
         self._said = -1
 
     def look(self, history: History) -> None:
-        cells = self._cells.reshape(-1, CLASSES)
-        buckets = self._sojourn["bucket"].reshape(cells.shape[0], CLASSES, -1).sum(axis=0)
-        queued = self._leaves.read(self._minor + each.id for each in self._scenario.classes)
-        now_ns = time.monotonic_ns()
-        for each in self._scenario.classes:
-            minor, mine = self._minor + each.id, cells[:, each.id]
-            history.add(
-                each.id,
-                Tick(
-                    now_ns,
-                    queued[minor].limit_bytes,
-                    queued[minor].backlog_bytes,
-                    int(mine["packets"].sum()),
-                    int(mine["bytes"].sum()),
-                    queued[minor].sent_bytes,
-                    queued[minor].drops_low32 + int(mine["drops"].sum()),
-                    int(mine["lease_over"].sum()),
-                    tuple(buckets[each.id].tolist()),
-                ),
-            )
-        self._listen(history, now_ns)
+        seen = self._eye.look()
+        for each, tick in seen.items():
+            history.add(each, tick)
+        self._listen(history, time.monotonic_ns())
 
     def _listen(self, history: History, now_ns: int) -> None:
         """Decisions are the agent's own sentences, and so is when it expects a burst."""

@@ -121,10 +121,13 @@ def built(topology: Topology) -> Iterator[Mapping[str, Namespace]]:
         for segment in topology.segments:
             _plug(spaces, segment)
         for role in topology.routers:
-            sysctl(spaces[role], "net.ipv4.ip_forward=1")
+            sysctl(spaces[role], "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         for end in topology.services:
             sysctl(spaces[end.role], "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
-            spaces[end.role].ip("address", "add", end.address, "dev", end.device)
+            known = (
+                ("nodad",) if ":" in end.address else ()
+            )  # nobody else has it, and nobody need wait until that is found
+            spaces[end.role].ip("address", "add", end.address, "dev", end.device, *known)
         for route in topology.routes:
             spaces[route.role].ip("route", "add", route.destination, "via", route.via)
         with ExitStack() as lines:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sentinel_api.errors import SentinelError
-from sentinel_api.records import CLASSES
 from sentinel_core.rules import compiled
-from sentinel_lb.decide import intent, seats, services, speakers, states, strays, weights
+from sentinel_lb.decide import intent, seats, services, speakers, states, strays, turns, weights
 from sentinel_lb.predict import expected, smoothed
 from sentinel_mesh.priority import go_first
 
@@ -81,6 +80,7 @@ class Loop:
     _complaint: str = ""
     _others: frozenset[str] | None = None
     _strays: strays.Strays = field(default_factory=strays.Strays)
+    _turns: turns.Turns = field(default_factory=turns.Turns)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -107,9 +107,10 @@ class Loop:
         world = self.observer.look(self._seats.values())
         wanted = services.services(self.config, self._seats)
         foreseen = self._predict(world, wanted)
-        standings = self._judge(world)
+        decided = self._judge(world)
+        standings = self._in_turn(world, decided)
         names = {0: "unmatched"} | {number: name for name, number in self.config.ids.items()}
-        shares = weights.route([_node(each) for each in standings], sorted(names))
+        shares = weights.route([_node(each) for each in decided], sorted(names))
         mine = self._spoken_for(world, services.announced(wanted, standings))
         self._expect_strays(world, wanted)
         self.hands.carry_out(self.config, world, standings, wanted, mine)
@@ -125,7 +126,11 @@ class Loop:
             standings=standings,
             services=wanted,
             weights=shares,
-            intended=intent.intended((each.seat.spec.name for each in standings), shares, foreseen),
+            intended=intent.intended(
+                (each.seat.spec.name for each in standings),
+                {class_id: each.share for class_id, each in shares.items()},
+                foreseen,
+            ),
             announced=mine,
         )
 
@@ -188,6 +193,12 @@ class Loop:
             for seat in self._seats.values()
         )
 
+    def _in_turn(self, world: World, standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
+        """Who takes new flows changes when the nodes that will get them had the time to make room."""
+        ticks = turns.ticks_of(standings, world.members)
+        self._turns = turns.turns(self._turns, standings, ticks, world.now_ns)
+        return turns.in_force(standings, self._turns)
+
     def _expect_strays(self, world: World, wanted: Sequence[Service]) -> None:
         others, idle_ns = frozenset(world.balancers), strays.longest_idle(wanted)
         self._strays = strays.strays(self._strays, self._others, others, world.now_ns, idle_ns)
@@ -216,5 +227,5 @@ def _node(each: Standing) -> weights.Node:
         state=each.state,
         capacity=each.seat.spec.capacity,
         load=float(each.load),
-        headroom={class_id: each.room[class_id] for class_id in range(CLASSES)} if said else None,
+        headroom=dict(enumerate(each.room)) if said else None,
     )

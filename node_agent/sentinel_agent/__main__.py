@@ -28,6 +28,7 @@ from sentinel_agent.watchdog import Watchdog
 from sentinel_api.errors import Invalid, SentinelError
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_bpf import pins
+from sentinel_mesh.priority import prefer
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -73,6 +74,7 @@ def detach(config_path: Path | None) -> None:
 
 def run(chosen: Settings, config_path: Path | None) -> None:
     stream = logs.configure(chosen.log_level)
+    prefer()  # every thread of ours: the tick waits for whoever of them has the interpreter, and so for its CPU
     first = Intent(_from_file(config_path)) if config_path is not None else None
     pins.mount(chosen.pins.parent)
     node = Node(chosen)

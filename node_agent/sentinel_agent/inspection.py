@@ -15,11 +15,13 @@ import structlog
 
 from sentinel_api.errors import SentinelError
 from sentinel_bpf import attach, layout
-from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
+from sentinel_bpf.buffer import wire
+from sentinel_bpf.buffer.leaves import BUCKETS
+from sentinel_bpf.buffer.plumbing import queue_device
 from sentinel_bpf.buffer.port import Direction, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sentinel_agent.lane import Lane
     from sentinel_bpf.buffer.port import Interface
@@ -75,42 +77,71 @@ class Inspector:
             self._thread.join()
 
     def _run(self) -> None:
-        with Plumbing(self._major) as plumbing:
-            first = [facts(each, plumbing) for each in self._watched]
-            odd = 0
-            while not self._stopped.wait(EVERY_S):
-                try:
-                    now = [facts(each, plumbing) for each in self._watched]
-                except (OSError, SentinelError) as error:
-                    log.info("inspection_failed", error=str(error))
-                    continue
-                odd = odd + 1 if now != first else 0
-                if odd >= STEADY:
-                    self._changed("; ".join(_differences(self._watched, first, now)))
-                    return
+        rtnl = wire.Rtnl()
+        first = [facts(each, rtnl, self._major) for each in self._watched]
+        odd = 0
+        while not self._stopped.wait(EVERY_S):
+            try:
+                now = [facts(each, rtnl, self._major) for each in self._watched]
+            except (OSError, SentinelError) as error:
+                log.info("inspection_failed", error=str(error))
+                continue
+            odd = odd + 1 if now != first else 0
+            if odd >= STEADY:
+                self._changed("; ".join(_differences(self._watched, first, now)))
+                return
 
 
-def facts(watched: Watched, plumbing: Plumbing) -> Facts:
-    """By index where there was an interface: one that was renamed is the same."""
+def facts(watched: Watched, rtnl: wire.Rtnl, major: int) -> Facts:
+    """By index where there was an interface: one that was renamed is the same. Asked in one plain dump, since a library
+    that takes every attribute apart costs more than the rest of the look."""
     name, index = watched.interface.name, watched.index
     if index is None:
-        return Facts(plumbing.index(name))
+        return Facts(_index(name))
     try:
         name = socket.if_indextoname(index)
     except OSError:
-        return Facts(plumbing.index(name))
+        return Facts(_index(name))
     if watched.lane is not None:
         _note(watched.lane, name)
     occupant = attach.occupant(name)
     ingress = watched.interface.direction is Direction.INGRESS
-    queue = plumbing.index(queue_device(index)) if ingress else index
+    queue = _index(queue_device(index)) if ingress else index
+    before = watched.lane.ordered if watched.lane is not None else {}
+    standing = rtnl.standing([each for each in (index, queue) if each is not None])
+    mine = [each for each in standing if each.ifindex == queue]
     return Facts(
         index,
         occupant.program_id if occupant else 0,
-        plumbing.root(queue) if queue is not None else ("", 0),
-        ingress and plumbing.has_qdisc(index, "clsact"),
-        _strange(watched.lane, queue, plumbing),
+        next((_root(each) for each in mine if each.parent == wire.U32), ("", 0)),
+        ingress and any(each.ifindex == index and _kind(each) == "clsact" for each in standing),
+        _strange(watched.lane, before, _leaf_limits(mine, major)) if queue is not None else frozenset(),
     )
+
+
+def _index(name: str) -> int | None:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return None
+
+
+def _root(qdisc: wire.Message) -> tuple[str, int]:
+    return _kind(qdisc), qdisc.handle >> 16
+
+
+def _kind(qdisc: wire.Message) -> str:
+    return qdisc.attributes[wire.TCA_KIND].rstrip(b"\0").decode()
+
+
+def _leaf_limits(qdiscs: Sequence[wire.Message], major: int) -> dict[int, int]:
+    """Limit in bytes of each class's fifo, by minor: what the kernel has, not what was sent."""
+    first = major + BUCKETS
+    return {
+        (each.parent >> 16) - first: int.from_bytes(each.attributes[wire.TCA_OPTIONS][:4], "little")
+        for each in qdiscs
+        if _kind(each) == "bfifo" and each.parent >> 16 > first
+    }
 
 
 def _note(lane: Lane, name: str) -> None:
@@ -121,12 +152,10 @@ def _note(lane: Lane, name: str) -> None:
     lane.note = note
 
 
-def _strange(lane: Lane | None, queue: int | None, plumbing: Plumbing) -> frozenset[int]:
+def _strange(lane: Lane | None, before: Mapping[int, int], found: Mapping[int, int]) -> frozenset[int]:
     """A limit that the tick moves just now is none: what was ordered before and after the look is asked for."""
-    if lane is None or queue is None or lane.plane.verdict.tier is not Tier.HTB:
+    if lane is None or lane.plane.verdict.tier is not Tier.HTB:
         return frozenset()
-    before = lane.ordered
-    found = plumbing.leaf_limits(queue)
     first = layout.constants(lane.plane.place.object_path, "sn_queue_const")["SN_QUEUE_MINOR"]
     unlike = {each for each, limit in before.items() if found.get(first + each) != limit}
     return frozenset(each for each in unlike if lane.ordered.get(each) == before[each])

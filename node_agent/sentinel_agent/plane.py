@@ -19,12 +19,13 @@ from sentinel_api.v1alpha1.profiles import PROFILES
 from sentinel_bpf import attach, pins
 from sentinel_bpf import object as bpf_object
 from sentinel_bpf.agent import SHARDED
-from sentinel_bpf.buffer import choice, discipline
+from sentinel_bpf.buffer import choice, discipline, holding
 from sentinel_bpf.buffer import programs as queue_programs
 from sentinel_bpf.buffer.observe import ObserveBuffer
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
-from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Verdict
+from sentinel_bpf.buffer.port import UNMATCHED, Buffer, Direction, Interface, QueueClass, Tier, Toll, Verdict
 from sentinel_bpf.buffer.qdisc import Home
+from sentinel_bpf.buffer.succession import ASIDE
 from sentinel_bpf.buffer.wire import largest_frame
 from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import compiled
@@ -84,11 +85,12 @@ class Plane:
         ids = config.ids
         self.rules.replace(compiled(config.traffic_classes, ids, "Ingress"))
         self._peers.replace(config.balancers)
-        self.buffer.configure(queue_classes(config, self.place.interface.rate_bytes_per_s, self.frame_bytes))
+        classes = queue_classes(config, self.place.interface.rate_bytes_per_s, self.frame_bytes)
+        self._tell(self.buffer.configure(classes))
 
     def detach(self) -> None:
         """Hand everything back: queue drained and gone, programs off, pins removed."""
-        self.buffer.detach()
+        self._tell(self.buffer.detach())
         for hook in HOOKS[Direction.EGRESS]:
             attach.detach(_link(self.place, hook))
         _unpin(self.place)
@@ -96,6 +98,10 @@ class Plane:
     def close(self) -> None:
         """Let go of this process's hold only: what is pinned and attached stays for the successor."""
         self.loaded.close()
+
+    def _tell(self, toll: Toll) -> None:
+        if toll.why:
+            log.warning("queue_exchange_cost", packets=toll.packets, why="; ".join(toll.why))
 
     @property
     def _folder(self) -> Path:
@@ -147,10 +153,14 @@ def swept(place: Place) -> None:
     there = {index for index, _ in socket.if_nameindex()}
     with Plumbing(0) as plumbing:
         for index, name in socket.if_nameindex():
-            number = name.removeprefix(QUEUE_DEVICES)
-            if number != name and number.isdecimal() and int(number) not in there and plumbing.is_ifb(index):
+            if not name.startswith(QUEUE_DEVICES):
+                continue
+            number = name.removeprefix(QUEUE_DEVICES).removesuffix(ASIDE)
+            if number.isdecimal() and int(number) not in there and plumbing.is_ifb(index):
                 plumbing.remove_link(index)
                 log.info("queue_of_gone_device_removed", name=name)
+    for name in holding.sweep():
+        log.info("leftover_of_an_exchange_removed", name=name)
 
 
 def drop_other_versions(place: Place) -> None:

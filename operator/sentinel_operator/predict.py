@@ -4,12 +4,12 @@ Pure: what must be remembered from one decision to the next is a value that goes
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import HORIZONS_SECONDS, BufferNode, NodeForecast
-from sentinel_operator.decide import claims, growth
+from sentinel_operator.decide import claims, foresight, growth
 from sentinel_operator.decide.demand import Demand, Known, Report, fleet
 from sentinel_operator.decide.freshness import silence_s
 from sentinel_operator.decide.leadtime import lead_time_s
@@ -38,6 +38,7 @@ class Memory:
     apart: float = 0.0  # the same of the errors' sizes: what it would be if all erred alike
     rounds: float = 0.0
     seen: tuple[growth.Seen, ...] = ()  # what all carried in the last minutes; a new leader waits for its own
+    record: foresight.Record = field(default_factory=foresight.Record)  # of forecasts of late; a new leader has none
 
     @property
     def correlation(self) -> float:
@@ -61,7 +62,11 @@ def predict(world: World, memory: Memory) -> tuple[Demand, Memory]:
     demand = fleet(reports, lead_time_s(world.cluster), learned.correlation)
     seen = growth.kept(memory.seen, growth.Seen(world.now, demand.seen.now))
     ahead_s = demand.horizon_s + world.cluster.spec.scaling.interval_seconds  # the next decision is as late
-    return replace(demand, rise=growth.rise(seen, ahead_s)), replace(learned, seen=seen)
+    record = foresight.kept(learned.record, world.now, demand.seen, demand.horizon_s)
+    return (
+        replace(demand, rise=growth.rise(seen, ahead_s), pays=record.pays),
+        replace(learned, seen=seen, record=record),
+    )
 
 
 def _reports(world: World) -> tuple[Report, ...]:

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +23,7 @@ from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE, RECEIVER_ADDRESS
+from sentinel_mesh.priority import prefer
 from support.agent import CONFIG, LEASE_S, PORT, RATE_BITS, START_S, Agent
 from support.load import figure
 from support.netns import bottleneck, wait_until
@@ -53,9 +56,20 @@ def ours_left() -> list[str]:
     return found + [line for line in devices.splitlines() if "sn-ifb" in line]
 
 
+def nice_of(thread: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, thread)
+
+
+def best_rank() -> int:
+    """What this system grants a thread that asks."""
+    with ThreadPoolExecutor(1) as asker:
+        return asker.submit(lambda: (prefer(), nice_of(threading.get_native_id()))[1]).result()
+
+
 def test_it_queues_real_packets_and_loses_none_within_the_rate(node, agent):
-    agent.start()
+    process = agent.start()
     assert agent.state()["tier"] == "B"
+    assert nice_of(process.pid) == best_rank(), "the tick waits for whoever has the interpreter and no CPU"
     node.send(PORT, 50)
     wait_until(lambda: node.received_in_all(PORT) == 50, "all arrive")
     wait_until(lambda: agent.counted() == 50, "all are counted")

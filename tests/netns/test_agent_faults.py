@@ -15,7 +15,6 @@ from sentinel_api.errors import Unsupported
 from sentinel_bpf import attach
 from sentinel_bpf import object as bpf_object
 from sentinel_bpf.probe import BPFFS
-from sentinel_lab.bench.tick import measured
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
@@ -265,33 +264,6 @@ def test_a_foreign_program_that_comes_later_is_refused_and_one_that_takes_the_pl
 
 
 @pytest.mark.slow
-def test_ten_times_the_rate_drops_in_its_own_class_and_delays_neither_the_tick_nor_a_bystander(node, agent):
-    rate = 8_000_000
-    classes = [*CONFIG["trafficClasses"], {"name": "calm", "match": [{"protocol": "UDP", "port": BYSTANDER}]}]
-    interface = {"name": NODE_DEVICE, "rateBitsPerSecond": rate}
-    agent.start({"trafficClasses": classes, "dataPlane": {"interfaces": [interface]}})
-    calm = Load(node, BYSTANDER, packets_per_s=50, size=200)
-    flood = Load(node, PORT, packets_per_s=10 * rate // 8 // 1250, size=1208)
-    with calm, flood:
-        agent.ticked_on(60)
-        shown = agent.state()
-    bulk = shown["classes"]["bulk"]
-    assert calm.lost() == 0
-    assert flood.lost() > 0
-    assert bulk["backlogBytes"] <= shown["pool"]["totalBytes"]
-    times = [sum(row[1:-1]) / 1e6 for row in agent.ticks()]
-    figure(
-        "10x overload",
-        sent=flood.sent,
-        dropped=flood.lost(),
-        bystander_sent=calm.sent,
-        bystander_lost=calm.lost(),
-        ticks_missed=agent.counted("sentinel_ticks_missed_total", ""),
-        tick_p99_ms=sorted(times)[int(0.99 * len(times))],
-    )
-
-
-@pytest.mark.slow
 def test_two_interfaces_share_one_pool(node, agent):
     pool = 200_000
     interfaces = [{"name": name, "rateBitsPerSecond": 8_000_000} for name in (NODE_DEVICE, "back")]
@@ -311,16 +283,3 @@ def test_two_interfaces_share_one_pool(node, agent):
     agent.until(lambda: "unread" in agent.state().get("interfaces", {}).get("back", {}), "the one that is gone is told")
     assert agent.state()["interfaces"][NODE_DEVICE]["tier"] == "B", "the other is steered on"
     figure("two interfaces on one pool, one of them removed", pool_bytes=pool, most_granted_bytes=most)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_million_flows_cost_the_agent_no_memory_of_its_own():
-    """They are the kernel's; the agent reads so many a second, however many there are."""
-    metrics, rows = measured(1_000_000, 20.0)
-    ticks = next(row for row in rows if row["what"] == "ticks")
-    kept = ("tick_p99_ms", "tick_cpu_p99_ms", "cpu_percent", "rss_mib", "bpf_maps_mib")
-    figure("1 M flows", **{name: metrics[name] for name in kept}, ticks=ticks["measured"], missed=ticks["missed"])
-    assert ticks["measured"] > 0
-    assert metrics["bpf_maps_mib"] > 150
-    assert metrics["rss_mib"] <= 150

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from sentinel_bpf.buffer import detour
+from sentinel_api.errors import Invalid, Transient
+from sentinel_bpf.buffer import detour, holding, standing
 from sentinel_bpf.buffer.plumbing import Plumbing
-from sentinel_bpf.buffer.standing import wait_while
+from sentinel_bpf.buffer.port import Toll
+from sentinel_bpf.buffer.standing import wait_out
 from sentinel_lab.dataplane import OBJECT
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import RECEIVER_ADDRESS
@@ -75,7 +77,7 @@ def devices():
 
 def test_what_leaves_is_held_until_the_exchange_is_over_and_keeps_its_order(way):
     before = devices()
-    with detour.around(OBJECT.parent, way.index, RATE):
+    with detour.around(OBJECT.parent, way.index, RATE, Toll()):
         way.send(50)
         exchange("bfifo")
         way.send(50)
@@ -91,7 +93,7 @@ def test_what_fails_meanwhile_ends_the_detour_and_loses_nothing(way):
     before = devices()
 
     def broken():
-        with detour.around(OBJECT.parent, way.index, RATE):
+        with detour.around(OBJECT.parent, way.index, RATE, Toll()):
             way.send(20)
             raise RuntimeError("half way")
 
@@ -101,17 +103,112 @@ def test_what_fails_meanwhile_ends_the_detour_and_loses_nothing(way):
     assert devices() == before
 
 
+def leftover(way, peer="02:4e"):
+    """As a process leaves it that dies in the middle."""
+    number = way.index.to_bytes(4, "big").hex(":")
+    here, there = f"sn-h{way.index}", f"sn-b{way.index}"
+    ends = ("add", here, "address", f"02:53:{number}", "type", "veth", "peer", there, "address", f"{peer}:{number}")
+    run("ip", "link", *ends)
+
+
 def test_the_holding_device_of_who_died_in_the_middle_is_in_nobodys_way(way):
-    run("ip", "link", "add", f"sn-h{way.index}", "type", "veth", "peer", "name", f"sn-b{way.index}")
-    with detour.around(OBJECT.parent, way.index, RATE):
+    leftover(way)
+    with detour.around(OBJECT.parent, way.index, RATE, Toll()):
         way.send(5)
     wait_until(way.all_arrived, "all that was held")
 
 
-def test_a_device_that_is_no_ethernet_is_exchanged_as_the_kernel_does(way):
+def test_a_strangers_device_of_that_name_stays_and_the_exchange_goes_on_without(way):
+    leftover(way, peer="02:4d")
+    toll = Toll()
+    with detour.around(OBJECT.parent, way.index, RATE, toll):
+        way.send(5)
+    wait_until(way.all_arrived, "what went straight on")
+    assert f"sn-h{way.index} is not ours" in toll.why[0]
+    assert holding.sweep() == []
+    assert f"sn-h{way.index}@sn-b{way.index}" in devices()
+
+
+def test_a_leftover_of_ours_is_swept_away_and_one_that_is_worked_with_is_not(way):
     before = devices()
-    with detour.around(OBJECT.parent, socket.if_nametoindex("lo"), RATE):
+    leftover(way)
+    with holding.alone(way.index):
+        assert holding.sweep() == []
+    assert holding.sweep() == [f"sn-h{way.index}"]
+    assert devices() == before
+
+
+def test_one_process_at_a_time_exchanges_a_devices_root(way):
+    before = devices()
+    with detour.around(OBJECT.parent, way.index, RATE, Toll()):
+        way.send(5)
+        with pytest.raises(Transient, match="another process"), detour.around(OBJECT.parent, way.index, RATE, Toll()):
+            pytest.fail("two exchanges at once")
+        assert devices() != before, "the first one goes on"
+    wait_until(way.all_arrived, "all that was held")
+
+
+@pytest.mark.parametrize(("why", "step"), [(Transient, "_pace"), (Invalid, "_spend")])
+def test_a_detour_that_cannot_be_made_does_not_stop_the_exchange(way, monkeypatch, why, step):
+    before, toll = devices(), Toll()
+
+    def refused(*_):
+        raise why("a test refuses it")
+
+    monkeypatch.setattr(detour, step, refused)
+    with detour.around(OBJECT.parent, way.index, RATE, toll):
+        assert devices() == before
+        exchange("bfifo")
+        way.send(5)
+    wait_until(way.all_arrived, "what went straight on")
+    assert toll.why == ["nothing was led aside: a test refuses it"]
+
+
+def test_an_end_that_fails_is_told_for_the_exchange_is_done(way, monkeypatch):
+    before, toll, pace, calls = devices(), Toll(), detour._pace, []
+
+    def once(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            raise Transient("a test refuses it")
+        pace(*given)
+
+    monkeypatch.setattr(detour, "_pace", once)
+    monkeypatch.setattr(detour, "NEXT_TO_NOTHING", 1)  # a packet in a minute
+    monkeypatch.setattr(standing, "STALL_S", 0.2)
+    with detour.around(OBJECT.parent, way.index, RATE, toll):
+        way.send(5)
+        exchange("bfifo")
+    assert toll.packets == 5
+    assert toll.why == [
+        "what was held could not be let go: a test refuses it",
+        "5 packets that were led aside did not come back",
+    ]
+    assert devices() == before
+    way.sent -= 5
+    way.send(1)
+    wait_until(way.all_arrived, "one that went straight on")
+
+
+def test_what_finds_no_room_there_is_lost_and_counted_and_nobody_waits_for_it(way, monkeypatch):
+    """In sleeps of ours, not in time: how often it looks for what does not come is how long it waits."""
+    sleeps, sleep, toll = [], time.sleep, Toll()
+    monkeypatch.setattr(standing.time, "sleep", lambda seconds: (sleeps.append(seconds), sleep(seconds)))
+    monkeypatch.setattr(detour, "HELD_BYTES", 1000)
+    with detour.around(OBJECT.parent, way.index, RATE, toll):
+        way.send(60)
+    wait_until(lambda: len(way.look()) + toll.packets >= way.sent, "all that was not lost")
+    assert 0 < toll.packets < 60
+    assert sorted(way.arrived) == list(range(way.sent - toll.packets)), "the last to come are those that are lost"
+    assert sum(sleeps) <= 2 * standing.STALL_S
+
+
+def test_a_device_that_is_no_ethernet_is_exchanged_as_the_kernel_does(way):
+    before, toll = devices(), Toll()
+    with detour.around(OBJECT.parent, socket.if_nametoindex("lo"), RATE, toll):
         assert devices() == before, "nothing holds what it could not give back"
+    assert (toll.packets, len(toll.why)) == (0, 1)
+    assert "link header" in toll.why[0]
 
 
 @contextmanager
@@ -136,23 +233,64 @@ def traffic(way):
 def test_exchanges_under_traffic_lose_nothing(way):
     with traffic(way), Plumbing(1) as plumbing:
         for each in range(4):
-            with detour.around(OBJECT.parent, way.index, RATE):
-                wait_while(lambda: plumbing.waits(way.index))
+            with detour.around(OBJECT.parent, way.index, RATE, Toll()):
+                wait_out(lambda: plumbing.waiting(way.index))
                 exchange(KINDS[each % 2], each + 1)
     wait_until(way.all_arrived, "all that was sent")
     assert sorted(way.arrived) == list(range(way.sent))
 
 
-def test_a_killed_process_leaves_the_usual_way(way):
-    """What comes after it goes straight on; what it held is lost with it."""
-    script = (
-        "import sys, time\nfrom pathlib import Path\nfrom sentinel_bpf.buffer import detour\n"
-        f"with detour.around(Path({str(OBJECT.parent)!r}), {way.index}, {RATE}):\n"
-        "    print('held', flush=True)\n    time.sleep(600)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+LED_ASIDE = """
+import sys
+from pathlib import Path
+from sentinel_bpf.buffer import detour
+from sentinel_bpf.buffer.port import Toll
+toll = Toll()
+with detour.around(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), toll):
+    print("held" if not toll.why else toll.why, flush=True)
+    sys.stdin.readline()
+print("over" if not toll.why else toll.why, flush=True)
+"""
+
+
+@contextmanager
+def another_process(way, *rights):
+    """That leads this device's packets aside until it is told to end."""
+    command = [*rights, sys.executable, "-c", LED_ASIDE, str(OBJECT.parent), str(way.index), str(RATE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "held\n"
+        yield child
+
+
+def test_a_killed_process_leaves_the_usual_way(way):
+    """What comes after it goes straight on; what it held is lost with it, and its devices are swept away."""
+    before = devices()
+    with another_process(way) as child:
+        assert holding.sweep() == [], "nobody takes them from a process that lives"
         child.kill()
         child.wait()
     way.send(5)
     wait_until(way.all_arrived, "packets after the end of whoever led them aside")
+    assert holding.sweep() == [f"sn-h{way.index}"]
+    assert devices() == before
+
+
+def test_the_agents_three_rights_are_enough(way):
+    only = ("setpriv", "--bounding-set=-all,+bpf,+net_admin,+perfmon", "--inh-caps=-all")
+    with another_process(way, *only) as child:
+        way.send(20)
+        assert way.look() == [0]
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "over\n"
+    wait_until(way.all_arrived, "all that was held")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("taken", ["bpf", "net_admin"])
+def test_without_one_of_them_the_exchange_is_the_kernels(way, taken):
+    kept = ",".join(f"+{each}" for each in ("bpf", "net_admin", "perfmon") if each != taken)
+    only = ["setpriv", f"--bounding-set=-all,{kept}", "--inh-caps=-all"]
+    command = [*only, sys.executable, "-c", LED_ASIDE, str(OBJECT.parent), str(way.index), str(RATE)]
+    told = subprocess.run(command, check=True, input="go\n", capture_output=True, text=True)
+    assert "nothing was led aside" in told.stdout

@@ -7,9 +7,10 @@ from __future__ import annotations
 import pytest
 
 from netns.test_detour import PORT, Way, traffic
-from sentinel_bpf.buffer import choice, discipline, qdisc, succession
+from sentinel_api.errors import Transient
+from sentinel_bpf.buffer import choice, discipline, qdisc, standing, succession
 from sentinel_bpf.buffer.plumbing import ALIAS_CLSACT, Plumbing, queue_device
-from sentinel_bpf.buffer.port import Direction, Interface, Tier
+from sentinel_bpf.buffer.port import Direction, Interface, Tier, Toll
 from sentinel_bpf.buffer.programs import PROGRAMS
 from sentinel_lab.namespaces import run
 from support.netns import bottleneck, wait_until
@@ -84,11 +85,82 @@ def test_what_another_version_left_on_the_way_out_gives_way_under_traffic(monkey
         way = Way(wires)
         way.send(1)
         wait_until(way.all_arrived, "the first packet, after which the neighbour is known")
-        ours = qdisc.QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, 10**8), agent, home())
+        ours, toll = qdisc.QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, 10**8), agent, home()), Toll()
         with Plumbing(ours._major) as plumbing, traffic(way):
-            ours._take_over(plumbing, way.index, THEIRS)
+            ours._take_over(plumbing, way.index, THEIRS, toll)
         wait_until(way.all_arrived, "all that was sent")
         way.close()
         assert sorted(way.arrived) == list(range(way.sent))
         assert run("tc", "qdisc", "show", "dev", EXIT_DEVICE).startswith("qdisc pfifo_fast 5e17: root")
         assert agent.map("sn_queue_place").get(0)["ifindex"] == way.index
+        assert (toll.packets, toll.why) == (0, [])
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """A queue of theirs on the way out, and a buffer of ours that is to take its place."""
+    monkeypatch.setattr(qdisc, "left_by_another", lambda kind: kind == THEIRS)
+    monkeypatch.setattr(discipline, "KIND", "pfifo_fast")
+    with bottleneck((PORT,)) as wires, agent_object(PROGRAMS) as agent:
+        run("tc", "qdisc", "add", "dev", EXIT_DEVICE, "root", "handle", "5e17:", THEIRS, "limit", "100000")
+        way = Way(wires)
+        way.send(1)
+        wait_until(way.all_arrived, "the first packet, after which the neighbour is known")
+        yield way, qdisc.QdiscBuffer(Interface(EXIT_DEVICE, Direction.EGRESS, 10**8), agent, home())
+        way.close()
+
+
+def stand(*qdisc):
+    """In the place of theirs, under its handle."""
+    run("tc", "qdisc", "del", "dev", EXIT_DEVICE, "root")
+    run("tc", "qdisc", "add", "dev", EXIT_DEVICE, "root", "handle", "5e17:", *qdisc)
+
+
+def refuse(*_):
+    raise Transient("a test refuses it")
+
+
+def test_an_exchange_that_fails_half_way_puts_theirs_back_and_loses_nothing(theirs, monkeypatch):
+    way, ours = theirs
+    kind, add = "pfifo_fast", Plumbing.add_root  # like ours, one that is made without options
+    monkeypatch.setattr(qdisc, "left_by_another", lambda found: found == kind)
+    monkeypatch.setattr(discipline, "KIND", "none of this kernel's")
+    stand(kind)
+
+    def refused(plumbing, index, which):
+        if which == discipline.KIND:
+            refuse()
+        add(plumbing, index, which)
+
+    monkeypatch.setattr(Plumbing, "add_root", refused)
+    with Plumbing(ours._major) as plumbing, traffic(way), pytest.raises(Transient):
+        ours._take_over(plumbing, way.index, kind, Toll())
+    wait_until(way.all_arrived, "all that was sent")
+    assert sorted(way.arrived) == list(range(way.sent))
+    assert run("tc", "qdisc", "show", "dev", EXIT_DEVICE).startswith(f"qdisc {kind} 5e17: root")
+
+
+def test_an_exchange_that_cannot_begin_leaves_theirs_where_it_is(theirs, monkeypatch):
+    way, ours = theirs
+    monkeypatch.setattr(Plumbing, "remove_root", refuse)
+    with Plumbing(ours._major) as plumbing, pytest.raises(Transient):
+        ours._take_over(plumbing, way.index, THEIRS, Toll())
+    way.send(5)
+    wait_until(way.all_arrived, "all that was sent")
+    assert run("tc", "qdisc", "show", "dev", EXIT_DEVICE).startswith(f"qdisc {THEIRS} 5e17: root")
+
+
+def test_what_a_device_does_not_take_in_time_is_dropped_and_told(theirs, monkeypatch):
+    """A token bucket stands for the queue and for the device that is too slow for it: it sends next to nothing."""
+    way, ours = theirs
+    monkeypatch.setattr(qdisc, "left_by_another", lambda kind: kind == "tbf")
+    monkeypatch.setattr(standing, "STALL_S", 0.2)
+    stand("tbf", "rate", "8bit", "burst", "1600", "limit", "100000")
+    way.send(100)
+    toll = Toll()
+    with Plumbing(ours._major) as plumbing:
+        stood = plumbing.waiting(way.index)
+        ours._take_over(plumbing, way.index, "tbf", toll)
+    assert 0 < toll.packets <= stood
+    wait_until(lambda: len(way.look()) + toll.packets == way.sent, "all but what is told as lost")
+    assert toll.why == [f"{toll.packets} packets still stood in tbf of {EXIT_DEVICE} when it was taken away"]

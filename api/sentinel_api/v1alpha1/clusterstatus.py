@@ -52,6 +52,9 @@ class DecisionInputs(Model):
         0,
         description="What demand gains until then and the next decision, if it goes on to grow as it has.",
     )
+    forecasts_count: Flag = Field(
+        True, description="Whether forecasts came closer of late than present demand did; else only that counts."
+    )
     reporting_nodes: NodeCount = Field(0, description="Nodes with a fresh report.")
     coverage_percent: Percent = Field(0, description="Their share of all nodes.")
     source: Literal["Mesh", "Status", "None"] = Field("None", description="Where the forecasts came from.")

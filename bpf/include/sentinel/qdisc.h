@@ -13,6 +13,11 @@ enum sn_qdisc_const {
 	SN_QDISC_PLACES = 65536, /* packets that may stand in one queue, all classes together; a power of two */
 };
 
+/*
+ * Whoever ends the queue of another version lifts its pace first (sentinel_bpf/buffer/pace.py). So these hold in every
+ * version: sn_slots finds a slot by the three words of sn_spot, the rate is the first 64-bit word of sn_drain, and the
+ * ceiling the third of sn_share.
+ */
 /* Which queue a slot is meant for. An ifindex means something only in its network namespace. */
 struct sn_spot {
 	__u32 netns; /* its inode */
@@ -37,5 +42,8 @@ struct sn_drain {
 	__u64 pool_bytes; /* of all classes together */
 };
 SN_SIZE(struct sn_drain, 16);
+
+_Static_assert(__builtin_offsetof(struct sn_drain, rate_Bps) == 0, "every version lifts every other's");
+_Static_assert(__builtin_offsetof(struct sn_share, ceiling_Bps) == 16, "every version lifts every other's");
 
 #endif

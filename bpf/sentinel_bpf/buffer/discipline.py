@@ -117,6 +117,13 @@ def open_discipline(path: Path, where: Path) -> Discipline:
     return Discipline(path, where, standing)
 
 
+def give_up(path: Path, where: Path, spot: Mapping[str, int]) -> None:
+    """The place of a queue that is gone or never came to stand there, where the discipline is registered at all."""
+    standing = _standing(path, where) if path.exists() and (where / OPERATIONS).exists() else None
+    if standing is not None:
+        Discipline(path, where, standing).release(spot)
+
+
 def _standing(path: Path, where: Path) -> dict[str, Map] | None:
     """The pinned maps of a discipline that is registered now; the caller owns their descriptors."""
     found: dict[str, Map] = {}

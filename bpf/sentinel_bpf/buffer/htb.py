@@ -14,8 +14,8 @@ from sentinel_api.errors import Transient
 from sentinel_bpf.buffer import wire
 from sentinel_bpf.buffer.leaves import Leaves
 from sentinel_bpf.buffer.plumbing import Plumbing
-from sentinel_bpf.buffer.port import UNMATCHED, Interface, QueueClass, Reading, Tier, Verdict, check_limits
-from sentinel_bpf.buffer.standing import Stand, wait_while
+from sentinel_bpf.buffer.port import UNMATCHED, Interface, QueueClass, Reading, Tier, Toll, Verdict, check_limits
+from sentinel_bpf.buffer.standing import Stand, wait_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class HtbBuffer:
             return Verdict(Tier.OBSERVE, obstacle)
         return Verdict(Tier.HTB, f"HTB on {self._interface.name} {self._interface.direction.value.lower()}")
 
-    def configure(self, classes: Sequence[QueueClass]) -> None:
+    def configure(self, classes: Sequence[QueueClass]) -> Toll:
         """What stands in a class that goes away is sent, and then it goes; unmatched priorities land in class 0."""
         self._stand.check(classes)
         with Plumbing(self._programs.major) as plumbing:
@@ -59,6 +59,7 @@ class HtbBuffer:
             if self._stand.ingress:
                 plumbing.ensure_guide(queue, self._programs.place_fd)
                 plumbing.redirect(device, self._programs.classify_fd, queue)
+        return Toll()
 
     def _lay_out(self, plumbing: Plumbing, queue: int, classes: Sequence[QueueClass]) -> None:
         for each in classes:
@@ -143,28 +144,32 @@ class HtbBuffer:
         """The kernel begins at zero when one of these is made again; the running totals stay."""
         self._drops |= {each: (0, self._drops[each][1]) for each in classes}
 
-    def detach(self) -> None:
+    def detach(self) -> Toll:
+        toll = Toll()
         with Plumbing(self._programs.major) as plumbing:
             found = self._stand.found(plumbing, self._programs.major)
             if found is None:
-                return
+                return toll
             device, queue = found
             self._programs.unwatch()
             if self._stand.ingress:
                 plumbing.stop_redirect(device, queue)
-            self._drain(plumbing, device, queue)
+            self._drain(plumbing, device, queue, toll)
             self._stand.remove(plumbing, queue)
         self._limits = {}
         self._leaving = set()
         self._count_anew(self._drops)
+        return toll
 
-    def _drain(self, plumbing: Plumbing, device: int, queue: int) -> None:
+    def _drain(self, plumbing: Plumbing, device: int, queue: int, toll: Toll) -> None:
         plumbing.ensure_trunk(queue, DRAIN_BYTES_PER_S)
         minors = plumbing.minors(queue)
         for minor in minors:
             plumbing.open_class(queue, minor, DRAIN_BYTES_PER_S)
         self._leaves.at(queue, device)  # a process that only detaches was told by nobody
-        wait_while(lambda: any(each.backlog_packets for each in self._leaves.read(minors).values()))
+        left = wait_out(lambda: sum(each.backlog_packets for each in self._leaves.read(minors).values()))
+        if left:
+            toll.add(left, f"{left} packets still stood in the queue of {self._interface.name} when it was taken away")
 
     def _minor(self, class_id: int) -> int:
         return self._programs.minor + class_id

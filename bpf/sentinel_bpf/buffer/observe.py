@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sentinel_bpf.buffer.port import Reading, Tier, Verdict, check_classes, check_limits
+from sentinel_bpf.buffer.port import Reading, Tier, Toll, Verdict, check_classes, check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +24,10 @@ class ObserveBuffer:
     def probe(self) -> Verdict:
         return Verdict(Tier.OBSERVE, self._why)
 
-    def configure(self, classes: Sequence[QueueClass]) -> None:
+    def configure(self, classes: Sequence[QueueClass]) -> Toll:
         check_classes(classes)
         self._limits = {each.id: each.limit_bytes for each in classes}
+        return Toll()
 
     def resize(self, limits: Mapping[int, int]) -> None:
         check_limits(limits, self._limits)
@@ -35,7 +36,6 @@ class ObserveBuffer:
     def read(self) -> Mapping[int, Reading]:
         return {each: Reading(0, 0, limit, 0, 0, 0) for each, limit in self._limits.items()}
 
-    def detach(self) -> None:
+    def detach(self) -> Toll:
         self._limits = {}
-        if self._leavings is not None:
-            self._leavings.detach()
+        return self._leavings.detach() if self._leavings is not None else Toll()

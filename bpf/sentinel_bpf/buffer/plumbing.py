@@ -80,10 +80,10 @@ class Plumbing:
                 return str(qdisc.get_attr("TCA_KIND")), qdisc["handle"] >> 16
         return "noqueue", 0
 
-    def waits(self, index: int) -> bool:
-        """Whether a packet stands in the device's queue."""
+    def waiting(self, index: int) -> int:
+        """Packets in the device's queue: its root counts those of its leaves."""
         told = (each.get_attr("TCA_STATS2") for each in self._qdiscs(index))
-        return any(each.get_attr("TCA_STATS_QUEUE")["qlen"] for each in told if each is not None)
+        return max((int(each.get_attr("TCA_STATS_QUEUE")["qlen"]) for each in told if each is not None), default=0)
 
     def obstacle(self, index: int, name: str, kind: str) -> str:
         """What stands where our root of this kind would, or nothing."""

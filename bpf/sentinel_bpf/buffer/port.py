@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,13 +74,25 @@ class Reading:
     sojourn: tuple[int, ...] = ()
 
 
+@dataclass(slots=True)
+class Toll:
+    """What it cost to exchange a queue or to end it: packets dropped, and a sentence for each cause."""
+
+    packets: int = 0
+    why: list[str] = field(default_factory=list)
+
+    def add(self, packets: int, why: str) -> None:
+        self.packets += packets
+        self.why.append(why)
+
+
 class Buffer(Protocol):
     """A queue for one interface. Errors: Invalid (asked wrongly), Transient (busy), Unsupported (cannot here)."""
 
     def probe(self) -> Verdict:
         """What this buffer can do here. Changes nothing."""
 
-    def configure(self, classes: Sequence[QueueClass]) -> None:
+    def configure(self, classes: Sequence[QueueClass]) -> Toll:
         """Make the queue have exactly these classes. What stands in a class that stays is kept."""
 
     def resize(self, limits: Mapping[int, int]) -> None:
@@ -93,8 +105,8 @@ class Buffer(Protocol):
     def read(self) -> Mapping[int, Reading]:
         """Every configured class, by id."""
 
-    def detach(self) -> None:
-        """Hand the interface back as it was, after what still waits has been sent."""
+    def detach(self) -> Toll:
+        """Hand the interface back as it was, after what still waits has been sent as far as the device takes it."""
 
 
 def check_classes(classes: Sequence[QueueClass]) -> None:

@@ -8,20 +8,21 @@ egress    stack ─ sn_buffer2 ─→ device        (lease over: static limits)
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.errors import SentinelError, Unsupported
 from sentinel_bpf import layout, probe
-from sentinel_bpf.buffer import detour, discipline
+from sentinel_bpf.buffer import detour, discipline, pace, succession
 from sentinel_bpf.buffer.plumbing import Plumbing, queue_device
-from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Verdict, check_limits
-from sentinel_bpf.buffer.standing import Stand, wait_while
-from sentinel_bpf.buffer.succession import Succession, hasten, left_by_another, unregister
+from sentinel_bpf.buffer.port import CLASSES, Interface, QueueClass, Reading, Tier, Toll, Verdict, check_limits
+from sentinel_bpf.buffer.standing import Stand, wait_out
+from sentinel_bpf.buffer.succession import Succession, left_by_another
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -84,44 +85,67 @@ class QdiscBuffer:
         where = f"{self._interface.name} {self._interface.direction.value.lower()}"
         return Verdict(Tier.BPF_QDISC, f"a BPF queue on {where}")
 
-    def configure(self, classes: Sequence[QueueClass]) -> None:
+    def configure(self, classes: Sequence[QueueClass]) -> Toll:
         """What stands in a class that goes away is sent; later packets of it land in class 0."""
         self._check(classes)
-        with Plumbing(self._major) as plumbing:
-            if not self._stand.ingress:
-                self._put_in_place(plumbing, self._stand.ready(plumbing)[1], classes)
-                return
-            device = plumbing.index(self._interface.name)
-            with Succession(queue_device(device or 0)) as earlier:
-                earlier.set_aside()
-                device, queue_index = self._stand.ready(plumbing)
-                self._made(plumbing, queue_index, classes)
-                earlier.inherit()
-                plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
-                earlier.finish(self._home.pins.parent)
+        toll = Toll()
+        try:
+            with Plumbing(self._major) as plumbing:
+                if self._stand.ingress:
+                    self._put_behind(plumbing, classes)
+                else:
+                    self._put_in_place(plumbing, self._stand.ready(plumbing)[1], classes, toll)
+        except SentinelError as failed:
+            for each in toll.why:  # what fails returns no toll
+                failed.add_note(each)
+            raise
+        succession.unregister_idle(self._home.pins.parent)
+        return toll
 
-    def _put_in_place(self, plumbing: Plumbing, index: int, classes: Sequence[QueueClass]) -> None:
+    def _put_behind(self, plumbing: Plumbing, classes: Sequence[QueueClass]) -> None:
+        """Where traffic comes in, on a device of its own."""
+        device = plumbing.index(self._interface.name)
+        with Succession(queue_device(device or 0)) as earlier:
+            earlier.finish(self._home.pins.parent)
+            earlier.set_aside()
+            device, queue_index = self._stand.ready(plumbing)
+            self._made(plumbing, queue_index, classes)
+            earlier.inherit()
+            plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
+            earlier.finish(self._home.pins.parent)
+
+    def _put_in_place(self, plumbing: Plumbing, index: int, classes: Sequence[QueueClass], toll: Toll) -> None:
         """As the device's own root."""
         kind, _ = plumbing.root(index)
         if left_by_another(kind):
             self._lay_out(self._opened(index), classes)
-            self._take_over(plumbing, index, kind)
+            self._take_over(plumbing, index, kind, toll)
         else:
             self._made(plumbing, index, classes)
         self._lead(index)
 
-    def _take_over(self, plumbing: Plumbing, index: int, kind: str) -> None:
-        """The place of another version's queue: nothing is lost that stands in it, nor what comes meanwhile."""
-        with detour.around(self._agent.path.parent, index, self._interface.rate_bytes_per_s):
-            self._empty(plumbing, index, kind)
-            self._stand.remove(plumbing, index)
-            self._add(plumbing, index)
+    def _take_over(self, plumbing: Plumbing, index: int, kind: str, toll: Toll) -> None:
+        """The place of another version's queue: nothing is lost that stands in it, nor what comes meanwhile. What fails
+        half way leaves the old one as it was, at its old pace."""
+        rate = self._interface.rate_bytes_per_s
+        with detour.around(self._agent.path.parent, index, rate, toll), self._vacated(plumbing, index, kind, toll):
+            try:
+                self._add(plumbing, index)
+            except SentinelError:
+                with suppress(SentinelError):  # the device's own default stands there then
+                    plumbing.add_root(index, kind)
+                raise
             self._lead(index)
-        unregister(self._home.pins.parent, kind)
 
-    def _empty(self, plumbing: Plumbing, index: int, kind: str) -> None:
-        hasten(self._home.pins.parent, kind, _spot(index))
-        wait_while(lambda: plumbing.waits(index))
+    @contextmanager
+    def _vacated(self, plumbing: Plumbing, index: int, kind: str, toll: Toll) -> Iterator[None]:
+        """A queue is gone from there, once it has sent what the device took of it within our patience."""
+        with pace.lifted(self._home.pins.parent, kind, _spot(index)) as pace_s:
+            left = wait_out(lambda: plumbing.waiting(index), pace_s=pace_s)
+            self._stand.remove(plumbing, index)
+            if left:
+                toll.add(left, f"{left} packets still stood in {kind} of {self._interface.name} when it was taken away")
+            yield
 
     def _made(self, plumbing: Plumbing, queue_index: int, classes: Sequence[QueueClass]) -> None:
         self._lay_out(self._opened(queue_index), classes)
@@ -137,6 +161,7 @@ class QdiscBuffer:
             plumbing.add_root(queue_index, discipline.KIND)
         except SentinelError:
             self._queue = None  # another may have given the discipline up meanwhile: the next try opens it anew
+            discipline.give_up(self._home.object_path, self._home.pins, _spot(queue_index))
             raise
 
     def _check(self, classes: Sequence[QueueClass]) -> None:
@@ -197,30 +222,31 @@ class QdiscBuffer:
             sojourn=tuple(queue.waits["bucket"][each].tolist()),
         )
 
-    def detach(self) -> None:
+    def detach(self) -> Toll:
+        toll = Toll()
         with Plumbing(self._major) as plumbing:
             found = self._stand.found(plumbing, self._major)
             if found is not None:
-                self._take_down(plumbing, *found)
+                self._take_down(plumbing, *found, toll)
+            else:  # who died before it gave its place up
+                index = plumbing.index(self._interface.name)
+                discipline.give_up(self._home.object_path, self._home.pins, _spot(index or 0))
+        succession.unregister_idle(self._home.pins.parent)
         self._queue, self._configured = None, frozenset()
+        return toll
 
-    def _take_down(self, plumbing: Plumbing, device: int, index: int) -> None:
+    def _take_down(self, plumbing: Plumbing, device: int, index: int, toll: Toll) -> None:
         self._lead(0)
         if self._stand.ingress:
             plumbing.stop_redirect(device, index)
         kind, _ = plumbing.root(index)
-        if left_by_another(kind):
-            self._empty(plumbing, index, kind)
-            self._stand.remove(plumbing, index)
-            unregister(self._home.pins.parent, kind)
-            return
-        queue = self._opened(index)
-        queue.drain["rate_Bps"] = 0
-        queue.shares["ceiling_Bps"] = 0
-        wait_while(lambda: bool(queue.told["backlog_packets"].any()))
-        self._stand.remove(plumbing, index)
-        queue.discipline.release(_spot(index))
+        with self._vacated(plumbing, index, kind, toll):
+            pass
+        discipline.give_up(self._home.object_path, self._home.pins, _spot(index))
+        if self._stand.ingress:
+            with Succession(queue_device(device)) as earlier:
+                earlier.finish(self._home.pins.parent)
 
 
 def _spot(ifindex: int) -> dict[str, int]:
-    return {"netns": Path("/proc/thread-self/ns/net").stat().st_ino, "ifindex": ifindex, "parent": ROOT}
+    return {"netns": succession.netns(), "ifindex": ifindex, "parent": ROOT}

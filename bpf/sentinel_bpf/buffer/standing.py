@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
     from sentinel_bpf.buffer.plumbing import Plumbing
     from sentinel_bpf.buffer.port import Interface, QueueClass
 
-DRAIN_PATIENCE_S: Final = 2.0
+STALL_S: Final = 2.0  # that nothing moves: the device stands still, or what is missing is lost
+PATIENCE_S: Final = 8.0  # in all, while it does move: an agent is given ten seconds to end
+LOOK_S: Final = 0.001
+LONGEST_STEP_S: Final = 0.05
 
 
 class Stand:
@@ -85,8 +87,21 @@ class Stand:
             plumbing.remove_root(queue)
 
 
-def wait_while(waiting: Callable[[], bool]) -> None:
-    """Until nothing waits in the queue, within the patience that a queue without a rate needs at the most."""
-    deadline = time.monotonic() + DRAIN_PATIENCE_S
-    while time.monotonic() < deadline and waiting():
-        os.sched_yield()
+def wait_out(left: Callable[[], int], least: int = 0, pace_s: float = 0.0) -> int:
+    """Until no more than `least` are left, and how many are then: as long as they become fewer, within our patience.
+
+    `pace_s`: how long one may hold the next one up, and all be well. A process that was given no processor has not
+    waited: a look that comes late counts as a step of LONGEST_STEP_S.
+    """
+    idle = waited = 0.0
+    fewest = now = left()
+    last = time.monotonic()
+    while now > least and idle < STALL_S + pace_s and waited < PATIENCE_S:
+        time.sleep(LOOK_S)
+        at = time.monotonic()
+        step, last = min(at - last, LONGEST_STEP_S), at
+        waited += step
+        now = left()
+        idle = 0.0 if now < fewest else idle + step
+        fewest = min(fewest, now)
+    return now

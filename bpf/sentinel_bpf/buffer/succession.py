@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import os
 import re
-import time
-from typing import TYPE_CHECKING, Final, Self
+from pathlib import Path
+from typing import Final, Self
 
 import numpy as np
 from pyroute2 import IPRoute
 
+from sentinel_api.errors import Transient
 from sentinel_bpf import pins
-from sentinel_bpf.buffer import discipline
+from sentinel_bpf.buffer import discipline, pace
+from sentinel_bpf.buffer.standing import wait_out
 from sentinel_bpf.maps import Map, Shape
 from sentinel_bpf.netlink import said
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 ROOT: Final = 0xFFFFFFFF
 ASIDE: Final = "o"  # behind the name of the queue's device, which is at most 13 characters long
-PATIENCE_S: Final = 30.0
-LOOK_S: Final = 0.005
 
 
 def left_by_another(kind: str) -> bool:
@@ -53,8 +49,10 @@ class Succession:
     def set_aside(self) -> None:
         """Make room for a device of ours. The redirect goes by number, so the queue goes on under its new name."""
         index = self._index(self._name)
-        if index is None or not left_by_another(self._kind(index)) or self._index(self._name + ASIDE) is not None:
+        if index is None or not left_by_another(self._kind(index)):
             return
+        if self._index(self._name + ASIDE) is not None:
+            raise Transient(f"{self._name + ASIDE} still holds packets of an earlier version; try again")
         with said(f"setting {self._name} aside"):
             self._route.link("set", index=index, ifname=self._name + ASIDE)
 
@@ -75,11 +73,8 @@ class Succession:
         if index is None:
             return
         kind = self._kind(index)
-        deadline = time.monotonic() + PATIENCE_S
-        while self._waiting(index):
-            if time.monotonic() >= deadline:
-                return
-            time.sleep(LOOK_S)
+        if wait_out(lambda: self._waiting(index)):
+            return
         with said(f"removing {self._name + ASIDE}"):
             self._route.link("del", index=index)
         unregister(pins_of_all, kind)
@@ -92,28 +87,16 @@ class Succession:
         roots = (each for each in self._route.get_qdiscs(index=index) if each["parent"] == ROOT)
         return next((str(each.get_attr("TCA_KIND")) for each in roots), "")
 
-    def _waiting(self, index: int) -> bool:
+    def _waiting(self, index: int) -> int:
         told = (each.get_attr("TCA_STATS2") for each in self._route.get_qdiscs(index=index))
-        return any(each.get_attr("TCA_STATS_QUEUE")["qlen"] for each in told if each is not None)
+        return sum(int(each.get_attr("TCA_STATS_QUEUE")["qlen"]) for each in told if each is not None)
 
 
-def hasten(pins_of_all: Path, kind: str, spot: Mapping[str, int]) -> None:
-    """Let the queue of another version at this spot empty as fast as the device takes it. That a slot is found by three
-    words, and that its rate is the first word of its drain, holds in every version."""
-    folder = pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}"
-    slots, drains = pins.find(folder / "sn_slots"), pins.find(folder / "sn_drains")
-    if slots is not None and drains is not None:
-        spots = np.dtype([(name, "<u4") for name in ("netns", "ifindex", "parent")])
-        slot = Map("sn_slots", slots, spots, np.dtype("<u4")).get(spot)
-        words = np.dtype(("<u8", Shape.of(drains).value_bytes // 8))
-        if slot is not None:
-            table = Map("sn_drains", drains, np.dtype("<u4"), np.dtype([("words", words)]))
-            found = table.get(int(slot))["words"].copy()
-            found[0] = 0
-            table.put(int(slot), words=found)
-    for each in (slots, drains):
-        if each is not None:
-            os.close(each)
+def unregister_idle(pins_of_all: Path) -> None:
+    """Disciplines of other versions without a queue, as one leaves behind that dies between taking such a queue away
+    and giving its code up."""
+    for each in sorted(pins_of_all.glob("v*")):
+        unregister(pins_of_all, discipline.OPERATIONS + each.name.removeprefix("v"))
 
 
 def unregister(pins_of_all: Path, kind: str) -> None:
@@ -121,7 +104,9 @@ def unregister(pins_of_all: Path, kind: str) -> None:
     with IPRoute() as route:
         if not left_by_another(kind) or any(each.get_attr("TCA_KIND") == kind for each in route.get_qdiscs()):
             return
-    folder = pins_of_all / f"v{kind.removeprefix(discipline.OPERATIONS)}"
+    folder = pace.folder(pins_of_all, kind)
+    if _elsewhere(folder):
+        return
     operations = pins.find(folder / discipline.OPERATIONS)
     if operations is not None:
         value = np.dtype(f"V{Shape.of(operations).value_bytes}")
@@ -130,3 +115,20 @@ def unregister(pins_of_all: Path, kind: str) -> None:
     for pin in sorted(folder.glob("*")):
         pins.drop(pin)
     pins.drop_empty(folder, folder.parent)
+
+
+def _elsewhere(folder: Path) -> bool:
+    """Whether a place in another network namespace was given to a queue of it."""
+    slots = pins.find(folder / "sn_slots")
+    if slots is None:
+        return False
+    try:
+        spots = list(Map("sn_slots", slots, pace.SPOTS, pace.NUMBER).keys())
+    finally:
+        os.close(slots)
+    return any(int(each["netns"]) != netns() for each in spots)
+
+
+def netns() -> int:
+    """The inode of this thread's network namespace."""
+    return Path("/proc/thread-self/ns/net").stat().st_ino

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sentinel_api.errors import Transient, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _TCMSG = struct.Struct("=BxxxiIII")  # tcmsg: family, ifindex, handle, parent, info
@@ -31,10 +31,12 @@ LINK_HEADER_BYTES = 14
 RTM_NEWQDISC = 36
 RTM_GETQDISC = 38
 NLMSG_ERROR = 2
+NLMSG_DONE = 3
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
 NLM_F_ECHO = 0x8
 NLM_F_REPLACE = 0x100
+NLM_F_DUMP = 0x300
 NLM_F_CREATE = 0x400
 
 TCA_KIND = 1
@@ -153,6 +155,21 @@ class Rtnl:
         if refused not in {0, errno.ENOENT, errno.EINVAL}:  # there is no such class, or no qdisc of this handle in it
             raise _error(refused, "reading the queue")
         return {parent: _leaf(message) for parent, message in found.items()}
+
+    def standing(self, indices: Collection[int]) -> list[Message]:
+        """Every qdisc of these devices. The kernel lists those of all; only these are taken apart."""
+        self._send([(RTM_GETQDISC, NLM_F_REQUEST | NLM_F_DUMP, _body(Spot(0, 0, 0)))])
+        found: list[Message] = []
+        while True:
+            for answer, sequence, payload in self._receive():
+                if sequence != self._sequence:
+                    continue
+                if answer == NLMSG_DONE:
+                    return found
+                if answer == NLMSG_ERROR:
+                    raise _error(-struct.unpack_from("=i", payload)[0], "listing queues")
+                if _TCMSG.unpack_from(payload)[1] in indices:
+                    found.append(_message(answer, payload))
 
     def mtu(self, index: int) -> int:
         """Zero where the device is gone."""

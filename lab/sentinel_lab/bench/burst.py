@@ -13,7 +13,7 @@ import click
 
 from sentinel_api.errors import Invalid
 from sentinel_lab import experiment, policies
-from sentinel_lab.bench import burst_figures, burst_page, burst_samples
+from sentinel_lab.bench import burst_figures, burst_page, burst_parts, burst_samples
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOLS, Asked, Kept, Row, name_of, row_of
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root, unwind_when_told
@@ -55,23 +55,27 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
 @click.option("--pool", "pools_mib", type=float, multiple=True, help="Mixed: pools to try, in MiB, before the whole.")
 @click.option("--keep", type=click.Path(path_type=Path), help=f"Where samples are kept [{KEPT}; not with --quick].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
+@click.option("--add", is_flag=True, help="With --save: to the samples that the file has already, from other commands.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write the figures as a Markdown table to this file.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Only draw reactive against predictive, as PNG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | None, **options: Any) -> None:
+def burst(as_json: bool, save: Path | None, add: bool, page: Path | None, picture: Path | None, **options: Any) -> None:
     """Compare what each policy drops, delays and holds while bursts hit one node.
 
-    Run it again to take up where it stopped: clean samples are kept. A sample that the machine spoiled (a late sender,
-    a starved controller, a packet that cannot be accounted for) is refused and taken again.
+    Run it again to take up where it stopped: clean samples of the same code are kept. A sample that the machine spoiled
+    (a late sender, a starved controller, a packet that cannot be accounted for) is refused and taken again.
 
     \b
     Examples:
       sudo sentinel bench burst --quick --json
       sudo sentinel bench burst --reference
       sudo sentinel bench burst --pattern mixed --rounds 3
+      sudo sentinel bench burst --pattern random --rounds 3 --save burst.json --add
       sudo sentinel bench burst --pattern trace:/data/web.csv.gz@10 --policy oracle --policy reactive-10ms
       sudo sentinel bench burst --picture docs/img/levitation.png
     """
+    if add and save is None:
+        raise Invalid("--add goes with --save FILE: say to which file")
     asked, folder = _asked(**options)
     plans = list(burst_samples.plans(asked))
     for plan in plans:
@@ -83,11 +87,13 @@ def burst(as_json: bool, save: Path | None, page: Path | None, picture: Path | N
         click.echo(f"Picture: {picture}")
         return
     conditions = machine() | {"command": " ".join(["sentinel", *sys.argv[1:]]), "load_before": _load()}
-    rows, refused = _taken(plans, Kept(folder))
+    rows, refused = _taken(plans, Kept(folder, burst_parts.code()))
     conditions |= {"load_after": _load()}
     found = burst_figures.metrics(rows)
     answer = {"bench": "burst", "machine": conditions, "metrics": found, "rows": [*rows, *refused]}
     if save is not None:
+        if add and save.exists():
+            answer = burst_parts.joined(json.loads(save.read_text()), answer)
         save.parent.mkdir(parents=True, exist_ok=True)
         save.write_text(json.dumps(answer, indent=1) + "\n")
     if page is not None:
@@ -177,7 +183,7 @@ def _spelled(plan: Plan) -> str:
 def _clean(plan: Plan, refused: list[Row]) -> Row | None:
     for _ in range(ATTEMPTS):
         run = experiment.carried_out(plan)
-        row = row_of(run.figures(), plan) | {"load": os.getloadavg()[0]}
+        row = row_of(run.figures(), plan) | {"load": os.getloadavg()[0], "code": burst_parts.code()}
         if not run.dirt:
             return row
         click.echo(f"  refused: {run.dirt[0]}", err=True)

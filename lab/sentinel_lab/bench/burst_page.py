@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_api.errors import Transient
 from sentinel_lab import policies
-from sentinel_lab.bench import burst_figures
+from sentinel_lab.bench import burst_figures, burst_parts, burst_verdict
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row
 from sentinel_lab.experiment import Plan, Run, carried_out
 from sentinel_lab.scenario import KIB, OF_PATTERN, SINGLE
@@ -72,12 +72,21 @@ LATER: Final = """# Later, and in part: {patterns}
 
 def page(answer: Mapping[str, Any], later: Sequence[Mapping[str, Any]] = ()) -> str:
     """Of one run, and below it of others that were made since, each under its own command."""
-    parts = [HEAD.format(command=_command(answer), conditions=_conditions(answer)), *_patterns(answer, 2)]
+    parts = [HEAD.format(command=_commands(answer), conditions=_conditions(answer)), *_verdict(answer, 2)]
+    parts += _patterns(answer, 2)
     for each in later:
         patterns = ", ".join(sorted({row["name"] for row in _clean_rows(each)}))
-        parts.append("#" + LATER.format(patterns=patterns, command=_command(each), conditions=_conditions(each)))
+        parts.append("#" + LATER.format(patterns=patterns, command=_commands(each), conditions=_conditions(each)))
+        parts += _verdict(each, 3)
         parts += _patterns(each, 3)
     return "\n".join(parts)
+
+
+def _verdict(answer: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """What the product is held to; fewer drops than none are no demand that anybody could meet."""
+    found = burst_verdict.table(burst_figures.metrics(_clean_rows(answer)))
+    if found:
+        yield f"{'#' * depth} What was wanted\n\n{found}"
 
 
 def _patterns(answer: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -154,16 +163,25 @@ def _conditions(answer: Mapping[str, Any]) -> str:
     spread = f"load average {min(loads):.1f} to {max(loads):.1f} meanwhile" if loads else "load average not noted"
     seeds = ", ".join(str(each) for each in sorted({row["seed"] for row in clean}))
     lengths = ", ".join(f"{each:g}" for each in sorted({row["seconds"] for row in clean}))
+    since = machine.get("since", machine["date"])
+    when = machine["date"] if since == machine["date"] else f"{since} to {machine['date']}"
+    made = "one run of that command" if len(burst_parts.commands(answer)) == 1 else "one run of each of these commands"
+    codes = {row.get("code", "not noted") for row in clean}
     return (
-        f"Every number below is of one run of that command: {machine['date']}, kernel {machine['kernel']}, "
+        f"Every number below is of {made}: {when}, kernel {machine['kernel']}, "
         f"{machine['cpus']} CPUs shared with other work ({spread}), Python {machine['python']}; seeds {seeds}, runs of "
-        f"{lengths} s, {len(clean)} clean samples, {len(answer['rows']) - len(clean)} refused."
+        f"{lengths} s, {len(clean)} clean samples, {len(answer['rows']) - len(clean)} refused; code "
+        f"{', '.join(sorted(codes))}."
     )
 
 
-def _command(answer: Mapping[str, Any]) -> str:
+def _commands(answer: Mapping[str, Any]) -> str:
+    return "\n".join(_command(each) for each in burst_parts.commands(answer))
+
+
+def _command(given: str) -> str:
     """As it was given, in lines that a page can show."""
-    lines = [f"sudo {answer['machine']['command']}"]
+    lines = [f"sudo {given}"]
     while len(lines[-1]) > WIDTH:
         cut = lines[-1].rindex(" ", 0, WIDTH - 2)
         lines[-1:] = [lines[-1][:cut] + " \\", "  " + lines[-1][cut + 1 :]]

@@ -94,8 +94,10 @@ def row_of(run_figures: Row, plan: Plan) -> Row:
 class Kept:
     """One file a clean sample, named by everything that decides it, so that a comparison can be taken up again."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, code: str) -> None:
+        """`code` names what the samples are taken of."""
         self._folder = folder
+        self._code = code
 
     def find(self, plan: Plan) -> Row | None:
         path = self._path(plan)
@@ -113,7 +115,7 @@ class Kept:
             half.rename(path)
 
     def _path(self, plan: Plan) -> Path | None:
-        digest = hashlib.sha256(repr(plan).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{self._code} {plan!r}".encode()).hexdigest()[:16]
         return self._folder / f"{name_of(plan)}-{plan.policy}-{plan.seed}-{digest}.json" if self._folder else None
 
 

@@ -12,6 +12,7 @@ import click
 
 from sentinel_lab.bench.output import tell
 from sentinel_lab.bench.speaker import takeovers
+from sentinel_lab.failover import bulk, plan
 from sentinel_lab.failover.calls import answering
 from sentinel_lab.failover.load import DATAGRAM, flows, requests
 from sentinel_lab.failover.stage import staged
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from sentinel_lab.failover.stage import Stage
 
 SIZES: Final = (1, 3)
+VIPS: Final = (
+    {"address": plan.VIP6, "port": plan.STREAM_PORT, "protocol": "UDP"},
+    {"address": plan.VIP, "port": plan.BULK_PORT, "protocol": "TCP"},
+    {"address": plan.VIP6, "port": plan.BULK_PORT, "protocol": "TCP"},
+)
+BULKS: Final = 12
+"""Connections at once: enough that none of three nodes is without one but once in a hundred times."""
+FAMILIES: Final = ("served_v6_bits_per_s", "bulk_v4_bits_per_s", "bulk_v6_bits_per_s")
 NODE_BITS: Final = 4_000_000
 """Small, so that the nodes are the bottleneck and not the two processors that all of them share."""
 FLOWS: Final = 36
@@ -48,8 +57,9 @@ def cluster(quick: bool, as_json: bool) -> None:
     unwind_when_told()
     rows: list[dict[str, Any]] = [{"what": "load average, one minute, at the start", "value": os.getloadavg()[0]}]
     for size in SIZES:
-        with staged(size, rate_bits=NODE_BITS) as stage:
-            rows.append({"nodes": size} | throughput(stage, QUICK_WINDOW_S if quick else WINDOW_S))
+        with staged(size, rate_bits=NODE_BITS, vips=VIPS) as stage:
+            window_s = QUICK_WINDOW_S if quick else WINDOW_S
+            rows.append({"nodes": size} | throughput(stage, window_s) | families(stage, window_s))
         with staged(size) as stage, answering(stage.spaces[RECEIVER]):
             rows[-1] |= availability(stage, QUICK_FAULTS if quick else FAULTS)
         click.echo(f"{time.strftime('%H:%M:%S')} {rows[-1]}", err=True)
@@ -79,6 +89,20 @@ def throughput(stage: Stage, window_s: float) -> dict[str, float]:
         "product_cpu_share_of_a_core": cpu_s / took_s,
         "product_cpu_s_per_gb": cpu_s / (served / 1e9),
     }
+
+
+def families(stage: Stage, window_s: float) -> dict[str, float]:
+    """Datagrams to the address of the other family, and bulk TCP to both."""
+    sender, receiver = stage.spaces[SENDER], stage.spaces[RECEIVER]
+    with flows(sender, receiver, FLOWS, FLOW_APART_S, plan.VIP6) as filled:
+        time.sleep(FLOWS * FLOW_APART_S + 1.0)
+        arrived, begin = filled.arrived, time.monotonic()
+        time.sleep(window_s)
+        served = (filled.arrived - arrived) * len(DATAGRAM) / (time.monotonic() - begin)
+    found = {"served_v6_bits_per_s": 8 * served}
+    for version, address in ((4, plan.VIP), (6, plan.VIP6)):
+        found[f"bulk_v{version}_bits_per_s"] = bulk.carried(sender, receiver, address, BULKS, window_s)
+    return found
 
 
 def availability(stage: Stage, faults: int) -> dict[str, float]:
@@ -115,6 +139,7 @@ def figures(by_size: dict[int, dict[str, Any]]) -> dict[str, float]:
     }
     for size, row in by_size.items():
         found[f"drop_share_{size}"] = row["drop_share"]
+        found |= {f"{name}_{size}": row[name] for name in FAMILIES}
         found[f"product_cpu_s_per_gb_{size}"] = row["product_cpu_s_per_gb"]
     return found
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from statistics import median
@@ -18,7 +20,7 @@ from sentinel_lab.bench import bpf_frames, bpf_loop, lb_loop
 from sentinel_lab.namespaces import Namespace, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sentinel_bpf.object import Program
 
@@ -32,6 +34,7 @@ table ip sentinel_bench {{
 }}
 """
 FLOOD_FLOWS: Final = 1 << 19
+FLOOD_FRAMES: Final = 50_000
 TALKING: Final = 4096
 NOWHERE: Final = 2000  # behind the frame's end: its source port stays as it is
 SAME_ADDRESS: Final = 4  # flows of the loop that differ by their port alone, which is the same then
@@ -54,27 +57,53 @@ def against_the_kernel(rounds: int) -> dict[str, float]:
 
 
 def flooded(rounds: int) -> dict[str, float]:
-    """Openings as fast as one core takes real frames, under the shipped bound, and flows that talk in between."""
+    """Openings as fast as cores take real frames, under the shipped bound, and flows that talk in between: on one core,
+    and on all of them at once."""
     talk, open_ = (replace(each, port_at=NOWHERE) for each in (bpf_frames.PLAIN4, lb_loop.OPENING))
     kind = lb_loop.Kind("SYN flood", talk, TALKING, bounded=True)
     flows = TALKING * SAME_ADDRESS
     with ExitStack() as stack:
         index = stack.enter_context(_between())
         balancer = stack.enter_context(lb_loop.balancer(kind))
-        opening, talking, flood = (
-            stack.enter_context(_sending(each, index)) for each in (open_, talk, lb_loop.OPENING)
-        )
+        opening, talking = (stack.enter_context(_sending(each, index)) for each in (open_, talk))
+        floods = {cpu: stack.enter_context(_sending(lb_loop.OPENING, index)) for cpu in os.sched_getaffinity(0)}
         program = balancer.program("sn_balance")
         for begun in (opening, talking):
             begun.ns_a_frame(program, flows, flows)
         lb_loop.end_doubt(balancer)
-        took_ns, kept = [], 0
+        took_ns: dict[int, list[float]] = {1: [], len(floods): []}
+        kept = 0
         for _ in range(rounds):
-            took_ns.append(flood.ns_a_frame(program, FLOOD_FLOWS, FRAMES))
+            for cores, found in took_ns.items():
+                found.append(together(dict(list(floods.items())[:cores]), program))
             before = _known(balancer)
             talking.ns_a_frame(program, flows, flows)
             kept += _known(balancer) - before
-    return {"flood_real_syn_per_s": 1e9 / median(took_ns), "flood_kept_percent": 100 * kept / (rounds * flows)}
+    return {
+        "flood_real_syn_per_s": 1e9 / median(took_ns[1]),
+        "flood_all_cores_syn_per_s": 1e9 / median(took_ns[len(floods)]),
+        "flood_kept_percent": 100 * kept / (rounds * flows),
+    }
+
+
+def together(floods: Mapping[int, Sending], program: Program) -> float:
+    """Nanoseconds a frame while each core sends its own flows, and none waits for another."""
+    spans: list[tuple[int, int]] = []
+    at_once = threading.Barrier(len(floods))
+
+    def send(cpu: int, turn: int) -> None:
+        os.sched_setaffinity(0, {cpu})  # of this thread alone
+        floods[cpu].begin_at(turn * FLOOD_FLOWS // len(floods))
+        at_once.wait()
+        start_ns = time.perf_counter_ns()
+        floods[cpu].ns_a_frame(program, FLOOD_FLOWS, FLOOD_FRAMES)
+        spans.append((start_ns, time.perf_counter_ns()))
+
+    with ThreadPoolExecutor(len(floods)) as senders:
+        for each in [senders.submit(send, cpu, turn) for turn, cpu in enumerate(floods)]:
+            each.result()
+    took_ns = max(end for _, end in spans) - min(start for start, _ in spans)
+    return took_ns / (len(floods) * FLOOD_FRAMES)
 
 
 class Sending:
@@ -84,6 +113,10 @@ class Sending:
         self.loaded, self._frame, self._index = loop.loaded, frame, index
         self._state = loop.loaded.map("sn_bench").view(writable=True)
         self._timed = loop.loaded.map("sn_bench_timed")
+
+    def begin_at(self, position: int) -> None:
+        """Which flow is the next."""
+        self._state["position"] = position
 
     def ns_a_frame(self, program: Program, flows: int, frames: int) -> float:
         self._timed.put(0, program.descriptor)

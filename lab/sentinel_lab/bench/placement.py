@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import numpy as np
 
-from sentinel_lab.bench import placement_live
+from sentinel_lab.bench import moved, placement_live
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.sim.cluster import STEP_S, Flows, even, placed
@@ -57,16 +57,23 @@ SCENARIOS: Final = {
 @click.command("placement")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="How many runs of each, with other traffic each time.")
 @click.option("--namespaces/--simulator", "live", default=False, help="On real packets.")
+@click.option("--moved", "moves", is_flag=True, help="On real packets: is there room before a moved burst comes?")
 @click.option("--quick", is_flag=True, help="Fewer and shorter runs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def placement(seeds: int | None, live: bool, quick: bool, as_json: bool) -> None:
+def placement(seeds: int | None, live: bool, moves: bool, quick: bool, as_json: bool) -> None:
     """Compare where new flows go: by published room, plain Maglev, in turn, by fewest connections.
 
     \b
     Examples:
       sentinel bench placement --json
       sudo sentinel bench placement --namespaces --json
+      sudo sentinel bench placement --moved --json
     """
+    if moves:
+        require_root()
+        unwind_when_told()
+        tell("placement", *moved.moved(seeds or (moved.QUICK_ROUNDS if quick else moved.ROUNDS)), as_json=as_json)
+        return
     if live:
         require_root()
         unwind_when_told()

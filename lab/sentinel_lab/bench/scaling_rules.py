@@ -13,7 +13,7 @@ from sentinel_api.v1alpha1.buffernode import ForecastPoint, NodeForecast
 from sentinel_api.v1alpha1.scaling import ScaleDown, Scaling
 from sentinel_core.demand import DemandLearner
 from sentinel_lab.bench.scaling_days import STEP_S
-from sentinel_operator.decide import growth
+from sentinel_operator.decide import foresight, growth
 from sentinel_operator.decide.demand import Report, fleet
 from sentinel_operator.decide.scale import State, decide
 from sentinel_operator.predict import at_horizon
@@ -69,6 +69,7 @@ class Predictive:
     period_s: int = 10
     _state: State = field(default_factory=lambda: State(MIN_NODES))
     _seen: tuple[growth.Seen, ...] = ()
+    _record: foresight.Record = field(default_factory=foresight.Record)
     _rules: Scaling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,9 @@ class Predictive:
         report = Report("all", at_horizon(forecast, self.lead_s), fresh=True, foresees=True)
         self._seen = growth.kept(self._seen, growth.Seen(now, float(carried)))
         rise = growth.rise(self._seen, self.lead_s + self.period_s)
-        demand = replace(fleet([report], self.lead_s, 1.0), rise=rise)
+        demand = fleet([report], self.lead_s, 1.0)
+        self._record = foresight.kept(self._record, now, demand.seen, self.lead_s)
+        demand = replace(demand, rise=rise, pays=self._record.pays)
         verdict = decide(self._rules, State(nodes, self._state.recent, self._state.observed_at), demand, now)
         self._state = State(verdict.target, verdict.recent, now)
         return verdict.target

@@ -38,18 +38,18 @@ class Filled:
 
 
 @contextmanager
-def flows(sender: Namespace, receiver: Namespace, number: int, apart_s: float) -> Iterator[Filled]:
+def flows(sender: Namespace, receiver: Namespace, number: int, apart_s: float, address: str = VIP) -> Iterator[Filled]:
     """`number` flows, one more every `apart_s`, until the end of the block."""
     filled, ended = Filled(), threading.Event()
     with receiver.entered():
-        hearing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        hearing = socket.socket(family(address), socket.SOCK_DGRAM)
         hearing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
-        hearing.bind((VIP, STREAM_PORT))
+        hearing.bind((address, STREAM_PORT))
     with sender.entered():
-        sending = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(number)]
+        sending = [socket.socket(family(address), socket.SOCK_DGRAM) for _ in range(number)]
     for each in sending:
         each.bind(("", next(_ports)))
-        each.connect((VIP, STREAM_PORT))
+        each.connect((address, STREAM_PORT))
     threads = [
         threading.Thread(target=_send, args=(sending, apart_s, filled, ended), daemon=True),
         threading.Thread(target=_hear, args=(hearing, filled, ended), daemon=True),
@@ -64,6 +64,10 @@ def flows(sender: Namespace, receiver: Namespace, number: int, apart_s: float) -
             thread.join()
         for each in (*sending, hearing):
             each.close()
+
+
+def family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _send(sending: list[socket.socket], apart_s: float, filled: Filled, ended: threading.Event) -> None:

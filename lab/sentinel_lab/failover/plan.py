@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VIP: Final = "10.78.0.100"
+VIP6: Final = "fd78::100"
 EDGE: Final = "edge1"
 FRONT_SWITCH, BACK_SWITCH, BACK = "frontsw", "backsw", "back"
-STREAM_PORT, CALL_PORT = 7000, 7080
+STREAM_PORT, CALL_PORT, BULK_PORT = 7000, 7080, 7090
 PLACED_PORT, LOCAL_PORT = 7001, 7041
 MESH_PORT: Final = 7447
 SERVICE_ADDRESS: Final = "10.79.0.31"
+SERVICE_ADDRESS6: Final = "fd79::31"
 NODE_RATE_BITS: Final = 1_000_000_000
 
 ADDRESSES: Final = {SENDER: "10.78.0.2", EDGE: "10.78.0.10", RECEIVER: "10.78.0.31"}
@@ -33,6 +35,11 @@ def address(role: str) -> str:
     return ADDRESSES.get(role) or f"10.78.0.{20 + int(role.removeprefix('node'))}"
 
 
+def address6(role: str) -> str:
+    """As the other, in words: what ends in .21 ends in ::21."""
+    return f"fd78::{address(role).rpartition('.')[2]}"
+
+
 def topology(nodes: Sequence[str]) -> Topology:
     front = tuple(End(role, NODE_DEVICE, f"{address(role)}/24") for role in (SENDER, EDGE, *nodes, RECEIVER))
     back = [End(role, BACK, f"10.79.0.{20 + index}/24") for index, role in enumerate(nodes, 1)]
@@ -42,9 +49,18 @@ def topology(nodes: Sequence[str]) -> Topology:
             Segment(FRONT_SWITCH, front),
             Segment(BACK_SWITCH, (*back, End(RECEIVER, BACK, f"{SERVICE_ADDRESS}/24"))),
         ),
-        routes=tuple(Route(role, f"{VIP}/32", SERVICE_ADDRESS) for role in nodes),
+        routes=(
+            *(Route(role, f"{VIP}/32", SERVICE_ADDRESS) for role in nodes),
+            *(Route(role, f"{VIP6}/128", SERVICE_ADDRESS6) for role in nodes),
+        ),
         routers=tuple(nodes),
-        services=(End(RECEIVER, "lo", f"{VIP}/32"),),
+        services=(
+            End(RECEIVER, "lo", f"{VIP}/32"),
+            End(RECEIVER, "lo", f"{VIP6}/128"),
+            *(End(role, NODE_DEVICE, f"{address6(role)}/64") for role in (SENDER, EDGE, *nodes, RECEIVER)),
+            *(End(role, BACK, f"fd79::{20 + index}/64") for index, role in enumerate(nodes, 1)),
+            End(RECEIVER, BACK, f"{SERVICE_ADDRESS6}/64"),
+        ),
     )
 
 

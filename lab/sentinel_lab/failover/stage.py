@@ -11,6 +11,7 @@ import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 
@@ -32,14 +33,17 @@ PATIENCE_S: Final = 180.0
 LOOK_S: Final = 0.02
 STATE: Final = "http://127.0.0.1:9468/debug/state"
 FORWARDING, DISABLED = "3", "0"
+AGENT: Final = "sentinel_agent"
+NO_SETTINGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Program:
     """One of the product's processes in its namespace; started again it finds what it pinned."""
 
     def __init__(self, space: Namespace, module: str, config: Path, environment: Mapping[str, str]) -> None:
+        """`module` may be followed by what it is told before its configuration."""
         self._space, self._log = space, config.with_suffix(".log")
-        self._command = [sys.executable, "-m", module, "--config", str(config)]
+        self._command = [sys.executable, "-m", *module.split(), "--config", str(config)]
         self._environment = os.environ | dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -98,13 +102,24 @@ class Stage:
         spaces: Mapping[str, Namespace],
         nodes: tuple[str, ...],
         folder: Path,
-        rate_bits: int = plan.NODE_RATE_BITS,
+        agent: Mapping[str, Any],
         vips: Sequence[Mapping[str, Any]] = (),
+        agent_module: str = AGENT,
     ) -> None:
         self.spaces, self.nodes, self.folder = spaces, nodes, folder
         told = plan.balancer(nodes)
-        self.balancer = self._program(plan.EDGE, "sentinel_lb", told | {"vips": [*told["vips"], *vips]})
-        self.agents = {role: self._program(role, "sentinel_agent", plan.agent(rate_bits)) for role in nodes}
+        self._told = told | {"vips": [*told["vips"], *vips]}
+        self.balancer = self._program(plan.EDGE, "sentinel_lb", self._told)
+        self.agents = {role: self._program(role, agent_module, agent) for role in nodes}
+
+    def drain(self, *nodes: str) -> None:
+        """These and no others, by the balancer's configuration, which it reads again by itself."""
+        names = set(map(plan.node_name, nodes))
+        backends = [each | {"draining": each["name"] in names} for each in self._told["backends"]]
+        config = self._config(plan.EDGE)
+        fresh = config.with_suffix(".new")
+        fresh.write_text(yaml.safe_dump(self._told | {"backends": backends}))
+        fresh.rename(config)  # at once: no half of it is read
 
     def cut(self, node: str) -> None:
         """The switch passes nothing on, in neither direction; no link goes down, and nobody is told."""
@@ -139,9 +154,12 @@ class Stage:
         wait_until(lambda: self.states().get(node) in states, f"{node} is {' or '.join(states)}")
 
     def _program(self, role: str, module: str, told: Mapping[str, Any]) -> Program:
-        config = self.folder / f"{role}.yaml"
+        config = self._config(role)
         config.write_text(yaml.safe_dump(told))
         return Program(self.spaces[role], module, config, plan.environment(role, self.nodes))
+
+    def _config(self, role: str) -> Path:
+        return self.folder / f"{role}.yaml"
 
     def _port(self, switch: str, role: str, state: str) -> None:
         run("bridge", "-n", self.spaces[switch].name, "link", "set", "dev", f"to-{role}", "state", state)
@@ -165,8 +183,10 @@ def staged(
     behind_nat: bool = False,
     rate_bits: int = plan.NODE_RATE_BITS,
     vips: Sequence[Mapping[str, Any]] = (),
+    settings: Mapping[str, Any] = NO_SETTINGS,
+    agent_module: str = AGENT,
 ) -> Iterator[Stage]:
-    """`vips` are served beside those that every stage has."""
+    """`vips` are served beside those that every stage has; `settings` are the agents', over those of every stage."""
     roles = plan.names(nodes)
     remove_pins_of_the_dead()
     with ExitStack() as stack:
@@ -176,7 +196,7 @@ def staged(
         if behind_nat:
             for role in roles:
                 nft(spaces[role], plan.behind_nat())
-        stage = Stage(spaces, roles, folder, rate_bits, vips)
+        stage = Stage(spaces, roles, folder, plan.agent(rate_bits) | dict(settings), vips, agent_module)
         for each in (*stage.agents.values(), stage.balancer):
             stack.callback(each.remove)
             each.start()

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 ALL: Final = slice(None)
 FEW: Final = 64
+LEAST: Final = 0.5
+"""Room is told in whole bytes: less than a byte is none."""
 RIVALS: Final = 16
 """Of more than a few nodes these many, evenly by what they offer, stand for all: a tick has a tenth of a second."""
 
 
 def part_of_second(first: Floats, second: Floats) -> Floats:
     """Of the flows whose slot names these two in this order."""
-    squares = first**2, second**2
-    total = squares[0] + squares[1]
-    part: Floats = np.divide(squares[1] - squares[0], total, out=np.zeros_like(total), where=second > first)
+    squares = np.square(first), np.square(second)
+    # Where neither has room the rest is nothing too. Not a division under a mask: it takes five times as long.
+    part: Floats = np.maximum(squares[1] - squares[0], 0.0) / np.maximum(squares[0] + squares[1], LEAST)
     return part
 
 

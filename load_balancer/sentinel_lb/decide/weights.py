@@ -6,16 +6,13 @@ comes to. They are what the balancer intends, published so that the node which w
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sentinel_lb.decide import draw
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class State(Enum):
@@ -43,40 +40,62 @@ class Weight:
     reason: str
 
 
-Weights = dict[int, dict[str, Weight]]
+@dataclass(frozen=True, slots=True, eq=False)
+class OfClass(Mapping[str, Weight]):
+    """Who gets how much of one class, and by which room. Reasons are made when somebody asks: a tick has a thousand
+    nodes and sixteen classes, and a person reads few of them."""
+
+    share: Mapping[str, float]
+    room: Mapping[str, int | None]
+    closed: Mapping[str, str]
+    """Why those that take no new flows do not."""
+
+    def __getitem__(self, name: str) -> Weight:
+        share = self.share[name]
+        return Weight(share, self.closed.get(name) or _why(self.room[name], share))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.share)
+
+    def __len__(self) -> int:
+        return len(self.share)
+
+
+Weights = dict[int, OfClass]
 
 
 def route(nodes: Sequence[Node], classes: Sequence[int]) -> Weights:
     """A node's room is what it says it can take beyond what it expects anyway."""
-    return {class_id: _of_class(nodes, class_id) for class_id in classes}
-
-
-def _of_class(nodes: Sequence[Node], class_id: int) -> dict[str, Weight]:
     open_nodes = [node for node in nodes if node.state in (State.READY, State.BUSY)]
+    names = [node.name for node in open_nodes]
     closed = {
-        node.name: Weight(0.0, "drains: keeps its flows, gets no new ones" if node.state is State.DRAINING else "dead")
+        node.name: "drains: keeps its flows, gets no new ones" if node.state is State.DRAINING else "dead"
         for node in nodes
         if node.state in (State.DRAINING, State.DEAD)
     }
-    return _drawn(open_nodes, class_id) | closed
-
-
-def _drawn(nodes: Sequence[Node], class_id: int) -> dict[str, Weight]:
-    rooms = [_room(node, class_id) for node in nodes]
-    offers = draw.Offers(
-        capacity=np.array([node.capacity for node in nodes], np.float64),
-        room=np.array([room or 0 for room in rooms], np.float64),
-        says=np.array([room is not None for room in rooms], np.bool_),
-        load=np.array([node.load for node in nodes], np.float64),
-    )
-    found = draw.shares(offers).tolist()
-    return {node.name: Weight(share, _why(room, share)) for node, room, share in zip(nodes, rooms, found, strict=True)}
+    capacity = np.array([node.capacity for node in open_nodes], np.float64)
+    load = np.array([node.load for node in open_nodes], np.float64)
+    found: Weights = {}
+    for class_id in classes:
+        rooms = [_room(node, class_id) for node in open_nodes]
+        offers = draw.Offers(
+            capacity=capacity,
+            room=np.array([room or 0 for room in rooms], np.float64),
+            says=np.array([room is not None for room in rooms], np.bool_),
+            load=load,
+        )
+        shares = dict(zip(names, draw.shares(offers).tolist(), strict=True)) | dict.fromkeys(closed, 0.0)
+        found[class_id] = OfClass(shares, dict(zip(names, rooms, strict=True)), closed)
+    return found
 
 
 def _room(node: Node, class_id: int) -> int | None:
-    if node.state is not State.READY or node.headroom is None or class_id not in node.headroom:
+    if node.headroom is None or node.state is not State.READY:
         return None
-    return max(0, node.headroom[class_id] - (node.forecast or {}).get(class_id, 0))
+    said = node.headroom.get(class_id)
+    if said is None or node.forecast is None:
+        return said
+    return max(0, said - node.forecast.get(class_id, 0))
 
 
 def _why(room: int | None, share: float) -> str:

@@ -109,6 +109,7 @@ def _decision(verdict: Verdict, demand: Demand, nodes: int, now: datetime, *, ap
             demand_p95_bytes_per_second=ceil(demand.seen.p95),
             horizon_seconds=demand.horizon_s,
             growth_percent=round(100 * demand.rise),
+            forecasts_count=demand.pays,
             reporting_nodes=demand.reporting,
             coverage_percent=demand.coverage_percent,
             source=_source(demand),
@@ -194,6 +195,11 @@ def forecast_ready(world: World, demand: Demand) -> Said:
         return "False", "LowCoverage", f"{demand.reporting} of {demand.nodes} nodes report; {floor} percent are needed."
     if not demand.believable(floor):
         return "False", "NotTrusted", f"{demand.foreseeing} of {demand.reporting} nodes send forecasts to rely on."
+    if not demand.pays:
+        return "True", "Forecasting", (
+            f"{demand.foreseeing} of {demand.nodes} nodes send forecasts; of late they came no closer than present "
+            "demand, so that counts."
+        )  # fmt: skip
     return "True", "Forecasting", f"{demand.foreseeing} of {demand.nodes} nodes send forecasts to rely on."
 
 

@@ -47,6 +47,7 @@ class Demand:
     by_mesh: int = 0
     correlation: float = 1.0  # that the sum was formed with
     rise: float = 0.0  # the share that present demand gains by the horizon, if it goes on to grow as it has
+    pays: bool = True  # whether forecasts came closer of late than present demand did
 
     @property
     def coverage_percent(self) -> int:

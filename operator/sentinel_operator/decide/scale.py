@@ -72,19 +72,22 @@ def decide(rules: Scaling, state: State, demand: Demand, now: datetime, floor: i
 
 def _need(rules: Scaling, demand: Demand) -> _Need:
     """Never below what a rule without foresight would have, so that a wrong forecast cannot do worse than it."""
-    forecast, reactive = _expected(rules, demand.seen, demand.rise), _present(rules, demand.seen)
-    feared, present = _expected(rules, demand.feared, demand.rise), _present(rules, demand.feared)
+    forecast, reactive = _expected(rules, demand, demand.seen), _present(rules, demand.seen)
+    feared, present = _expected(rules, demand, demand.feared), _present(rules, demand.feared)
     if not demand.believable(rules.coverage.min_percent):
         return _Need(forecast, reactive, reactive, present)
     return _Need(forecast, reactive, max(forecast, reactive), max(feared, present))
 
 
-def _expected(rules: Scaling, known: Known, rise: float) -> float:
+def _expected(rules: Scaling, demand: Demand, known: Known) -> float:
     """Doubt is a margin already: the headroom on top of it would pay twice for the same. Half of it counts, and no more
     than a bound; at the whole of it every node that may be called for once in twenty times is paid for always. Growth
-    that lasts counts even where the nodes' forecasts do not see it."""
+    that lasts counts even where the nodes' forecasts do not see it. Where forecasts have not paid of late they may ask
+    for nothing that present demand does not."""
+    if not demand.pays:
+        known = Known(known.now, min(known.p50, known.now), min(known.p50, known.now))
     doubted = known.p50 + min(DOUBT * (known.p95 - known.p50), DOUBT_MOST * known.p50)
-    foreseen = max(known.p50, known.now * (1 + rise) if rise else 0.0)
+    foreseen = max(known.p50, known.now * (1 + demand.rise) if demand.rise else 0.0)
     return max(doubted, foreseen * _with_headroom(rules)) / rules.node_capacity_bytes_per_second
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sentinel_lab.bench.cluster import figures
+from sentinel_lab.bench.cluster import FAMILIES, figures
 from sentinel_lab.bench.speaker import longest_silence
 from sentinel_lab.failover import plan
 
@@ -13,13 +13,14 @@ def row(served, availability):
         "availability": availability,
         "drop_share": 0.1,
         "product_cpu_s_per_gb": 2.0,
-    }
+    } | dict.fromkeys(FAMILIES, served)
 
 
 def test_three_nodes_are_measured_by_one():
     found = figures({1: row(4e6, 0.6), 3: row(11e6, 1.0)})
     assert found["speedup_3"] == pytest.approx(2.75)
     assert (found["availability_1"], found["availability"]) == (0.6, 1.0)
+    assert (found["bulk_v6_bits_per_s_1"], found["bulk_v6_bits_per_s_3"]) == (4e6, 11e6)
 
 
 def test_a_node_has_the_rate_that_a_bench_asks_for():

@@ -4,7 +4,9 @@ import pytest
 
 from sentinel_lab.bench import burst_page
 from sentinel_lab.bench.burst_figures import metrics
+from sentinel_lab.bench.burst_parts import joined
 from sentinel_lab.bench.burst_samples import Asked, Kept, plans
+from sentinel_lab.bench.burst_verdict import verdicts
 from sentinel_lab.policies import NAMES, NEEDS_TRUTH
 from sentinel_lab.scenario import MIB, MIXED, SINGLE
 
@@ -104,11 +106,59 @@ def test_rivals_stand_side_by_side_and_take_turns_at_going_first():
 
 def test_a_kept_sample_is_found_again_by_everything_that_decides_it(tmp_path):
     first, other = plans(Asked(("periodic",), ("static-small",), 1.0, 2))
-    kept = Kept(tmp_path)
+    kept = Kept(tmp_path, "abc")
     kept.keep(first, {"seed": 0})
     assert kept.find(first) == {"seed": 0}
     assert kept.find(other) is None
-    assert Kept(None).find(first) is None
+    assert Kept(None, "abc").find(first) is None
+    assert Kept(tmp_path, "def").find(first) is None, "a sample of other code was taken for one of this"
+
+
+def answer(command, date, *rows):
+    machine = {"date": date, "kernel": "6.18", "cpus": "2", "python": "3.11", "command": command}
+    return {
+        "bench": "burst",
+        "machine": machine,
+        "metrics": {},
+        "rows": [each | {"past_seconds": 0.0} for each in rows],
+    }
+
+
+def test_parts_make_one_answer_and_a_sample_taken_again_replaces_the_one_before():
+    first = answer("sentinel one", "2026-01-01", row("predictive", 100), row("reactive-100ms", 50))
+    second = answer("sentinel two", "2026-01-02", row("predictive", 0), row("predictive", 0, seed=1))
+    found = joined(first, second)
+    assert [(each["policy"], each["seed"]) for each in found["rows"]] == [
+        ("reactive-100ms", 0), ("predictive", 0), ("predictive", 1),
+    ]  # fmt: skip
+    assert found["metrics"]["periodic.predictive.drop_percent"] == 0.0
+    assert found["metrics"]["periodic.drop_reduction_vs_reactive_100ms"] == 1.0
+    page = burst_page.page(joined(found, answer("sentinel three", "2026-01-03", row("oracle", 0))))
+    assert all(f"sudo sentinel {each}" in page for each in ("one", "two", "three"))
+    assert "2026-01-01 to 2026-01-03" in page
+
+
+def said(*rows):
+    return {each.wanted: each.met for each in verdicts(metrics(rows))}
+
+
+def test_what_is_wanted_is_judged_by_the_figures_and_only_where_they_are():
+    assert said(row("predictive", 0)) == {}
+    for ours, met in ((1, True), (2, False)):
+        found = said(row("predictive", ours), row("reactive-100ms", 30), row("reactive-1s", 20))
+        assert found["periodic: ≥ 95 % fewer drops than reactive-100ms"] is (ours <= 1.5)
+        assert found["periodic: ≥ 95 % fewer drops than reactive-1s"] is met
+    inverted = [row("predictive-inverted", 21), row("reactive-100ms", 20)]
+    assert said(*inverted) == {"periodic: with inverted forecasts ≤ 1.05 x reactive-100ms's drops": True}
+    assert set(said(row("predictive-inverted", 22), inverted[1]).values()) == {False}
+
+
+def test_fewer_than_none_is_not_asked_for():
+    rows = [row("predictive", 0, name="microburst"), row("reactive-10ms", 0, name="microburst")]
+    assert said(*rows) == {"microburst: fewer drops than reactive-10ms, which drops none": True}
+    assert set(said(row("predictive", 1, name="microburst"), rows[1]).values()) == {False}
+    some = [row("predictive", 5, name="microburst"), row("reactive-10ms", 5, name="microburst")]
+    assert said(*some) == {"microburst: fewer drops than reactive-10ms": False}
 
 
 def test_the_page_has_a_row_for_each_policy_and_the_command_beside_it():

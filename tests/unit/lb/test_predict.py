@@ -6,7 +6,6 @@ import pytest
 
 from sentinel_api.records import CLASSES, ClassState, NodeState, Role, Tier
 from sentinel_lb.decide.intent import intended
-from sentinel_lb.decide.weights import Weight
 from sentinel_lb.predict import SMOOTHING, expected, smoothed
 
 
@@ -36,7 +35,6 @@ def test_a_burst_that_is_far_is_not_placed_yet():
 
 
 def test_what_is_intended_adds_up_to_what_is_expected():
-    weights = {1: {"a": Weight(0.75, "room"), "b": Weight(0.25, "room")}}
-    found = intended(["a", "b"], weights, {1: 1000.0})
+    found = intended(["a", "b"], {1: {"a": 0.75, "b": 0.25}}, {1: 1000.0})
     assert (found["a"][1], found["b"][1]) == (750, 250)
     assert sum(found["a"]) == 750

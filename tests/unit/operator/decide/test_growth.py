@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sentinel_operator.decide.growth import WINDOW, Seen, kept, rise
 from support.worlds import NOW
 
-STEP_S, COUNT = 10, 19
+STEP_S, COUNT = 10, 13
 AHEAD_S = 70
 
 
@@ -21,7 +21,7 @@ def window(*demands, step_s=STEP_S):
 
 def test_what_rises_by_as_much_each_time_goes_on_to():
     ramp = window(*range(100, 100 + COUNT))
-    assert rise(ramp, AHEAD_S) == pytest.approx(7 / 118)
+    assert 5 / 112 < rise(ramp, AHEAD_S) < 7 / 112, "all but its two largest steps"
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,14 @@ def test_what_rises_by_as_much_each_time_goes_on_to():
         pytest.param((), id="nothing is known"),
         pytest.param((0,) * COUNT, id="nobody asks for anything"),
         pytest.param((100,) * COUNT, id="calm"),
-        pytest.param((100,) * 12 + (250,) * 7, id="a jump"),
-        pytest.param((100,) * 9 + (250,) * 10, id="a jump in the middle"),
-        pytest.param(tuple(range(100, 110)) + tuple(range(108, 99, -1)), id="a hill"),
-        pytest.param((100,) * 10 + tuple(range(100, 109)), id="it has only begun"),
+        pytest.param((100,) * 8 + (250,) * 5, id="a jump"),
+        pytest.param((100,) * 6 + (250,) * 7, id="a jump in the middle"),
+        pytest.param((100,) * 6 + (170,) + (250,) * 6, id="a jump between two looks"),
+        pytest.param(tuple(range(100, 107)) + tuple(range(105, 99, -1)), id="a hill"),
+        pytest.param((100,) * 11 + (101, 102), id="it has only begun"),
         pytest.param(tuple(range(200, 200 - COUNT, -1)), id="it falls"),
-        pytest.param(tuple(range(100, 112)), id="too young a history"),
-        pytest.param(tuple(range(100, 100 + COUNT, 6)), id="too few points"),
+        pytest.param(tuple(range(100, 109)), id="too young a history"),
+        pytest.param((100, 101, 102), id="too few points"),
     ],
 )
 def test_what_does_not_keep_growing_asks_for_nothing(demands):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -17,21 +15,16 @@ from sentinel_bpf.ruleset import RuleSet
 from sentinel_core.rules import PROTOCOLS, Rule
 from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
-from support import tier_a_node
+from support import tier_a_node, tier_a_versions
 from support.netns import wait_until
-from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, agent_object, egress, give_lease, home
+from support.tier_a import EXIT_DEVICE, HOUR_NS, PORTS, agent_object, give_lease, home
+from support.tier_a_versions import FAST, OTHER, ROOM, A, as_that_version
 
 RATE = 100_000
-SLOW = 25_000  # 60 packets stand for two and a half seconds: an emulated guest on a busy host still finds some
-FAST = 10_000_000  # whatever an emulated guest sends while it exchanges queues is gone soon after
-ROOM = 5_000_000
-A = 1
 WIDE = [QueueClass(each, RATE // 2, RATE, ROOM) for each in (0, A)]
-OTHER = f"{discipline.OPERATIONS}{discipline.VERSION + 1}"
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
 HERE = Interface(NODE_DEVICE, Direction.INGRESS, RATE)
-THERE = Interface(EXIT_DEVICE, Direction.EGRESS, SLOW)
-wires = tier_a_node.wires  # a fixture
+wires, other_home, leaving = tier_a_node.wires, tier_a_versions.other_home, tier_a_versions.leaving  # fixtures
 
 
 @pytest.fixture
@@ -43,37 +36,6 @@ def agent(wires):
         give_lease(loaded, HOUR_NS, flags=queued, drain_Bps=RATE, max_bytes=ROOM)
         yield loaded
         attach.detach(PIN)
-
-
-@pytest.fixture
-def other_home(tmp_path):
-    """The same code under the name of another version, pinned where that version pins."""
-    ours, name = home(), discipline.KIND.encode()
-    raw = ours.object_path.read_bytes()
-    assert raw.count(name) >= 1
-    path = tmp_path / ours.object_path.name
-    path.write_bytes(raw.replace(name, OTHER.encode()))
-    return replace(ours, object_path=path, pins=ours.pins.with_name(f"v{discipline.VERSION + 1}"))
-
-
-@contextmanager
-def as_that_version(monkeypatch):
-    with monkeypatch.context() as other:
-        other.setattr(discipline, "KIND", OTHER)
-        yield
-
-
-@pytest.fixture
-def leaving(wires, other_home, monkeypatch):
-    """A queue of that version on the way out, in which packets of class A stand."""
-    with agent_object() as agent, egress(agent, wires) as out:
-        give_lease(agent, HOUR_NS)
-        with as_that_version(monkeypatch):
-            before = QdiscBuffer(THERE, agent, other_home)
-            before.configure([QueueClass(each, SLOW // 2, SLOW, ROOM) for each in (0, A)])
-        out.send(A, 60)
-        assert before.read()[A].backlog_packets > 0
-        yield out
 
 
 def test_on_the_way_out_it_is_detached_with_nothing_lost_that_stands_in_it(leaving, other_home):
