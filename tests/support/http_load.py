@@ -41,6 +41,8 @@ class Load:
     fresh: Tally = field(default_factory=Tally)
     kept: Tally = field(default_factory=Tally)
     broken: int = 0  # kept connections that ended before we ended them
+    why: list[str] = field(default_factory=list)  # what those that failed met, and when
+    _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -48,13 +50,15 @@ class Load:
         return http.client.HTTPConnection(self.address, self.port, timeout=PATIENCE_S)
 
     def _ask(self, connection: http.client.HTTPConnection, tally: Tally) -> bool:
+        began = time.monotonic()
         try:
             connection.request("GET", self.path)
             who = connection.getresponse().read().decode().strip()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
             with self._lock:
                 tally.failed += 1
+                self.why.append(f"{began - self._began:.1f} s, for {time.monotonic() - began:.1f} s: {error!r}")
             return False
         with self._lock:
             tally.hear(who)

@@ -111,7 +111,7 @@ def test_nothing_is_hoped_for_until_it_is_learned_and_a_new_leader_goes_on():
 
 
 def test_demand_that_keeps_growing_is_told_until_a_node_and_the_next_decision_have_come():
-    """Ten bytes a second more every ten seconds: 130 seconds ahead there are 130 more, but for its two largest steps."""
+    """Ten bytes a second more every ten seconds: 130 seconds ahead are 130 more, but for its two largest steps."""
     memory, rises = Memory(), []
     for i in range(20):
         here = replace(seen(report(demand=1_000 + 10 * i), report(demand=0)), now=NOW + timedelta(seconds=10 * i))
