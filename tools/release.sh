@@ -56,4 +56,6 @@ wanted=$(version)
 build "$wanted"
 $PYTHON tools/release.py $OUT "$wanted" || die "the parts do not agree: see above."
 (cd $OUT && sha256sum -- *.whl *.tgz CHANGES.md $(ls -- *.tar 2>/dev/null) >SHA256SUMS && cat SHA256SUMS)
+# What a builder of provenance is told to vouch for.
+[ -z "${GITHUB_OUTPUT:-}" ] || printf 'subjects=%s\n' "$(base64 -w0 $OUT/SHA256SUMS)" >>"$GITHUB_OUTPUT"
 [ -z "${SIGN:-}" ] || sign

@@ -26,6 +26,8 @@ OWNED = (
     ("policy/v1", "PodDisruptionBudget"),
 )
 
+STARTING = "ContainerCreating"
+
 Parsed = TypeVar("Parsed")
 
 log = structlog.get_logger()
@@ -107,9 +109,17 @@ async def _pods(api: Cluster, owner: Owner) -> tuple[AgentPod, ...]:
             template=daemonset.template_digest(pod),
             leaving="deletionTimestamp" in pod["metadata"],
             since=_since(pod),
+            trouble=_trouble(pod),
         )
         for pod in await api.list("v1", "Pod", owner.namespace, chosen)
     )
+
+
+def _trouble(pod: Manifest) -> str:
+    """Empty while it runs, and while it is on its way."""
+    states = [each.get("state", {}) for each in pod.get("status", {}).get("containerStatuses", ())]
+    waits = [each["waiting"] for each in states if each.get("waiting", {}).get("reason", STARTING) != STARTING]
+    return f"{waits[0]['reason']}: {waits[0].get('message', 'no reason was given')}" if waits else ""
 
 
 def _since(pod: Manifest) -> datetime | None:

@@ -51,13 +51,21 @@ class Shop:
         assert self.plane.request("DELETE", f"{SHOP}/{name}")[0] == 200
 
     def served(self) -> services.Summary:
-        async def once() -> services.Summary:
+        return self._looked(services.serve)
+
+    def given_up(self) -> None:
+        self._looked(services.give_up)
+
+    def _looked(self, then):
+        """One look, and what is done after it."""
+
+        async def once():
             mirror = Mirror()
             async with connected(mirror.keep) as api:
                 await refresh(api, mirror)
                 world = await observe(api, mirror, ClusterName("default", "front"), Release(agent_image="none"))
                 assert world is not None
-                return await services.serve(api, replace(world, now=NOW), tuple(mirror.services))
+                return await then(api, replace(world, now=NOW), tuple(mirror.services))
 
         return asyncio.run(once())
 
@@ -153,3 +161,16 @@ def test_the_balancers_are_told_of_ports_nodes_and_affinity(shop):
     assert shop.plane.request("PATCH", f"{GROUP}/buffernodes/n2", order, **kind)[0] == 200
     shop.served()
     assert [each.draining for each in shop.config().backends] == [False, True]
+
+
+def test_services_lose_their_addresses_before_the_cluster_that_gave_them_goes(shop):
+    for name in ("sticky", "local"):  # of the test before, where it ran
+        shop.plane.request("DELETE", f"{SHOP}/{name}")
+    shop.open("last", 8443)
+    shop.served()
+    assert shop.addresses("last")
+    shop.given_up()
+    assert shop.addresses("last") == []
+    assert shop.condition("last") == ("False", "AddressRefused")
+    shop.served()
+    assert shop.condition("last") == ("True", "Assigned"), "nothing is lost where it was too early"

@@ -1,8 +1,10 @@
 """A release's parts agree, or `make release-dry` says which does not."""
 
+import base64
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import tarfile
 import zipfile
@@ -64,8 +66,12 @@ def test_each_part_that_does_not_is_named(release, tmp_path, wrong, said):
 
 
 @pytest.mark.slow
-def test_a_dry_release_builds_and_agrees():
-    done = subprocess.run(["tools/release.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_a_dry_release_builds_and_agrees(tmp_path):
+    told = tmp_path / "told"
+    environment = os.environ | {"GITHUB_OUTPUT": str(told)}
+    done = subprocess.run(["tools/release.sh"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    subjects = base64.b64decode(told.read_text().removeprefix("subjects=")).decode()
+    assert subjects == (ROOT / "out/release/SHA256SUMS").read_text()
     assert ".whl" in done.stdout
     assert ".tgz" in done.stdout

@@ -12,7 +12,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 def steps(path: Path) -> list[str]:
     jobs = yaml.safe_load(path.read_text())["jobs"].values()
-    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    return [step["run"] for job in jobs for step in job.get("steps", ()) if "run" in step]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

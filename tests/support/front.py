@@ -16,10 +16,10 @@ NODES = (
     *(NodeSpec(name, {ROLE: "buffer"}) for name in BUFFERS),
     NodeSpec(SPARE),
 )
-PORT = 8080
+PORT, FEED_PORT = 8080, 9000
 
 SERVER = f"""
-import http.server, os
+import http.server, os, socket
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -29,6 +29,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
     def log_message(self, *args): pass
+feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+feed.bind(("", {FEED_PORT}))  # nobody reads it: what counts is whether it came
 http.server.ThreadingHTTPServer(("", {PORT}), Answer).serve_forever()
 """
 
@@ -69,7 +71,10 @@ def service(name: str) -> dict:
             "loadBalancerClass": "sentinel.io/buffer",
             "externalTrafficPolicy": "Local",
             "selector": {"app": "shop"},
-            "ports": [{"port": PORT, "protocol": "TCP"}],
+            "ports": [
+                {"name": "shop", "port": PORT, "protocol": "TCP"},
+                {"name": "feed", "port": FEED_PORT, "protocol": "UDP"},
+            ],
         },
     }
 

@@ -60,6 +60,9 @@ def heal_edges(cluster: Cluster) -> None:
         cluster.heal(node)
 
 
+COLUMNS = ("fault", "requests", "failed", "broken", "outage_ms")
+WHY = 20  # reasons that a row keeps
+
 FAULTS = (
     Fault("an agent's pod is deleted", delete_one("agent")),
     Fault("the leading operator is deleted", delete_leader),
@@ -107,6 +110,7 @@ def row_of(name: str, asked: Load) -> dict:
         "failed": asked.fresh.failed + asked.kept.failed,
         "broken": asked.broken,
         "outage_ms": round(1000 * max(asked.fresh.outage_s, asked.kept.outage_s)),
+        "why": asked.why[:WHY],
     }
 
 
@@ -115,5 +119,5 @@ def write(folder: Path, name: str, rows: list[dict]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(rows, indent=1))
     head = ["fault", "requests", "failed", "connections broken", "longest outage, ms"]
-    lines = [head, ["---"] * len(head), *([str(value) for value in row.values()] for row in rows)]
+    lines = [head, ["---"] * len(head), *([str(row[name]) for name in COLUMNS] for row in rows)]
     (folder / f"{name}.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))

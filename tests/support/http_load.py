@@ -36,9 +36,13 @@ class Load:
 
     address: str
     port: int
+    path: str = "/"
+    kept_for_s: float = float("inf")  # after which a kept connection is exchanged for another, as clients do
     fresh: Tally = field(default_factory=Tally)
     kept: Tally = field(default_factory=Tally)
     broken: int = 0  # kept connections that ended before we ended them
+    why: list[str] = field(default_factory=list)  # what those that failed met, and when
+    _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -46,13 +50,15 @@ class Load:
         return http.client.HTTPConnection(self.address, self.port, timeout=PATIENCE_S)
 
     def _ask(self, connection: http.client.HTTPConnection, tally: Tally) -> bool:
+        began = time.monotonic()
         try:
-            connection.request("GET", "/")
+            connection.request("GET", self.path)
             who = connection.getresponse().read().decode().strip()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
             with self._lock:
                 tally.failed += 1
+                self.why.append(f"{began - self._began:.1f} s, for {time.monotonic() - began:.1f} s: {error!r}")
             return False
         with self._lock:
             tally.hear(who)
@@ -68,8 +74,11 @@ class Load:
         connection.close()
 
     def _one_kept(self) -> None:
-        connection = self._connection()
+        connection, since = self._connection(), time.monotonic()
         while not self._over.wait(KEPT_EVERY_S):
+            if time.monotonic() - since > self.kept_for_s:
+                connection.close()
+                connection, since = self._connection(), time.monotonic()
             if not self._ask(connection, self.kept):
                 with self._lock:
                     self.broken += 1
@@ -77,8 +86,8 @@ class Load:
 
 
 @contextlib.contextmanager
-def load(address: str, port: int) -> Iterator[Load]:
-    made = Load(address, port)
+def load(address: str, port: int, *, path: str = "/", kept_for_s: float = float("inf")) -> Iterator[Load]:
+    made = Load(address, port, path, kept_for_s)
     threads = [threading.Thread(target=made._new_ones), *(threading.Thread(target=made._one_kept) for _ in range(KEPT))]
     for thread in threads:
         thread.start()

@@ -126,7 +126,7 @@ def _conditions(world: World, plan: Plan, outcome: Outcome, count: Count) -> tup
     build = _Builder(world.now, world.cluster.metadata.generation or 0)
     return (
         build("Ready", *_ready(world, plan, outcome, count)),
-        build("Progressing", *_progressing(plan, count)),
+        build("Progressing", *_progressing(world, plan, count)),
         build("Degraded", *_degraded(world, plan, outcome, count)),
         build("DataPlaneReady", *_data_plane(count)),
     )
@@ -182,8 +182,15 @@ def _ready(world: World, plan: Plan, outcome: Outcome, count: Count) -> Verdict:
             return "False", "NodesTaken", _taken(lost)
         return "False", "NoNodes", "No node carries sentinel.io/role=buffer: label the nodes that shall buffer."
     if count.working < count.nodes:
-        return "False", "AgentsNotReady", f"{count.working} of {count.nodes} agents work; see kubectl get bufn."
+        hint = _stuck(world) or "see kubectl get bufn"
+        return "False", "AgentsNotReady", f"{count.working} of {count.nodes} agents work; {hint}."
     return "True", "AllAgentsReady", f"All {count.nodes} agents work."
+
+
+def _stuck(world: World) -> str:
+    """A pod that cannot start, by name: its node has nothing to say yet."""
+    stuck = next((pod for pod in world.pods or () if pod.trouble and not pod.leaving), None)
+    return f"{stuck.name} on {stuck.node} waits with {stuck.trouble}" if stuck else ""
 
 
 _BLOCKED = {
@@ -192,9 +199,10 @@ _BLOCKED = {
 }
 
 
-def _progressing(plan: Plan, count: Count) -> Verdict:
+def _progressing(world: World, plan: Plan, count: Count) -> Verdict:
     if plan.rollout and plan.rollout.phase not in ("Done", "Held"):
-        return "True", plan.rollout.phase, plan.rollout.message
+        stuck = _stuck(world)
+        return "True", plan.rollout.phase, f"{plan.rollout.message} {stuck}." if stuck else plan.rollout.message
     if plan.empty and count.updated == count.nodes:
         return "False", "Settled", "Everything is as the spec asks."
     return "True", "Applying", f"{count.updated} of {count.nodes} nodes run the wanted configuration."

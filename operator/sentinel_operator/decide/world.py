@@ -45,6 +45,7 @@ class AgentPod:
     template: str
     leaving: bool = False
     since: datetime | None = None  # when it was made, or its agent started
+    trouble: str = ""  # why its container cannot start, in the kubelet's words
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render import mesh
 from sentinel_operator.render.access import BALANCER_ACCOUNT
-from sentinel_operator.render.base import BPFFS_IN_POD, Owner, Release, labels, namespaced, probe
+from sentinel_operator.render.base import BPFFS_IN_POD, START_S, Owner, Release, labels, namespaced, probe
 
 COMPONENT = "balancer"
 COMMAND = "/opt/sentinel/bin/sentinel-lb"
@@ -120,7 +120,7 @@ def _container(owner: Owner, spec: BufferClusterSpec, release: Release) -> dict[
         },
         "livenessProbe": probe("/healthz", METRICS_PORT, period_s=10, failures=3),
         "readinessProbe": probe("/readyz", METRICS_PORT, period_s=2, failures=2),
-        "startupProbe": probe("/healthz", METRICS_PORT, period_s=1, failures=30),
+        "startupProbe": probe("/healthz", METRICS_PORT, period_s=1, failures=START_S),
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one

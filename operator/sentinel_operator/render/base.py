@@ -8,6 +8,7 @@ from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_operator.objects import Manifest
 
 BPFFS_IN_POD = "/sys/fs/bpf"
+START_S = 120  # a busy node takes a minute to start a process; one ended before that would never start
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sentinel_api.v1alpha1.agent import Agent
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_operator.objects import GOOD_TEMPLATE, TEMPLATE, Manifest, digest
 from sentinel_operator.render import mesh
-from sentinel_operator.render.base import BPFFS_IN_POD, Owner, Release, labels, namespaced, probe
+from sentinel_operator.render.base import BPFFS_IN_POD, START_S, Owner, Release, labels, namespaced, probe
 
 COMPONENT = "agent"
 
@@ -95,7 +95,7 @@ def _container(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
         },
         "livenessProbe": probe("/healthz", agent.metrics_port, period_s=10, failures=3),
         "readinessProbe": probe("/readyz", agent.metrics_port, period_s=2, failures=2),
-        "startupProbe": probe("/healthz", agent.metrics_port, period_s=1, failures=30),
+        "startupProbe": probe("/healthz", agent.metrics_port, period_s=1, failures=START_S),
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one

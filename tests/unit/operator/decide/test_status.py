@@ -6,7 +6,7 @@ import pytest
 
 from sentinel_operator.decide.plan import plan
 from sentinel_operator.decide.status import Addresses, Outcome, status
-from sentinel_operator.decide.world import Agents
+from sentinel_operator.decide.world import AgentPod, Agents
 from support.worlds import buffer_node, carried_out, cluster, node, report, world
 
 TWO = (node("n0"), node("n1"))
@@ -49,6 +49,14 @@ def test_an_agent_that_does_not_work_shows(reports, message):
     state, reason, said = condition(settled(reports), "Ready")
     assert (state, reason) == ("False", "AgentsNotReady")
     assert message in said
+
+
+def test_a_pod_that_cannot_start_is_named_with_the_kubelets_words():
+    pod = AgentPod("front-agent-x", "n1", "any", trouble="ErrImagePull: no such image")
+    here = replace(settled([report(), report(ready="False")]), pods=(AgentPod("front-agent-w", "n0", "any"), pod))
+    told = "front-agent-x on n1 waits with ErrImagePull: no such image."
+    assert condition(here, "Ready")[2] == f"1 of 2 agents work; {told}"
+    assert condition(here, "Progressing")[2].endswith(told)
 
 
 def test_no_node_with_the_role_is_told_with_the_remedy():
