@@ -1,6 +1,7 @@
 """The whole front: an address for a Service, balancers and buffer nodes before real pods, and what faults cost them."""
 
 import base64
+import ipaddress
 import json
 import time
 from collections.abc import Iterator
@@ -260,3 +261,20 @@ def leftovers(cluster: Cluster, node: str) -> str:
     found += ["a pin"] if cluster.run(node, "ls", "/run/sentinel/bpf").stdout.strip() else []
     addresses = cluster.run(node, "ip", "-o", "-4", "addr", "show", "dev", "eth0").stdout
     return ", ".join(found + (["an address"] if len(addresses.splitlines()) > 1 else []))
+
+
+def test_it_comes_again_and_says_what_it_lacks(stage):
+    """After the removal: first without the definitions that helm keeps, then with them."""
+    stage.kubectl("delete", "crd", "bufferclusters.sentinel.io", "buffernodes.sentinel.io", "--timeout=60s")
+    shipped.install(stage, "--skip-crds")
+    shipped.until(stage, "the operator says it", lambda: "install the CRDs first" in words_of_operators(stage))
+    stage.kubectl("apply", "--server-side", "-f", str(shipped.ROOT / "crds"))
+    around = ipaddress.ip_network(f"{stage.address(EDGES[0])}/24", strict=False)
+    stage.kubectl("apply", "-f", "-", stdin=front(f"{around[200]}/30"))
+    shipped.until(stage, "it is ready again", lambda: shipped.ready(stage))
+    stage.kubectl("delete", "bufc", "front", "--timeout=180s")
+
+
+def words_of_operators(cluster: Cluster) -> str:
+    chosen = ("-l", "app.kubernetes.io/name=sentinel-operator", "--tail=200")
+    return cluster.kubectl("logs", "-n", shipped.SYSTEM, *chosen, check=False).stdout

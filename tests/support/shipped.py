@@ -39,11 +39,23 @@ def helm(cluster: Cluster, *args: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def install(cluster: Cluster, **values: str) -> None:
+def install(cluster: Cluster, *options: str, **values: str) -> None:
     """`install` or `upgrade`, whichever it takes; dots in the names of values are written as two underscores."""
     wanted = SETTINGS | {name.replace("__", "."): value for name, value in values.items()}
     settings = ",".join(f"{name}={value}" for name, value in wanted.items())
-    helm(cluster, "upgrade", RELEASE, str(CHART), "--install", "-n", SYSTEM, "--create-namespace", "--set", settings)
+    helm(
+        cluster,
+        "upgrade",
+        RELEASE,
+        str(CHART),
+        "--install",
+        "-n",
+        SYSTEM,
+        "--create-namespace",
+        "--set",
+        settings,
+        *options,
+    )
 
 
 def get(cluster: Cluster, *args: str) -> dict[str, Any] | None:
