@@ -68,9 +68,9 @@ def items(cluster: Cluster, *args: str) -> list[dict[str, Any]]:
     return [] if found is None else found["items"]
 
 
-def until(cluster: Cluster, what: str, holds: Callable[[], bool]) -> None:
+def until(cluster: Cluster, what: str, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     try:
-        wait_until(what, holds, PATIENCE_S, pause_s=0.5)
+        wait_until(what, holds, patience_s, pause_s=0.5)
     except Exception as error:
         for args in (
             ("get", "pods,ds,deploy,svc,bufc,bufn", "-A", "-o", "wide"),
