@@ -131,7 +131,7 @@ def _ticks(stage: Stage, node: str) -> int:
     """Of the agent that runs there now."""
     try:
         with stage.spaces[node].entered(), urllib.request.urlopen(AGENT, timeout=2.0) as answer:
-            return int(json.load(answer)["seq"])
+            return int(json.load(answer).get("seq", 0))  # empty before its first
     except (URLError, TimeoutError, ConnectionError):
         return 0
 
