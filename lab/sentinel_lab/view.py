@@ -86,7 +86,7 @@ def _gauges(plan: Plan, ticks: Sequence[Tick], forecast: str) -> Table:
 def _strip(plan: Plan, ticks: Sequence[Tick]) -> Group:
     """The last seconds as bars, oldest on the left."""
     end = ticks[-1].at_ns
-    recent = [tick for tick in ticks if end - tick.at_ns < WINDOW_NS]
+    recent = [tick for tick in ticks if 0 <= end - tick.at_ns < WINDOW_NS]  # a newer one may have come meanwhile
     cells: list[Tick | None] = [None] * WIDTH
     for tick in recent:
         cells[WIDTH - 1 - (end - tick.at_ns) * WIDTH // WINDOW_NS] = tick

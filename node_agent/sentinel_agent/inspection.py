@@ -15,8 +15,7 @@ import structlog
 
 from sentinel_api.errors import SentinelError
 from sentinel_bpf import attach, layout
-from sentinel_bpf.buffer import wire
-from sentinel_bpf.buffer.leaves import BUCKETS
+from sentinel_bpf.buffer import leaves, wire
 from sentinel_bpf.buffer.plumbing import queue_device
 from sentinel_bpf.buffer.port import Direction, Tier
 
@@ -114,8 +113,8 @@ def facts(watched: Watched, rtnl: wire.Rtnl, major: int) -> Facts:
         index,
         occupant.program_id if occupant else 0,
         next((_root(each) for each in mine if each.parent == wire.U32), ("", 0)),
-        ingress and any(each.ifindex == index and _kind(each) == "clsact" for each in standing),
-        _strange(watched.lane, before, _leaf_limits(mine, major)) if queue is not None else frozenset(),
+        ingress and any(each.ifindex == index and each.name == "clsact" for each in standing),
+        _strange(watched.lane, before, leaves.limits(mine, major)) if queue is not None else frozenset(),
     )
 
 
@@ -127,21 +126,7 @@ def _index(name: str) -> int | None:
 
 
 def _root(qdisc: wire.Message) -> tuple[str, int]:
-    return _kind(qdisc), qdisc.handle >> 16
-
-
-def _kind(qdisc: wire.Message) -> str:
-    return qdisc.attributes[wire.TCA_KIND].rstrip(b"\0").decode()
-
-
-def _leaf_limits(qdiscs: Sequence[wire.Message], major: int) -> dict[int, int]:
-    """Limit in bytes of each class's fifo, by minor: what the kernel has, not what was sent."""
-    first = major + BUCKETS
-    return {
-        (each.parent >> 16) - first: int.from_bytes(each.attributes[wire.TCA_OPTIONS][:4], "little")
-        for each in qdiscs
-        if _kind(each) == "bfifo" and each.parent >> 16 > first
-    }
+    return qdisc.name, qdisc.handle >> 16
 
 
 def _note(lane: Lane, name: str) -> None:

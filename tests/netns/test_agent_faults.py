@@ -117,7 +117,7 @@ def test_the_wall_clock_may_jump_about(node, agent):
     with Load(node, PORT) as load:
         agent.ticked_on(40)
         assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 1
-    figure("wall clock jumps by weeks at every tick", lost=load.lost(), ticks_failed=failed(agent))
+    figure("wall clock jumps by weeks at every tick", sent=load.sent, lost=load.lost(), ticks_failed=failed(agent))
     assert (load.lost(), failed(agent)) == (0, 0)
 
 
@@ -128,10 +128,12 @@ def failed(agent) -> float:
 def test_logs_on_a_full_disk_cost_lines_and_nothing_else(node, agent):
     agent.log = Path("/dev/full")
     agent.start()
-    agent.ticked_on()
-    lost = agent.counted("sentinel_log_lines_lost_total", "")
-    figure("log on a full disk", lines_lost=lost, ticks_failed=failed(agent))
-    assert lost > 0
+    with Load(node, PORT) as load:
+        agent.ticked_on()
+    lines = agent.counted("sentinel_log_lines_lost_total", "")
+    figure("log on a full disk", sent=load.sent, lost=load.lost(), lines_lost=lines, ticks_failed=failed(agent))
+    assert lines > 0
+    assert load.lost() == 0
     assert (agent.state()["tier"], failed(agent)) == ("B", 0)
 
 
@@ -174,7 +176,7 @@ def test_somebody_elses_limit_is_put_right_and_somebody_elses_queue_is_left_alon
     assert agent.counted("sentinel_interface_steered", NODE_DEVICE) == 0
     run("tc", "qdisc", "del", "dev", queue_device(), "root")
     agent.until(lambda: agent.state().get("tier") == "B", "our queue is back once the way is free")
-    figure("root qdisc replaced, later removed", lost=load.lost(), tier_meanwhile="C", tier_after="B")
+    figure("root qdisc replaced, later removed", sent=load.sent, lost=load.lost(), tier_meanwhile="C", tier_after="B")
 
 
 @pytest.mark.slow
@@ -228,7 +230,13 @@ def test_pins_that_vanish_under_it_are_made_anew_and_its_programs_come_back(node
             agent, lambda: attach.occupant(NODE_DEVICE) not in (before, None), "the link went with its pin, and is back"
         )
         agent.until(lambda: agent.state().get("tier") == "B", "the queue works")
-    figure("pins unlinked under it", lost=load.lost(), back_after_s=back_s, longest_silence_s=load.longest_silence_s)
+    figure(
+        "pins unlinked under it",
+        sent=load.sent,
+        lost=load.lost(),
+        back_after_s=back_s,
+        longest_silence_s=load.longest_silence_s,
+    )
     assert any((BPFFS / f"sentinel_{agent.name}").rglob("link_*")), "and pinned for a successor"
 
 
@@ -247,7 +255,7 @@ def taken_by_force(agent, program, pin) -> bool:
 def test_a_foreign_program_that_comes_later_is_refused_and_one_that_takes_the_place_by_force_stays(node, agent):
     agent.start()
     pin = BPFFS / f"foreign_{os.getpid()}" / "link"
-    with bpf_object.load(OTHER) as loaded:
+    with bpf_object.load(OTHER) as loaded, Load(node, PORT) as load:
         program = next(iter(loaded.programs.values()))
         with pytest.raises(Unsupported, match="already has"):
             attach.attach(program, NODE_DEVICE, attach.Hook.XDP, pin)
@@ -259,8 +267,15 @@ def test_a_foreign_program_that_comes_later_is_refused_and_one_that_takes_the_pl
             assert attach.occupant(NODE_DEVICE) == foreign
         finally:
             attach.detach(pin)
-    back_s = seconds_until(agent, lambda: agent.state().get("tier") == "B", "the place is free again, and taken")
-    figure("foreign XDP takes our place by force, leaves", told_after_s=told_s, back_after_s=back_s)
+        back_s = seconds_until(agent, lambda: agent.state().get("tier") == "B", "the place is free again, and taken")
+    figure(
+        "foreign XDP takes our place by force, leaves",
+        sent=load.sent,
+        lost=load.lost(),
+        told_after_s=told_s,
+        back_after_s=back_s,
+    )
+    assert load.lost() == 0
 
 
 @pytest.mark.slow

@@ -9,8 +9,9 @@ import pytest
 
 from sentinel_api.errors import Transient
 from sentinel_bpf import layout
+from sentinel_bpf.buffer import wire
 from sentinel_bpf.buffer.htb import HtbBuffer
-from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.leaves import limits
 from sentinel_bpf.buffer.port import Direction, Interface, QueueClass
 from sentinel_bpf.buffer.programs import PROGRAMS, QueuePrograms
 from sentinel_lab.namespaces import run
@@ -49,8 +50,7 @@ def buffer(out) -> Iterator[HtbBuffer]:
 
 def kernels_limits(out: Egress) -> dict[int, int]:
     known = layout.constants(out.agent.path, "sn_queue_const")
-    with Plumbing(known["SN_QUEUE_MAJOR"]) as plumbing:
-        found = plumbing.leaf_limits(socket.if_nametoindex(EXIT_DEVICE))
+    found = limits(wire.Rtnl().standing([socket.if_nametoindex(EXIT_DEVICE)]), known["SN_QUEUE_MAJOR"])
     return {minor - known["SN_QUEUE_MINOR"]: limit for minor, limit in found.items()}
 
 

@@ -26,6 +26,17 @@ LEAST_WHOLE_BYTES: Final = 2048
 FRAME_SLACK_BYTES: Final = 64  # link header, tags and tunnels beyond the MTU
 
 
+def limits(standing: Iterable[wire.Message], major: int) -> dict[int, int]:
+    """Limit in bytes of each class's fifo, by minor, out of what stands in a device: what the kernel has, not what was
+    sent."""
+    first = major + BUCKETS
+    return {
+        (each.parent >> 16) - first: int.from_bytes(each.attributes[wire.TCA_OPTIONS][:4], "little")
+        for each in standing
+        if each.name == "bfifo" and each.parent >> 16 > first
+    }
+
+
 class Leaves:
     """Of one queue, by minor of their class."""
 

@@ -8,7 +8,6 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl.tcmsg import plugins, sched_pfifo
 from pyroute2.protocols import ETH_P_ALL
 
-from sentinel_bpf.buffer.leaves import BUCKETS
 from sentinel_bpf.filters import Filters, Side
 from sentinel_bpf.netlink import said
 
@@ -152,15 +151,6 @@ class Plumbing:
         if self.root(index)[1] != self._major:
             return set()
         return {each["handle"] & 0xFFFF for each in self._route.get_classes(index)} - {TRUNK_MINOR}
-
-    def leaf_limits(self, index: int) -> dict[int, int]:
-        """Limit in bytes of each class's fifo, by minor: what the kernel has, not what was sent."""
-        first = self._major + BUCKETS
-        return {
-            (each["parent"] >> 16) - first: each.get_attr("TCA_OPTIONS")["limit"] & 0xFFFFFFFF
-            for each in self._qdiscs(index)
-            if each.get_attr("TCA_KIND") == "bfifo" and each["parent"] >> 16 > first
-        }
 
     def remove_root(self, index: int) -> None:
         with said("removing the root qdisc"):

@@ -104,14 +104,18 @@ class QdiscBuffer:
 
     def _put_behind(self, plumbing: Plumbing, classes: Sequence[QueueClass]) -> None:
         """Where traffic comes in, on a device of its own."""
-        device = plumbing.index(self._interface.name)
-        with Succession(queue_device(device or 0)) as earlier:
-            earlier.finish(self._home.pins.parent)
+        device = plumbing.index(self._interface.name) or 0
+        classify = self._agent.program("sn_classify").descriptor
+        with Succession(queue_device(device)) as earlier:
+            standing = earlier.next_to_one_aside()
+            if standing:  # who set that aside may have died before it moved the redirect
+                plumbing.redirect(device, classify, standing)
+                earlier.finish(self._home.pins.parent)
             earlier.set_aside()
             device, queue_index = self._stand.ready(plumbing)
             self._made(plumbing, queue_index, classes)
             earlier.inherit()
-            plumbing.redirect(device, self._agent.program("sn_classify").descriptor, queue_index)
+            plumbing.redirect(device, classify, queue_index)
             earlier.finish(self._home.pins.parent)
 
     def _put_in_place(self, plumbing: Plumbing, index: int, classes: Sequence[QueueClass], toll: Toll) -> None:

@@ -46,6 +46,13 @@ class Succession:
     def __exit__(self, *_: object) -> None:
         self._route.close()
 
+    def next_to_one_aside(self) -> int:
+        """The device that another version left, where yet an older one is set aside; 0 as a rule."""
+        index = self._index(self._name)
+        if index is None or self._index(self._name + ASIDE) is None:
+            return 0
+        return index if left_by_another(self._kind(index)) else 0
+
     def set_aside(self) -> None:
         """Make room for a device of ours. The redirect goes by number, so the queue goes on under its new name."""
         index = self._index(self._name)

@@ -64,6 +64,11 @@ class Message:
     parent: int
     attributes: dict[int, bytes]
 
+    @property
+    def name(self) -> str:
+        """Of the kind of qdisc."""
+        return self.attributes[TCA_KIND].rstrip(b"\0").decode()
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:

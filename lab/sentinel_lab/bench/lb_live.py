@@ -33,6 +33,8 @@ table ip sentinel_bench {{
   }}
 }}
 """
+CPUS: Final = tuple(os.sched_getaffinity(0))
+"""Before a bench keeps to one of them."""
 FLOOD_FLOWS: Final = 1 << 19
 FLOOD_FRAMES: Final = 50_000
 TALKING: Final = 4096
@@ -66,7 +68,7 @@ def flooded(rounds: int) -> dict[str, float]:
         index = stack.enter_context(_between())
         balancer = stack.enter_context(lb_loop.balancer(kind))
         opening, talking = (stack.enter_context(_sending(each, index)) for each in (open_, talk))
-        floods = {cpu: stack.enter_context(_sending(lb_loop.OPENING, index)) for cpu in os.sched_getaffinity(0)}
+        floods = {cpu: stack.enter_context(_sending(lb_loop.OPENING, index)) for cpu in CPUS}
         program = balancer.program("sn_balance")
         for begun in (opening, talking):
             begun.ns_a_frame(program, flows, flows)

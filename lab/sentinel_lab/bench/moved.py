@@ -7,15 +7,18 @@ what has arrived, again and again: room that is seen beside no packet was grante
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
 import time
+import urllib.request
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, cycle, islice, takewhile
 from typing import TYPE_CHECKING, Any, Final
+from urllib.error import URLError
 
 import click
 import numpy as np
@@ -68,6 +71,9 @@ AGENTS: Final = {
     "shares_only": "sentinel_lab.deaf alarms",
     "deaf": "sentinel_lab.deaf everybody",
 }
+AGENT: Final = "http://127.0.0.1:9466/debug/state"
+SPOKEN: Final = 20
+"""Ticks after which the mesh has found a node again."""
 ROUNDS, QUICK_ROUNDS = 8, 2
 _ports = count(20_000)
 """None twice: the balancer and the nodes know a flow for longer than it lasts."""
@@ -117,7 +123,17 @@ def listen_as(stage: Stage, module: str) -> None:
     """Other agents take over from those that run."""
     for each in stage.agents.values():
         each.follow_as(module)
-    wait_until(lambda: sorted(stage.states().values()) == ["draining", "ready"], "the other agents speak")
+    wait_until(lambda: all(_ticks(stage, node) >= SPOKEN for node in stage.nodes), "the other agents tick")
+    wait_until(lambda: sorted(stage.states().values()) == ["draining", "ready"], "the balancer hears them")
+
+
+def _ticks(stage: Stage, node: str) -> int:
+    """Of the agent that runs there now."""
+    try:
+        with stage.spaces[node].entered(), urllib.request.urlopen(AGENT, timeout=2.0) as answer:
+            return int(json.load(answer).get("seq", 0))  # empty before its first
+    except (URLError, TimeoutError, ConnectionError):
+        return 0
 
 
 def figures(found: list[Round]) -> dict[str, float]:

@@ -15,8 +15,7 @@ from sentinel_lb.decide.weights import State
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sentinel_lb.decide.states import Standing
-    from sentinel_mesh.roster import Member
+    from sentinel_lb.decide.states import Heard, Standing
 
 TICKS: Final = 3
 """The first word after the news may have been under way before it, and the second's tick may have begun before it."""
@@ -82,11 +81,11 @@ def _before_its_turn(each: Standing, *, closed: bool) -> Standing:
     return replace(each, draining=False, state=state, reason="drains when the others have made room for its new flows")
 
 
-def ticks_of(standings: Sequence[Standing], members: Mapping[str, Member]) -> Ticks:
+def ticks_of(standings: Sequence[Standing], members: Mapping[str, Heard]) -> Ticks:
     """Of those that get new flows, as far as they were heard; 0 where nothing ever was."""
     open_ = [each.seat.spec.name for each in standings if each.state in (State.READY, State.BUSY)]
     return {name: _counted(members.get(name)) for name in open_}
 
 
-def _counted(member: Member | None) -> int:
+def _counted(member: Heard | None) -> int:
     return 0 if member is None or member.state is None else member.state.seq

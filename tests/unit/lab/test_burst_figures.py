@@ -153,6 +153,18 @@ def test_what_is_wanted_is_judged_by_the_figures_and_only_where_they_are():
     assert set(said(row("predictive-inverted", 22), inverted[1]).values()) == {False}
 
 
+def test_beside_the_bystanders_wait_stands_that_under_who_gives_no_orders():
+    def waiting(policy, ms):
+        made = row(policy, 0)
+        made["classes"][1]["sojourn_ms_p99"] = ms
+        return made
+
+    rows = [waiting("static-small", 1.0), waiting("predictive", 1.2), waiting("static-large", 1.3)]
+    (found,) = (each for each in verdicts(metrics(rows)) if "bystander" in each.wanted)
+    assert (found.found, found.met) == ("1.20 (static-large 1.30)", False)
+    assert [each.met for each in verdicts(metrics([rows[0], waiting("predictive", 1.05)]))] == [True]
+
+
 def test_fewer_than_none_is_not_asked_for():
     rows = [row("predictive", 0, name="microburst"), row("reactive-10ms", 0, name="microburst")]
     assert said(*rows) == {"microburst: fewer drops than reactive-10ms, which drops none": True}

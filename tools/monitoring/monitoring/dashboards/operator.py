@@ -82,7 +82,7 @@ OPERATOR = Dashboard(
                     "CPU",
                     "Of the operator's leader and its stand-in.",
                     "short",
-                    (('rate(process_cpu_seconds_total{job=~".*operator.*"}[$__rate_interval])', "cores"),),
+                    (('rate(process_cpu_seconds_total{job=~".*operator.*"}[$__rate_interval])', "{{instance}}"),),
                 ),
                 Shown(
                     "Memory",
