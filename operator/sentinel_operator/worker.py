@@ -73,6 +73,11 @@ class Worker:
             LOOKS.labels(type(error).__name__).inc()
             log.warning("look_failed", cluster=f"{name.namespace}/{name.name}", error=str(error), again_s=again_s)
             self.due.rest(name, again_s)
+        except Exception as error:  # a fault of ours with one cluster must not keep us from all others
+            again_s = self.due.failed(name, transient=False)
+            LOOKS.labels("Broken").inc()
+            log.error("look_broke", cluster=f"{name.namespace}/{name.name}", again_s=again_s, exc_info=error)
+            self.due.rest(name, again_s)
         else:
             self.due.succeeded(name)
             LOOKS.labels("Invalid" if name in self._refusals and self._refusals[name].told else "ok").inc()

@@ -163,6 +163,19 @@ def test_the_balancers_are_told_of_ports_nodes_and_affinity(shop):
     assert [each.draining for each in shop.config().backends] == [False, True]
 
 
+def test_balancers_know_a_class_that_is_new_by_the_number_that_nodes_will_know_it_by(shop):
+    merge = {"content_type": "application/merge-patch+json"}
+    path = f"{GROUP}/namespaces/default/bufferclusters/front"
+    classes = [{"name": "new", "match": [{"port": 1}]}, {"name": "old", "match": [{"port": 2}]}]
+    for body, where in (
+        ({"spec": {"trafficClasses": classes}}, path),
+        ({"status": {"classIds": {"old": 1, "gone": 2}}}, f"{path}/status"),
+    ):
+        assert shop.plane.request("PATCH", where, body, **merge)[0] == 200
+    shop.served()
+    assert shop.config().class_ids == {"new": 3, "old": 1}
+
+
 def test_services_lose_their_addresses_before_the_cluster_that_gave_them_goes(shop):
     for name in ("sticky", "local"):  # of the test before, where it ran
         shop.plane.request("DELETE", f"{SHOP}/{name}")

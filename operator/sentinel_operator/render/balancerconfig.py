@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sentinel_api.v1alpha1.balancerconfig import BackendSpec, BalancerConfig, VipSpec
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE
+from sentinel_api.v1alpha1.trafficclass import class_ids
 from sentinel_operator.objects import Manifest
 from sentinel_operator.render import balancers
 from sentinel_operator.render.base import Owner, namespaced
@@ -34,7 +35,8 @@ class BufferNodeAddress:
 def config(
     cluster: BufferCluster, ids: dict[str, int], nodes: Iterable[BufferNodeAddress], served: Iterable[Served]
 ) -> BalancerConfig:
-    """`ids` is `status.classIds`, so that readiness is told by the same numbers as on the nodes."""
+    """`ids` is `status.classIds`: from it a new class gets the number here that it gets on the nodes, by whose numbers
+    readiness is told."""
     spec = cluster.spec
     backends = tuple(
         BackendSpec(name=each.name, address=each.address, draining=each.draining)
@@ -44,7 +46,7 @@ def config(
     return BalancerConfig(
         encapsulation=spec.load_balancer.encapsulation,
         traffic_classes=spec.traffic_classes,
-        class_ids={name: ids[name] for name in sorted(ids) if any(c.name == name for c in spec.traffic_classes)},
+        class_ids=class_ids((each.name for each in spec.traffic_classes), ids),
         backends=backends,
         vips=tuple(vip for each in served for vip in _vips(each, known)),
         announce=spec.load_balancer.announce,
