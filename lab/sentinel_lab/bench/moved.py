@@ -94,14 +94,17 @@ class Round:
 
 
 def moved(rounds: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """With agents as they ship, and with deaf ones; the nodes change places in each round."""
+    """With agents as they ship, and with deaf ones; the nodes change places in each round, and their agents begin it
+    anew, as one that met a burst before keeps room for another."""
     metrics: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     with ready_to_move() as stage:
         pairs = cycle([stage.nodes, stage.nodes[::-1]])
         for name, module in AGENTS.items():
-            listen_as(stage, module)
-            found = [one(stage, giving, taking) for giving, taking in islice(pairs, rounds)]
+            found = []
+            for giving, taking in islice(pairs, rounds):
+                listen_as(stage, module)
+                found.append(one(stage, giving, taking))
             metrics |= {f"moved.{measure}_{name}": value for measure, value in figures(found).items()}
             rows += [{"where": "namespaces", "scenario": "moved", "policy": name} | _told(each) for each in found]
             click.echo(f"{time.strftime('%H:%M:%S')} {name}: {found}", err=True)
