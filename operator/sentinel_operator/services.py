@@ -17,6 +17,7 @@ from sentinel_operator.decide.services import (
     ADDRESS_ANNOTATION,
     CONDITION,
     Answer,
+    Claim,
     Family,
     ServiceKey,
     Wanted,
@@ -67,19 +68,23 @@ async def serve(api: Cluster, world: World, services: Sequence[Manifest]) -> Sum
 async def give_up(api: Cluster, world: World, services: Sequence[Manifest]) -> None:
     """Before this cluster's balancers go: whose address nobody else gives is told that it has none, and why."""
     own = f"{world.owner.namespace}/{world.owner.name}"
-    others = tuple(each for each in _pools(world) if each != own)
+    others = {name: pool for name, pool in _pools(world).items() if name != own}
     for manifest in services:
-        claim = claimed_by(manifest["metadata"].get("annotations", {}), others)
+        claim = _claim(manifest, others)
         if not claim.cluster and wanted_of(manifest).held:
             await _tell(api, manifest, Answer((), "AddressRefused", claim.message), world.now)
 
 
-def _pools(world: World) -> tuple[str, ...]:
-    return tuple(
-        f"{each.metadata.namespace}/{each.metadata.name}"
+def _pools(world: World) -> dict[str, tuple[str, ...]]:
+    return {
+        f"{each.metadata.namespace}/{each.metadata.name}": each.spec.load_balancer.address_pool
         for each in world.clusters
         if each.spec.load_balancer.address_pool
-    )
+    }
+
+
+def _claim(manifest: Manifest, pools: Mapping[str, Sequence[str]]) -> Claim:
+    return claimed_by(manifest["metadata"].get("annotations", {}), pools, wanted_of(manifest).held)
 
 
 def _answers(world: World, services: Sequence[Manifest]) -> dict[ServiceKey, Answer]:
@@ -88,10 +93,10 @@ def _answers(world: World, services: Sequence[Manifest]) -> dict[ServiceKey, Ans
     pools = _pools(world)
     wanted, unclaimed = [], {}
     for manifest in services:
-        claim = claimed_by(manifest["metadata"].get("annotations", {}), pools)
+        claim = _claim(manifest, pools)
         if claim.cluster == own:
             wanted.append(wanted_of(manifest))
-        elif not claim.cluster and pools[:1] == (own,):
+        elif not claim.cluster and next(iter(pools), "") == own:
             unclaimed[_key(manifest)] = Answer((), "AddressRefused", claim.message)
     return assigned(world.cluster.spec.load_balancer.address_pool, wanted) | unclaimed
 

@@ -149,8 +149,11 @@ class Claim:
     message: str = ""
 
 
-def claimed_by(annotations: Mapping[str, str], clusters_with_pool: Sequence[str]) -> Claim:
-    """`clusters_with_pool` as NAMESPACE/NAME. One that names none is served by the only one there is."""
+def claimed_by(
+    annotations: Mapping[str, str], clusters_with_pool: Mapping[str, Sequence[str]], held: Iterable[str] = ()
+) -> Claim:
+    """`clusters_with_pool`: NAMESPACE/NAME → pool. One that names none is served by the only one there is, and where
+    several are by the one whose address it has: another cluster takes nothing away."""
     named = annotations.get(CLUSTER_ANNOTATION, "")
     if named:
         if named in clusters_with_pool:
@@ -159,7 +162,10 @@ def claimed_by(annotations: Mapping[str, str], clusters_with_pool: Sequence[str]
             message=f"there is no BufferCluster {named} with a pool: correct the annotation {CLUSTER_ANNOTATION}"
         )
     if len(clusters_with_pool) == 1:
-        return Claim(clusters_with_pool[0])
+        return Claim(next(iter(clusters_with_pool)))
+    givers = [name for name, pool in clusters_with_pool.items() if any(_Book(pool).is_ours(each) for each in held)]
+    if len(givers) == 1:
+        return Claim(givers[0])
     if not clusters_with_pool:
         return Claim(message="no BufferCluster has spec.loadBalancer.addressPool: give one a range")
     return Claim(message=f"several BufferClusters have a pool: name one in the annotation {CLUSTER_ANNOTATION}")

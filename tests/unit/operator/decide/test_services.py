@@ -76,13 +76,22 @@ def test_what_is_not_balanced_is_refused():
     assert reason(POOL, "a", service("a", (80, "SCTP"))) == "ProtocolUnsupported"
 
 
+FRONT, BACK = {"shop/front": ("192.0.2.0/30",)}, {"shop/back": ("198.51.100.0/30",)}
+
+
 def test_which_cluster_serves_a_service():
-    assert claimed_by({}, ["shop/front"]).cluster == "shop/front"
-    assert claimed_by({CLUSTER_ANNOTATION: "shop/back"}, ["shop/front", "shop/back"]).cluster == "shop/back"
-    for annotations, pools in (({}, []), ({}, ["a/b", "c/d"]), ({CLUSTER_ANNOTATION: "x/y"}, ["a/b"])):
+    assert claimed_by({}, FRONT).cluster == "shop/front"
+    assert claimed_by({CLUSTER_ANNOTATION: "shop/back"}, FRONT | BACK).cluster == "shop/back"
+    for annotations, pools in (({}, {}), ({}, FRONT | BACK), ({CLUSTER_ANNOTATION: "x/y"}, FRONT)):
         claim = claimed_by(annotations, pools)
         assert not claim.cluster
         assert claim.message
+
+
+def test_another_cluster_takes_no_service_away_from_the_one_that_gave_its_address():
+    assert claimed_by({}, FRONT | BACK, ["198.51.100.1"]).cluster == "shop/back"
+    assert claimed_by({}, FRONT, ["198.51.100.1"]).cluster == "shop/front", "its own cluster is gone"
+    assert not claimed_by({}, FRONT | {"shop/like": FRONT["shop/front"]}, ["192.0.2.1"]).cluster
 
 
 SERVICES = st.lists(
