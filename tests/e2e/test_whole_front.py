@@ -178,6 +178,8 @@ def test_a_spare_node_joins_under_rising_demand_and_leaves_without_a_failed_requ
             shipped.until(stage, "the spare node works and answers", lambda: SPARE in tried(vip).fresh.by)
         table.append(row_of("a spare node joins", more))
         shipped.until(stage, "it is spare again", lambda: role_of(stage, SPARE) == "", 2 * shipped.PATIENCE_S)
+        shipped.until(stage, "its orders are gone", lambda: shipped.get(stage, "bufn", SPARE) is None)
+        assert leftovers(stage, SPARE) == ""
         shipped.until(stage, "everybody works", lambda: whole(stage, vip))
     table.append(row_of("it joins, drains and leaves", asked))
     stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"scaling": {"mode": "Off"}}}))

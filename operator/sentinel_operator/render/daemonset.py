@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sentinel_api.names import AGENT_SERVICE_ACCOUNT, CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
+from sentinel_api.names import AGENT_SERVICE_ACCOUNT, CLUSTER_LABEL
 from sentinel_api.v1alpha1.agent import Agent
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_operator.objects import GOOD_TEMPLATE, TEMPLATE, Manifest, digest
@@ -57,7 +57,8 @@ def _pod(owner: Owner, agent: Agent, release: Release) -> dict[str, Any]:
         "hostNetwork": True,
         "dnsPolicy": "ClusterFirstWithHostNet",
         "priorityClassName": agent.priority_class_name,
-        "nodeSelector": {ROLE_LABEL: ROLE_BUFFER, CLUSTER_LABEL: owner.label},
+        # Not by role: a node that lost it keeps its agent until that has handed back, and our label until then.
+        "nodeSelector": {CLUSTER_LABEL: owner.label},
         "tolerations": [toleration.wire() for toleration in agent.tolerations],
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},

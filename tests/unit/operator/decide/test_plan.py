@@ -50,6 +50,11 @@ def test_addresses_to_give_away_call_for_balancers_on_edge_nodes():
     assert budget["spec"]["selector"] == balancers["spec"]["selector"]
 
 
+def test_an_agent_stays_where_the_role_is_gone_until_our_own_label_goes():
+    (agents,) = made(plan(world(nodes=THREE)), "DaemonSet")
+    assert agents["spec"]["template"]["spec"]["nodeSelector"] == {CLUSTER_LABEL: "default.front"}
+
+
 def test_prometheus_is_told_where_it_knows_the_kind():
     assert not made(plan(world(nodes=THREE)), "PodMonitor")
     (monitor,) = made(plan(replace(world(nodes=THREE), monitored=True)), "PodMonitor")
