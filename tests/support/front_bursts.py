@@ -125,7 +125,12 @@ def feeding(cluster: Cluster, min_events: int) -> None:
     """The feed is a class of its own on a slow link; so many alarms are judged before any is acted on."""
     shop, feed = (
         {"name": "shop", "profile": "llm", "match": [{"port": 8080}]},
-        {"name": "feed", "floorBytes": FLOOR_BYTES, "match": [{"protocol": "UDP", "port": FEED_PORT}]},
+        {
+            "name": "feed",
+            "floorBytes": FLOOR_BYTES,
+            "maxDelayMillis": 1000,
+            "match": [{"protocol": "UDP", "port": FEED_PORT}],
+        },
     )
     spec = {
         "trafficClasses": [shop, feed],
