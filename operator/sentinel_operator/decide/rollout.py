@@ -9,6 +9,7 @@ A value in, a value out: what must outlive the operator is the `Rollout` in the 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import Literal
 
 from sentinel_api.v1alpha1.agent import UpdateStrategy
@@ -159,13 +160,14 @@ def _worse(baseline: RolloutBaseline | None, everyone: tuple[Member, ...]) -> st
     theirs = max(0, sum(m.dropped for m in others) - baseline.others_dropped_packets) / len(others)
     if mine > DROP_FACTOR * theirs + DROP_SLACK:
         return f"Changed nodes dropped {mine:.0f} packets each, the others {theirs:.0f}."
-    lost = _precision(others) - _precision(changed)
+    here, there = _judged(changed), _judged(others)
+    lost = fmean(there) - fmean(here) if here and there else 0.0
     return f"Changed nodes foresee worse by {lost:.0f} points of precision." if lost > PRECISION_SLACK else ""
 
 
-def _precision(members: list[Member]) -> float:
-    judged = [m.precision for m in members if m.precision is not None]
-    return sum(judged) / len(judged) if judged else 0.0
+def _judged(members: list[Member]) -> list[int]:
+    """Nodes that met no burst have shown nothing, neither for a change nor against it."""
+    return [m.precision for m in members if m.precision is not None]
 
 
 def _entered(before: Rollout, phase: Literal["Soaking"], everyone: tuple[Member, ...], now: datetime) -> Rollout:

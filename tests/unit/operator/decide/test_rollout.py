@@ -122,6 +122,8 @@ def test_worse_foresight_takes_the_change_back():
     step = forward(rules(), state, NEW, [member, peer], NOW)
     assert (step.state.phase, step.back) == ("RollingBack", True)
     assert "precision" in step.state.message
+    unproved = replace(member, precision=None)
+    assert forward(rules(), state, NEW, [unproved, peer], NOW).state.phase == "Soaking", "it met no burst yet"
 
 
 def test_without_roll_back_it_stops_where_it_is_and_says_why():
