@@ -16,7 +16,7 @@ from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
 from support import shipped
 from support.cluster.provider import Cluster
-from support.front import BUFFERS, FEED_PORT
+from support.front import BUFFERS, FEED_PORT, PORT
 
 METRICS_PORT = 9465
 HERE = "/proc/self/ns/net"  # the sender stays in our own network
@@ -123,15 +123,9 @@ def _look_on(cluster: Cluster, feed: Feed) -> None:
 
 def feeding(cluster: Cluster, min_events: int) -> None:
     """The feed is a class of its own on a slow link; so many alarms are judged before any is acted on."""
-    shop, feed = (
-        {"name": "shop", "profile": "llm", "match": [{"port": 8080}]},
-        {
-            "name": "feed",
-            "floorBytes": FLOOR_BYTES,
-            "maxDelayMillis": 1000,
-            "match": [{"protocol": "UDP", "port": FEED_PORT}],
-        },
-    )
+    shop = {"name": "shop", "profile": "llm", "match": [{"port": PORT}]}
+    match = [{"protocol": "UDP", "port": FEED_PORT}]
+    feed = {"name": "feed", "floorBytes": FLOOR_BYTES, "maxDelayMillis": 1000, "match": match}
     spec = {
         "trafficClasses": [shop, feed],
         "dataPlane": {"interfaces": [{"rateBitsPerSecond": DRAIN_BITS_PER_SECOND}]},
