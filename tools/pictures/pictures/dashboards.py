@@ -85,7 +85,7 @@ class Asked:
 def draw(name: str, prometheus: str, seconds: int, to: Path) -> None:
     """As the board has them: rows with their heads, numbers as large figures, everything else as lines."""
     mpl.use("Agg")
-    plt.rcParams.update({"text.color": "white", "font.size": 8, "axes.prop_cycle": mpl.cycler(color=COLOURS)})
+    plt.rcParams.update({"text.color": "white", "font.size": 8, "axes.prop_cycle": plt.cycler(color=COLOURS)})
     board = DASHBOARDS[name]
     asked = Asked(prometheus, seconds, dict.fromkeys((f"${each}" for each in board.choices), ".*"))
     for choice in board.choices.keys() & ONE_BY_ONE:
