@@ -182,6 +182,7 @@ def test_a_spare_node_joins_under_rising_demand_and_leaves_without_a_failed_requ
         assert leftovers(stage, SPARE) == ""
         shipped.until(stage, "everybody works", lambda: whole(stage, vip))
     table.append(row_of("it joins, drains and leaves", asked))
+    (OUT / "operators.log").write_text(words_of_operators(stage))
     stage.kubectl("patch", "bufc", "front", "--type=merge", "-p", json.dumps({"spec": {"scaling": {"mode": "Off"}}}))
     assert more.why + asked.why == []
 
@@ -278,5 +279,5 @@ def test_it_comes_again_and_says_what_it_lacks(stage):
 
 
 def words_of_operators(cluster: Cluster) -> str:
-    chosen = ("-l", "app.kubernetes.io/name=sentinel-operator", "--tail=200")
+    chosen = ("-l", "app.kubernetes.io/name=sentinel-operator", "--tail=1000", "--prefix")
     return cluster.kubectl("logs", "-n", shipped.SYSTEM, *chosen, check=False).stdout

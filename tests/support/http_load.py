@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 FRESH_EVERY_S = 0.05
 KEPT_EVERY_S = 0.05
@@ -42,7 +43,6 @@ class Load:
     kept: Tally = field(default_factory=Tally)
     broken: int = 0  # kept connections that ended before we ended them
     why: list[str] = field(default_factory=list)  # what those that failed met, and when
-    _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -58,7 +58,8 @@ class Load:
             connection.close()
             with self._lock:
                 tally.failed += 1
-                self.why.append(f"{began - self._began:.1f} s, for {time.monotonic() - began:.1f} s: {error!r}")
+                now = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
+                self.why.append(f"{now}, after {time.monotonic() - began:.1f} s: {error!r}")
             return False
         with self._lock:
             tally.hear(who)
