@@ -86,6 +86,7 @@ class Balancer:
         self._stopped = threading.Event()
         self._turned = threading.Event()
         """Stopped, or told to hand back, or to work again."""
+        self._handed_back = False
         self._crash: BaseException | None = None
         self._registry = CollectorRegistry()
 
@@ -115,6 +116,8 @@ class Balancer:
         with ExitStack() as stack:
             if config.detached:
                 log.info("handed_back", interface=_hand_back(self._settings, config))
+                self._handed_back = True
+                stack.callback(setattr, self, "_handed_back", False)
             else:
                 self._balance(config, stack)
             self._turned.wait()
@@ -149,6 +152,8 @@ class Balancer:
         stack.callback(loop.stop)
         self._loop = loop
         stack.callback(setattr, self, "_loop", None)
+        if self._config is not None and self._config is not config:
+            loop.wanted = self._config  # it came while all of this began
         told = report.BalancerCollector(lambda: self._loop, plane, prober, checkup)
         self._registry.register(told)
         stack.callback(self._registry.unregister, told)
@@ -206,8 +211,10 @@ class Balancer:
     def _not_ready(self) -> str:
         if self._config is None:
             return self._follower.complaint or "no configuration yet"
-        if self._config.detached:
+        if self._handed_back:
             return "everything is handed back"
+        if self._config.detached:
+            return ""  # who ordered it takes unready for done
         return "" if self._loop is not None and self._loop.last is not None else "no tick yet"
 
     def _fail(self, error: BaseException) -> None:

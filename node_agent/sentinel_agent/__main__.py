@@ -25,7 +25,7 @@ from sentinel_agent.settings import Settings, settings
 from sentinel_agent.sinks.sink import SinkCollector
 from sentinel_agent.tell import Teller
 from sentinel_agent.watchdog import Watchdog
-from sentinel_api.errors import Invalid, SentinelError
+from sentinel_api.errors import Invalid, SentinelError, Transient
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_bpf import pins
 from sentinel_mesh.priority import prefer
@@ -212,7 +212,7 @@ def main() -> None:
         agent(standalone_mode=False)
     except SentinelError as error:
         click.echo(f"sentinel-agent: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, Transient) else 2)  # after 2, which a person must mend, the unit rests
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

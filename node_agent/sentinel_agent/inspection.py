@@ -77,14 +77,16 @@ class Inspector:
 
     def _run(self) -> None:
         rtnl = wire.Rtnl()
-        first = [facts(each, rtnl, self._major) for each in self._watched]
-        odd = 0
-        while not self._stopped.wait(EVERY_S):
+        first: list[Facts] = []
+        odd, pause_s = 0, 0.0
+        while not self._stopped.wait(pause_s):
+            pause_s = EVERY_S
             try:
                 now = [facts(each, rtnl, self._major) for each in self._watched]
             except (OSError, SentinelError) as error:
                 log.info("inspection_failed", error=str(error))
                 continue
+            first = first or now
             odd = odd + 1 if now != first else 0
             if odd >= STEADY:
                 self._changed("; ".join(_differences(self._watched, first, now)))

@@ -285,6 +285,9 @@ class Loop:
         except (Invalid, Unsupported) as error:
             self._stay(str(error))
             return
+        except Transient:
+            self.wanted = self.wanted or wanted  # with the next tick, on every interface
+            raise
         self.refused = ""
         log.info("config_adopted", digest=wanted.digest)
 

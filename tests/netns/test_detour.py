@@ -196,7 +196,6 @@ def test_an_end_that_fails_is_told_for_the_exchange_is_done(way, monkeypatch):
         pace(*given)
 
     monkeypatch.setattr(detour, "_pace", once)
-    monkeypatch.setattr(detour, "NEXT_TO_NOTHING", 1)  # a packet in a minute
     monkeypatch.setattr(standing, "STALL_S", 0.2)
     with detour.around(OBJECT.parent, way.index, RATE, toll):
         way.send(5)

@@ -100,7 +100,20 @@ def _taken(into: socket.socket) -> None:
 
 def traced(joined, *words: str, during) -> list[dict]:
     space, command, _ = joined
-    argv = [*command, sys.executable, "-m", "sentinel_cli", "trace", *words, "--seconds", "240", "--json"]
+    # A shell's job in the background ignores Ctrl-C, and so would everything below it.
+    told_to_heed = ("env", "--default-signal=INT")
+    argv = [
+        *told_to_heed,
+        *command,
+        sys.executable,
+        "-m",
+        "sentinel_cli",
+        "trace",
+        *words,
+        "--seconds",
+        "240",
+        "--json",
+    ]
     with space.entered():
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OBJECT: Final = "aside.bpf.o"
 FEW: Final = 8  # packets that may still be on their way back when the detour ends: they come a moment later than others
 LEAST_BYTES_PER_S: Final = 12_500_000  # on the way back; the queue behind paces by itself
-NEXT_TO_NOTHING: Final = 1000  # bytes a second: a packet in a second is less than any exchange takes
+NEXT_TO_NOTHING: Final = 1  # byte a second: what is let go during an exchange would be held anew, behind all others
 WHOLE_BYTES: Final = 1 << 18  # the largest aggregate passes as one
 TRIES: Final = 2  # to let go: another may have had the kernel's lock for as long as we wait for an answer
 SPENT: Final = bytes(2048)

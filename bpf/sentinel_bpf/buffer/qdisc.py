@@ -232,7 +232,7 @@ class QdiscBuffer:
             found = self._stand.found(plumbing, self._major)
             if found is not None:
                 self._take_down(plumbing, *found, toll)
-            else:  # who died before it gave its place up
+            elif not self._stand.ingress:  # who died before it gave its place up; else that went with its device
                 index = plumbing.index(self._interface.name)
                 discipline.give_up(self._home.object_path, self._home.pins, _spot(index or 0))
         succession.unregister_idle(self._home.pins.parent)

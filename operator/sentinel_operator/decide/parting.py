@@ -21,7 +21,7 @@ class Parting:
 def parting(world: World) -> Parting:
     if balancers.key_of(world.owner) not in world.owned:
         return Parting()
-    order = balancerconfig.farewell(world.owner)
+    order = balancerconfig.farewell(world.owner, world.cluster.spec)
     if world.owned.get(key(order)) != digest(order):
         return Parting((signed(order),), waits=True)
     return Parting(waits=world.balancers.ready > 0)

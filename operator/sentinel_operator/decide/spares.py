@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sentinel_api.names import CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
@@ -14,6 +14,7 @@ from sentinel_operator.render.buffernode import draining_since
 ZONE_LABEL = "topology.kubernetes.io/zone"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 DRAIN_PATIENCE_S = 120  # flows that live longer move when the agent hands back
+SETTLE = timedelta(seconds=15)  # its load is that of an instant; balancers turn within a few seconds, and clients later
 QUIET_SHARE = 100  # a node that carries less than a hundredth of its capacity has been left
 
 
@@ -108,7 +109,7 @@ def _drained(world: World, order: BufferNode | None) -> bool:
     if since is None:
         return False
     quiet = _carries(order) * QUIET_SHARE <= world.cluster.spec.scaling.node_capacity_bytes_per_second
-    obeyed = order.status.state == "Draining" and order.status.forecast.observed_at > since
+    obeyed = order.status.state == "Draining" and order.status.forecast.observed_at >= since + SETTLE
     return (quiet and obeyed) or (world.now - since).total_seconds() >= DRAIN_PATIENCE_S
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sentinel_api.v1alpha1.balancerconfig import BackendSpec, BalancerConfig, VipSpec
-from sentinel_api.v1alpha1.buffercluster import BufferCluster
+from sentinel_api.v1alpha1.buffercluster import BufferCluster, BufferClusterSpec
 from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE
 from sentinel_api.v1alpha1.trafficclass import class_ids
 from sentinel_operator.objects import Manifest
@@ -55,9 +55,9 @@ def config(
     )
 
 
-def farewell(owner: Owner) -> Manifest:
-    """By which balancers that shall go hand everything back."""
-    return render(owner, BalancerConfig(detached=True))
+def farewell(owner: Owner, spec: BufferClusterSpec) -> Manifest:
+    """By which balancers that shall go hand everything back: addresses too, where and how they told of them."""
+    return render(owner, BalancerConfig(detached=True, announce=spec.load_balancer.announce))
 
 
 def render(owner: Owner, made: BalancerConfig) -> Manifest:

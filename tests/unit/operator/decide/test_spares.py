@@ -90,7 +90,8 @@ def test_a_node_is_drained_before_it_gives_its_role_back():
     [
         pytest.param(report("Draining", demand=10**8), 10, False, id="flows are still there"),
         pytest.param(report("Active", demand=0), 10, False, id="the agent has not obeyed yet"),
-        pytest.param(report("Draining", demand=0), 10, True, id="its flows have left"),
+        pytest.param(report("Draining", demand=0), 10, False, id="a quiet instant, too early to say anything"),
+        pytest.param(report("Draining", demand=0), 20, True, id="its flows have left"),
         pytest.param(report("Active", demand=10**8), 120, True, id="patience is over"),
         pytest.param(None, 0, True, id="no agent ever came up"),
     ],
