@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from monitoring.dashboards import DASHBOARDS
 
+from sentinel_operator.decide.spares import SETTLE
 from support.cluster import control_plane as planes
 from support.cluster.processes import wait_until
 from support.operators import FRONT, GROUP, PATIENCE_S, SYSTEM, Bench, rights, running, until
@@ -76,7 +77,7 @@ def test_auto_takes_a_spare_when_the_forecast_rises_and_gives_it_back_drained(fl
         orders = f"{GROUP}/buffernodes/{name}"
         until(fleet, f"{name} drains", lambda orders=orders: fleet.get(orders)["spec"]["desiredState"] == "Draining")
         assert name in taken(fleet), "it keeps its role while flows are on it"
-        agents_expect(fleet, 0, name, state="Draining")
+        agents_expect(fleet, 0, name, state="Draining", after=SETTLE)
         until(fleet, f"{name} is let go", lambda name=name: name not in taken(fleet))
     assert scaling(fleet)["decisions"][0]["reason"] == "LessDemand"
     assert taken(fleet) == list(NODES)

@@ -1,7 +1,7 @@
 """A fleet whose agents the test plays, for operators that scale it: three nodes with the role, and three spares."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sentinel_api.names import ROLE_BUFFER, ROLE_LABEL
 from support.operators import FRONT, GROUP, SYSTEM, Bench, until
@@ -70,10 +70,10 @@ def ask_of_pool(bench: Bench, mebibytes: int) -> None:
     )
 
 
-def agents_expect(bench: Bench, each: int, *nodes: str, **said) -> None:
-    """Every node's agent carries half of what it expects in two minutes."""
+def agents_expect(bench: Bench, each: int, *nodes: str, after: timedelta = timedelta(), **said) -> None:
+    """Every node's agent carries half of what it expects in two minutes; `after`: it will say so only then."""
     for name in nodes:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = (datetime.now(UTC) + after).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         points = [{"horizonSeconds": 120, "p50": each, "p95": each}]
         forecast = {"seq": 1, "observedAt": now, "demandBytesPerSecond": each // 2, "points": points}
         bench.agent_says(name, forecast=forecast, **said)
