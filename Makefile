@@ -35,7 +35,7 @@ crds: ready-check ## write crds/, the chart's copy and docs/reference from the m
 monitoring: ready-check ## write alerts, runbooks and Grafana's dashboards from tools/monitoring
 	@PYTHONPATH=tools/monitoring .venv/bin/python -m monitoring
 
-pages: ready-check ## write the reference pages that follow from the code, and the chart's README
+pages: ready-check bpf ## write the reference pages that follow from the code, and the chart's README
 	@PYTHONPATH=tools/pages .venv/bin/python -m pages
 
 docs: ready-check ## build the documentation site to out/site/, strictly
@@ -56,8 +56,8 @@ tools: ready-cluster ## build etcd, kube-apiserver, kubelet and friends into the
 images: ready-cluster ## build the operator's and the agent's image to out/images/, without a daemon
 	@tools/images.sh
 
-e2e: tools images bpf ## the whole on a cluster of its own: helm install, ten lines, working agents, and nothing left
-	@$(PYTEST) tests/e2e
+e2e: tools images bpf ## the whole on a cluster of its own: install, faults, removal: make e2e [FORMER=checkout of the last release]
+	@SENTINEL_FORMER=$(FORMER) $(PYTEST) tests/e2e -m 'not soak'
 
 soak: tools images bpf ## random faults under load on a cluster of its own: make soak [MINUTES=30] [SEED=…]
 	@SENTINEL_SOAK_MINUTES=$(or $(MINUTES),30) SENTINEL_SOAK_SEED=$(SEED) $(PYTEST) -s tests/e2e/test_soak.py

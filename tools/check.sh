@@ -20,9 +20,9 @@ gate "ruff" ruff check .
 gate "ruff format" ruff format --check .
 gate "import contracts" lint-imports
 gate "generated files" python -m sentinel_api.crdgen --check
-gate "metrics page" python -m sentinel_agent.reference --check
 gate "reference pages" env PYTHONPATH=tools/pages python -m pages --check
 gate "rules and dashboards" env PYTHONPATH=tools/monitoring python -m monitoring --check
+gate "pages of the agent" sh -c 'for page in burst tick faults; do python -m sentinel_lab.bench.${page}_page --check || exit 1; done'
 gate "clang-format" make -s -C bpf check-format
 gate "shell syntax" sh -c 'for script in tools/*.sh tools/vm/*.sh .ci/run; do bash -n "$script" || exit 1; done'
 gate "mypy" mypy

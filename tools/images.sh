@@ -12,6 +12,7 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sentinel-buffers/images
 SUITE=bookworm
 OUT=out/images
 BUILD_LOG=$OUT/build.log
+KEPT_LAYERS=60 # of former builds, some 300 MB each; one build makes about ten
 
 say() { printf 'images: %s\n' "$*" >&2; }
 die() { say "$*" && exit 1; }
@@ -71,6 +72,14 @@ load_base() { # TAR NAME: committed only if it works, for what stands in the sto
 	return $failed
 }
 
+forget_layers() { # buildah keeps what each build made, and never asks which of it is still of use
+	local layers
+	mapfile -t layers < <(buildah images --quiet --filter dangling=true --filter label=io.sentinel.layer=true)
+	[ ${#layers[@]} -le $KEPT_LAYERS ] && return
+	say "removing ${#layers[@]} layers of former builds: this one takes some minutes"
+	buildah rmi --force "${layers[@]}" >>$BUILD_LOG 2>&1 || true # one in use stays
+}
+
 lent=()
 for path in /etc/ssl/certs /etc/pip.conf; do
 	[ -e $path ] && lent+=(-v "$path:$path:ro")
@@ -78,6 +87,7 @@ done
 printf 'native-tls = true\n' >$OUT/uv.toml
 lent+=(-v "$PWD/$OUT/uv.toml:/etc/uv/uv.toml:ro")
 
+forget_layers
 base=${BASE:-$(own_base)}
 for image in "${@:-operator agent}"; do
 	for each in $image; do

@@ -8,6 +8,7 @@ ROLE_LABEL = f"{GROUP}/role"
 ROLE_EDGE = "edge"
 ROLE_BUFFER = "buffer"
 CLUSTER_LABEL = f"{GROUP}/cluster"
+ZONE_LABEL = "topology.kubernetes.io/zone"
 
 FINALIZER = f"{GROUP}/detach"
 LOAD_BALANCER_CLASS = f"{GROUP}/buffer"

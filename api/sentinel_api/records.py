@@ -60,7 +60,7 @@ class ClassState:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Bytes per second now, and expected at each of `HORIZONS_S`."""
+    """Bytes per second now, as a mean over the report's period, and expected at each of `HORIZONS_S`."""
 
     now: int = 0
     p50: tuple[int, ...] = (0,) * len(HORIZONS_S)

@@ -7,7 +7,9 @@
 
 /* In line, as a call costs 8 ns where returns are guarded; what few packets need is called for those alone. */
 #include "lb_choose.h"
+#include "lb_clock.h"
 #include "lb_send.h"
+#include "lb_vips.h"
 
 #define FIRST_FRAGMENT 1024 /* fewer bytes are a whole frame; to ask for the length of all is a call */
 
@@ -18,11 +20,12 @@ const volatile enum sn_vip_flag sn_vip_flags = SN_VIP_STICKY;
 const volatile enum sn_backend_flag sn_backend_flags = SN_BACKEND_PRESENT;
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct sn_vip_key);
-	__type(value, struct sn_vip);
-} sn_lb_vips SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_lb_own);
+} sn_lb_own SEC(".maps");
 
 /* Sized at load for the CPUs there are, like the two below: a CPU beyond goes uncounted, never wrong. */
 struct {
@@ -48,16 +51,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sn_reason_cell);
 } sn_lb_reasons SEC(".maps");
-
-static __always_inline struct sn_vip *vip_of(const struct sn_packet *packet)
-{
-	struct sn_vip_key key = {};
-
-	__builtin_memcpy(key.address, packet->key.destination, sizeof(key.address));
-	key.port = packet->key.destination_port;
-	key.protocol = packet->key.protocol;
-	return bpf_map_lookup_elem(&sn_lb_vips, &key);
-}
 
 static __always_inline void count_cell(struct sn_lb_cell *cell, const struct sn_packet *packet, int sent, int opens)
 {
@@ -109,7 +102,7 @@ static __always_inline int is_icmp(const struct sn_packet *packet)
 	return packet->key.protocol == IPPROTO_ICMP || packet->key.protocol == IPPROTO_ICMPV6;
 }
 
-static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
+static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet, __u64 changes)
 {
 	struct sn_lb_route route = {.backend = SN_LB_BACKENDS};
 	struct sn_vip *vip;
@@ -117,7 +110,7 @@ static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
 
 	if (is_icmp(packet))
 		route.about = sn_lb_inner(ctx, packet);
-	vip = vip_of(packet);
+	vip = vip_of(packet, changes);
 	if (!vip) {
 		packet->reason = SN_LB_NO_VIP;
 		return SN_PASS;
@@ -128,10 +121,33 @@ static __always_inline int balance(struct xdp_md *ctx, struct sn_packet *packet)
 	return wish;
 }
 
+/*
+ * What a switch floods, or a card brings that listens to everything, is for another host; what is for everybody is the
+ * stack's. Of what has no Ethernet header the parser knows.
+ */
+static __always_inline int is_ours(struct xdp_md *ctx, const struct sn_lb_own *own)
+{
+	const __u64 *frame = (void *)(long)ctx->data;
+	const __u64 several = bpf_cpu_to_be64(1ull << 56), address = bpf_cpu_to_be64(~0ull << 16);
+
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return 1;
+	return !(*frame & several) && (!own->mac || !((*frame ^ own->mac) & address));
+}
+
 static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
 {
+	__u32 zero = 0;
+	struct sn_lb_own *own = bpf_map_lookup_elem(&sn_lb_own, &zero);
+	__u64 changes;
 	int wish;
 
+	if (!own)
+		return SN_PASS;
+	changes = own->changes; /* before the tables are read */
+	barrier();
+	if (!is_ours(ctx, own))
+		return sn_decided(packet, SN_LB_OTHER_HOST, SN_PASS);
 	if (parse(ctx, packet) != SN_FOUND)
 		return SN_PASS;
 	if (packet->key.protocol == IPPROTO_UDP && packet->key.source_port == bpf_htons(SN_PROBE_PORT)) {
@@ -139,7 +155,7 @@ static __always_inline int handle(struct xdp_md *ctx, struct sn_packet *packet)
 		if (wish != SN_CONTINUE)
 			return wish;
 	}
-	return balance(ctx, packet);
+	return balance(ctx, packet, changes);
 }
 
 SEC("xdp.frags")
@@ -148,7 +164,7 @@ int sn_balance(struct xdp_md *ctx)
 	struct sn_packet packet = {};
 	int wish;
 
-	packet.now_ns = bpf_ktime_get_ns();
+	packet.now_ns = now_ns();
 	packet.cpu = bpf_get_smp_processor_id();
 	wish = handle(ctx, &packet);
 	count_reason(&packet);

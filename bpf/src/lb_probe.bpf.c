@@ -20,7 +20,7 @@ int sn_lb_heard(struct xdp_md *ctx, struct sn_packet *packet)
 {
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
 	__u32 backend, seq;
-	__u64 sent_ns;
+	__u64 sent_ns, now_ns;
 	struct sn_probe *probe;
 
 	if (!packet)
@@ -35,6 +35,7 @@ int sn_lb_heard(struct xdp_md *ctx, struct sn_packet *packet)
 	if (!sn_lb_is_address(backend, packet))
 		return SN_PASS;
 	packet->reason = SN_LB_PROBE;
-	sn_lb_note_answer(backend, seq, packet->now_ns, packet->now_ns > sent_ns ? packet->now_ns - sent_ns : 0);
+	now_ns = bpf_ktime_get_ns(); /* a packet's own is too coarse for a round trip */
+	sn_lb_note_answer(backend, seq, now_ns, now_ns > sent_ns ? now_ns - sent_ns : 0);
 	return SN_DROP;
 }

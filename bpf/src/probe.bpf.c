@@ -95,16 +95,18 @@ static __always_inline int turn(const struct sn_span *span, const struct sn_pack
 	return 0;
 }
 
-/* A switch floods what is meant for a node that died, and a card that listens to everything would bring it here. */
-static __always_inline int is_for_another(struct xdp_md *ctx, const struct sn_packet *packet)
+/* What the routes say of the probe's address; less than zero where they are not asked. */
+static __always_inline long routed(struct xdp_md *ctx, const struct sn_packet *packet)
 {
 	struct bpf_fib_lookup way = {};
-	long found;
 
-	if (!sn_probes_own)
-		return 0;
-	found = way_of(ctx, packet, &way);
-	return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH;
+	return sn_probes_own ? way_of(ctx, packet, &way) : -1;
+}
+
+/* A switch floods what is meant for a node that died, and a card that listens to everything would bring it here. */
+static __always_inline int is_for_another(long way)
+{
+	return way == BPF_FIB_LKUP_RET_SUCCESS || way == BPF_FIB_LKUP_RET_NO_NEIGH;
 }
 
 int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
@@ -112,11 +114,15 @@ int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
 	struct sn_span span = {(void *)(long)ctx->data, (void *)(long)ctx->data_end, 0};
 	struct sn_probe *probe;
 	int grant;
+	long way;
 
 	if (!packet)
 		return SN_PASS;
 	probe = probe_in(&span, packet);
-	if (!probe || is_for_another(ctx, packet))
+	if (!probe)
+		return SN_CONTINUE;
+	way = routed(ctx, packet);
+	if (is_for_another(way))
 		return SN_CONTINUE;
 	grant = sn_may_probe(packet, sn_probe_gap_ns);
 	if (grant == SN_PROBE_REFUSED) {
@@ -127,6 +133,8 @@ int sn_answer(struct xdp_md *ctx, struct sn_packet *packet)
 		packet->reason = SN_REASON_PROBE_OVER_RATE;
 		return SN_DROP;
 	}
+	if (way == BPF_FIB_LKUP_RET_NOT_FWDED)
+		sn_note_own(ctx, packet->now_ns);
 	if (turn(&span, packet, probe))
 		return SN_CONTINUE;
 	packet->reason = SN_REASON_PROBE_REFLECTED;

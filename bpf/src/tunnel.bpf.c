@@ -25,6 +25,43 @@ struct {
 	__type(value, struct sn_peer);
 } sn_peers SEC(".maps");
 
+/* As the last probe for an address of ours brought it: nobody has to tell, and one that changes is known by the next. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sn_own);
+} sn_own SEC(".maps");
+
+#define OWN_NS 1000000000ull /* where nobody probes, every frame is ours */
+#define HARDWARE bpf_cpu_to_be64(~0ull << 16) /* of the first word of a frame */
+
+int sn_note_own(struct xdp_md *ctx, __u64 now_ns)
+{
+	const __u64 *frame = (void *)(long)ctx->data;
+	__u32 zero = 0;
+	struct sn_own *own = bpf_map_lookup_elem(&sn_own, &zero);
+
+	if (!own || (void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return 0;
+	own->mac = *frame & HARDWARE;
+	own->heard_ns = now_ns;
+	return 1;
+}
+
+/* What a switch floods is seen where a card listens to everything: a neighbour's tunnel, which is not to end here. */
+static __always_inline int is_elsewhere(struct xdp_md *ctx, __u64 now_ns)
+{
+	const __u64 *frame = (void *)(long)ctx->data;
+	__u32 zero = 0;
+	struct sn_own *own = bpf_map_lookup_elem(&sn_own, &zero);
+
+	if (!own || (void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return 0;
+	return own->mac && (*frame & HARDWARE) != own->mac && (__s64)(now_ns - own->heard_ns) < (__s64)OWN_NS;
+}
+
 static __always_inline struct sn_peer *peer_of(const struct sn_packet *packet)
 {
 	struct sn_prefix whole = {.length = 128};
@@ -107,6 +144,10 @@ int sn_decapsulate(struct xdp_md *ctx, struct sn_packet *packet)
 	peer = peer_of(packet);
 	if (!peer || !(peer->rights & SN_MAY_TUNNEL)) {
 		packet->foreign = SN_REASON_TUNNEL_FOREIGN;
+		return SN_CONTINUE;
+	}
+	if (is_elsewhere(ctx, packet->now_ns)) {
+		packet->foreign = SN_REASON_TUNNEL_ELSEWHERE;
 		return SN_CONTINUE;
 	}
 	type = inner_type(ctx, offset);

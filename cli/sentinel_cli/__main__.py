@@ -30,10 +30,25 @@ def main() -> None:
     """Errors that the user can act on are one sentence; anything else is a bug and keeps its traceback."""
     program = "kubectl sentinel" if Path(sys.argv[0]).name.startswith("kubectl-") else "sentinel"
     try:
-        sentinel(prog_name=program)
+        sys.exit(sentinel.main(prog_name=program, standalone_mode=False))
     except SentinelError as error:
         click.echo(f"{program}: {error}", err=True)
         sys.exit(EXIT_INVALID if isinstance(error, Invalid) else EXIT_FAILED)
+    except click.ClickException as error:
+        if isinstance(error, click.UsageError) and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            click.echo(f"{program}: {error.format_message()}{_where(error)}", err=True)
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def _where(error: click.UsageError) -> str:
+    if error.ctx is None or "--help" in error.message:
+        return ""
+    return f" `{error.ctx.command_path} --help` says what there is."
 
 
 if __name__ == "__main__":

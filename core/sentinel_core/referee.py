@@ -72,20 +72,29 @@ class _Trial:
 
 
 class DemandReferee:
-    """`answer` every step, `settle` whenever a slot has ended, before the step's answer."""
+    """`answer` every step, `settle` whenever a slot has ended, before the step's answer.
+
+    The model must have lost less in sum, and less in the usual slot too: amounts have no bound, and one burst that both
+    missed by far, but not alike, would else speak for it for hours."""
 
     def __init__(self, series: int) -> None:
         shape = (series, len(HORIZONS_S))
         self._said = np.full((RING, 2, *shape, len(LEVELS)), np.nan)
-        self.trial = _Trial(shape, LEAST_SLOTS, MEMORY_SLOTS)
+        self.trial, self._usual = (_Trial(shape, LEAST_SLOTS, MEMORY_SLOTS) for _ in range(2))
         self._slot, self._fresh = 0, True
+
+    @property
+    def hears_model(self) -> Bools:
+        return self.trial.hears_model & self._usual.hears_model
 
     def settle(self, rate: Floats, known: Bools) -> None:
         """A slot has ended: what was said of it before is judged."""
         which = np.arange(len(AHEAD))
         said = self._said[(self._slot - AHEAD) % RING, :, :, which].transpose(1, 2, 0, 3)
         answered = known[:, None] & ~np.isnan(said).any(axis=(0, 3))
-        self.trial.settle(_pinball(rate[:, None, None] - said, LEVELS), answered)
+        loss = _pinball(rate[:, None, None] - said, LEVELS)
+        self.trial.settle(loss, answered)
+        self._usual.settle(loss / np.maximum(loss.sum(axis=0), 1e-9), answered)
         self._slot += 1
         self._said[(self._slot - 1) % RING] = np.nan
         self._fresh = True
@@ -95,7 +104,7 @@ class DemandReferee:
         if self._fresh:
             self._said[(self._slot - 1) % RING] = np.stack([own, model])
             self._fresh = False
-        return np.where(self.trial.hears_model[..., None], model, own)
+        return np.where(self.hears_model[..., None], model, own)
 
     def forget_said(self) -> None:
         """After a gap nobody is held to what was said before it."""

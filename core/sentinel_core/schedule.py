@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sentinel_core.events import LIVE, Onsets, Rule
+from sentinel_core.herald import Heralds
 from sentinel_core.magnitude import Magnitudes
 from sentinel_core.period import Rhythms
 from sentinel_core.rhythm import CALENDAR, Folds, Pairs, Renewal
@@ -32,9 +33,11 @@ AHEAD: Final = HAZARD_BINS + 1
 """One second more than is told, so that between two whole seconds the bins can be shifted."""
 
 FOLDS, BACK, RATES = len(CALENDAR), Renewal.BACK, 4
-EXPERTS: Final = 1 + FOLDS + BACK + 2 + 2 + 2 * RATES
-PRIOR: Final = np.array([0.0, *[0.05] * FOLDS, *[0.2] * BACK, 0.1, 0.0, 1.0, 1.0, *[0.0] * (2 * RATES)])
-PRECISION: Final = np.array([4.0, *[40.0] * FOLDS, *[20.0] * BACK, 20.0, 20.0, 40.0, 20.0, *[8.0] * (2 * RATES)])
+EXPERTS: Final = 1 + FOLDS + BACK + 2 + 2 + 2 + 2 * RATES
+PRIOR: Final = np.array([0.0, *[0.05] * FOLDS, *[0.2] * BACK, 0.1, 0.0, 1.0, 1.0, 1.0, 1.0, *[0.0] * (2 * RATES)])
+PRECISION: Final = np.array(
+    [4.0, *[40.0] * FOLDS, *[20.0] * BACK, 20.0, 20.0, 40.0, 20.0, 40.0, 20.0, *[8.0] * (2 * RATES)]
+)
 STACK_MEMORY_S: Final = 1_000_000.0
 BASE_MEMORY_S: Final = 86_400.0
 BASE_PSEUDO: Final = (0.1, 300.0)
@@ -68,6 +71,7 @@ class ScheduleLearner:
         self._folds, self._renewal = Folds(series), Renewal(series)
         self._pairs = Pairs(series, AHEAD)
         self._rhythms = Rhythms(series, AHEAD, step_s)
+        self._heralds = Heralds(series, AHEAD)
         self._stack = Stack(series, PRIOR, PRECISION, STACK_MEMORY_S)
         self._levels = np.zeros((len(RATE_S), series))
         self._came, self._time = np.full(series, BASE_PSEUDO[0]), np.full(series, BASE_PSEUDO[1])
@@ -114,7 +118,7 @@ class ScheduleLearner:
         crossed = np.flatnonzero(self._onsets.crossed)
         self._crossings.extend((int(each), self._now_s - self._step_s / 2) for each in crossed)
         self._last_s = np.where(self.began, self._now_s - self._step_s, self._last_s)
-        self._part.add(packets, known, self.began, self._onsets.swelling)
+        self._part.add(packets, known, self.began, self._onsets.swelling, self._onsets.above)
         if self._now_s >= self._second + 1 - 1e-6:
             self._whole_second()
         if self.began.any():
@@ -163,6 +167,7 @@ class ScheduleLearner:
         self._onsets.skip(round(seconds / self._step_s))
         self._magnitudes.end()
         self._pairs.skip(seconds)
+        self._heralds.skip()
         self._part.clear()
         self._open[:] = 0.0
         self._now_s += seconds
@@ -196,6 +201,7 @@ class ScheduleLearner:
         known = (part.steps > 0).astype(np.float64)
         came = part.began * known
         swelled = part.swelling * known
+        above = part.above * known
         base = self._came / self._time
         told = self._open[(self._second - 1) % RING] * known
         exposed = np.maximum(known * self._possible[(self._second - 1) % RING, :, 0], came)
@@ -211,13 +217,14 @@ class ScheduleLearner:
         self._second += 1
         self._rule_out()
         learn = partial(self._learn, self._second - 1, came, exposed, swelled)
+        herald = partial(self._heralds.learn, rate, known, came, above)
         ask = partial(self._ask, rate, base, known)
         teach = partial(self._teach, self._second - 1, came, known)
         if self._step_s > SPREAD_BELOW_S:
-            self._parts.extend((score, teach, self._stack.solve, learn, ask, self._answer))
+            self._parts.extend((score, teach, self._stack.solve, learn, herald, ask, self._answer))
             self._finish_parts()
             return
-        self._parts.extend((partial(_in_turn, score, learn, ask), self._answer, teach, self._stack.solve))
+        self._parts.extend((partial(_in_turn, score, learn, herald, ask), self._answer, teach, self._stack.solve))
 
     def _rule_out(self) -> None:
         """Too soon after an onset there is none by rule, which needs no learning. What the parts come to see of the
@@ -270,6 +277,8 @@ class ScheduleLearner:
         due = self._rhythms.ahead(float(self._second), offset)
         # Two experts: that a burst is due says more than that none is, since bursts of no rhythm come as well.
         asked[:, :, at + 2], asked[:, :, at + 3] = np.maximum(due, 0.0), np.minimum(due, 0.0)
+        heralded = self._heralds.ahead(self._base)
+        asked[:, :, at + 4], asked[:, :, at + 5] = np.maximum(heralded, 0.0), np.minimum(heralded, 0.0)
         quiet = 1.0 - self._part.began  # nothing is said of what follows an onset until its second is over
         self._hazard = chance(self._stack.logit(asked, offset[:, None])) * self._possible[slot] * quiet[:, None]
 
@@ -284,16 +293,17 @@ class _Part:
 
     def __init__(self, series: int) -> None:
         self.packets, self.steps = np.zeros(series), np.zeros(series)
-        self.began, self.swelling = np.zeros(series), np.zeros(series)
+        self.began, self.swelling, self.above = np.zeros(series), np.zeros(series), np.zeros(series)
 
-    def add(self, packets: Floats, known: Bools, began: Bools, swelling: Bools) -> None:
+    def add(self, packets: Floats, known: Bools, began: Bools, swelling: Bools, above: Bools) -> None:
         self.packets += np.where(known, packets, 0.0)
         self.steps += known
         self.began = np.maximum(self.began, began)
         self.swelling = np.maximum(self.swelling, swelling)
+        self.above = np.maximum(self.above, above)
 
     def clear(self) -> None:
-        for column in (self.packets, self.steps, self.began, self.swelling):
+        for column in (self.packets, self.steps, self.began, self.swelling, self.above):
             column[:] = 0.0
 
 

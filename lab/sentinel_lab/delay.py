@@ -45,11 +45,15 @@ class Way:
     device: str
 
 
+def can_delay(millis: float) -> None:
+    if not 0.0 < millis <= LONGEST_MS:
+        raise Invalid(f"a delay of {millis:g} ms cannot be made: ask for more than 0 and at most {LONGEST_MS:g}")
+
+
 @contextmanager
 def delayed(space: Namespace, way: Way, millis: float) -> Iterator[None]:
     """What the namespace sends that way leaves so much later; the route is as it was when the block ends."""
-    if not 0.0 < millis <= LONGEST_MS:
-        raise Invalid(f"a delay of {millis:g} ms cannot be made: ask for more than 0 and at most {LONGEST_MS:g}")
+    can_delay(millis)
     command = [sys.executable, "-m", "sentinel_lab.delay", space.name, str(millis)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -68,7 +68,8 @@ def demo(nodes: int | None, past_s: float | None, simulate: bool, as_json: bool,
     """Watch buffer nodes absorb bursts: real XDP, real queues, in network namespaces of their own.
 
     With --nodes 3 the product's balancer spreads the same bursts over three nodes, each with its own agent, joined by
-    the mesh; that takes four cores to be fair, so a smaller machine shows one node unless told otherwise.
+    the mesh, before two backends; that takes four cores to be fair, so a smaller machine shows one node unless told
+    otherwise.
 
     Needs root, or --simulate. Nothing outside the namespaces is touched, and Ctrl-C removes them. A report with the
     plot is written to out/demo. A predictor learns for minutes before it is believed: it is given two of them as a

@@ -18,6 +18,7 @@ import numpy as np
 
 from sentinel_lab.experiment import LOOK_SECONDS, Plan, streams
 from sentinel_lab.namespaces import run
+from sentinel_lab.scenario import SINGLE
 from sentinel_lab.topology import (
     LEAST_TOKENS,
     LINK_TOKENS_S,
@@ -44,6 +45,11 @@ DEVICE: Final = "back"
 SHAPER, LEAF = "1:", "10:"
 MTU: Final = 1_514
 PATIENCE_S: Final = 60.0
+
+TENTH: Final = SINGLE.times(0.1)
+"""So that an emulated guest keeps up: a tenth of the packets over a tenth of the link, with a tenth of the memory."""
+PATTERN, SECONDS = "periodic", 7.0
+PLAN: Final = Plan(TENTH, PATTERN, "static-small", SECONDS)
 
 DISCIPLINES: Final[dict[str, Callable[[Scenario], tuple[str, ...]]]] = {
     "bfifo-small": lambda scenario: ("bfifo", "limit", str(scenario.floor_bytes)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sentinel_core.sample import PERIOD_NS
-from sentinel_lab import policies, results, seasoning
+from sentinel_lab import policies, results, seasoning, waits
+from sentinel_lab.delay import can_delay, delayed
 from sentinel_lab.loop import ThinLoop
 from sentinel_lab.product import AgentProcess
-from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
+from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, WAY_BACK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.patterns import schedule
 from sentinel_lab.traffic.run import Outcome, ready
@@ -23,6 +25,7 @@ from sentinel_lab.traffic.tcp_orders import TcpOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from sentinel_lab.history import History
     from sentinel_lab.namespaces import Namespace
@@ -42,6 +45,8 @@ class Plan:
     seed: int = 0
     past_s: float = 0.0
     """So much of the same traffic do predictors remember from before the run."""
+    round_trip_ms: float = 0.0
+    """What is sent back is so long under way: datagrams are one-way, so that only TCP feels it."""
 
     @property
     def phase_ns(self) -> int:
@@ -95,8 +100,10 @@ class Run:
             "pool_bytes": self.plan.scenario.pool_bytes,
             "floor_bytes": self.plan.scenario.floor_bytes,
             "past_seconds": self.plan.past_s,
+            "round_trip_ms": self.plan.round_trip_ms,
             "node": asdict(self.node),
             "classes": [_told(each) for each in self.classes],
+            "beside_waits": waits.beside(self.plan.scenario, self.history),
             "late_ticks": self.history.late_ticks,
             "dirt": list(self.dirt),
         }
@@ -111,6 +118,8 @@ def check(plan: Plan) -> None:
     """Bad arguments are refused before anything is built."""
     schedule(plan.pattern, plan.seconds, plan.seed, begin_s=plan.past_s)
     policies.known(plan.policy)
+    if plan.round_trip_ms:
+        can_delay(plan.round_trip_ms)
 
 
 def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) -> Run:
@@ -120,6 +129,7 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
     with (
         built(SINGLE_BOTTLENECK) as spaces,
         tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder,
+        _far(plan, spaces[RECEIVER]),
     ):
         order = SendOrder(
             namespace=spaces[SENDER].name,
@@ -141,6 +151,10 @@ def carried_out(plan: Plan, look: Callable[[History, int], None] | None = None) 
                     look(loop.history, start_ns)
             outcome = traffic.outcome()
     return judged(plan, start_ns, loop.history.after(start_ns), outcome)
+
+
+def _far(plan: Plan, receiver: Namespace) -> AbstractContextManager[None]:
+    return delayed(receiver, WAY_BACK, plan.round_trip_ms) if plan.round_trip_ms else nullcontext()
 
 
 def _controller(plan: Plan, node: Namespace, folder: Path) -> ThinLoop | AgentProcess:

@@ -1,6 +1,6 @@
 """Buffer nodes behind a balancer, as the product runs them: its agents, its balancer, its mesh, each a process.
 
-sender ── front ── edge (VIP by ARP) ── tunnels ── node1 … nodeN ── back ── receiver (has the VIP)
+sender ── front ── edge (VIP by ARP) ── tunnels ── node1 … nodeN ── back ── receiver, backend2 (both have the VIP)
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 VIP: Final = "10.78.0.100"
 EDGES: Final = "10.78.0.8/29"
 BACK: Final = "back"
+BACKENDS: Final = 2
 FLOWS: Final = 48
 """Enough that the nodes' parts of a class differ by little."""
 PATIENCE_S: Final = 120.0
@@ -51,19 +52,24 @@ def fleet(nodes: int, balancers: int = 1, backends: int = 1) -> Topology:
     """Each node knows the way to one of the backends; all of them have the service's address."""
     edges = [f"edge{index}" for index in range(1, balancers + 1)]
     names = [f"node{index}" for index in range(1, nodes + 1)]
-    behind = [RECEIVER, *(f"backend{index}" for index in range(2, backends + 1))]
+    served = behind(backends)
     front = [End(SENDER, NODE_DEVICE, "10.78.0.2/24")]
     front += [End(role, NODE_DEVICE, f"{_edge(index)}/24") for index, role in enumerate(edges)]
     front += [End(role, NODE_DEVICE, f"{_node(index)}/24") for index, role in enumerate(names)]
     back = [End(role, BACK, f"10.79.0.{21 + index}/24") for index, role in enumerate(names)]
-    back += [End(role, BACK, f"10.79.0.{31 + index}/24") for index, role in enumerate(behind)]
+    back += [End(role, BACK, f"10.79.0.{31 + index}/24") for index, role in enumerate(served)]
     return Topology(
         name=f"fleet-{nodes}-{balancers}-{backends}",
         segments=(Segment("frontsw", tuple(front)), Segment("backsw", tuple(back))),
         routes=tuple(Route(role, f"{VIP}/32", f"10.79.0.{31 + index % backends}") for index, role in enumerate(names)),
         routers=tuple(names),
-        services=tuple(End(role, "lo", f"{VIP}/32") for role in behind),
+        services=tuple(End(role, "lo", f"{VIP}/32") for role in served),
     )
+
+
+def behind(backends: int) -> tuple[str, ...]:
+    """Who has the service's address."""
+    return (RECEIVER, *(f"backend{index}" for index in range(2, backends + 1)))
 
 
 def _edge(index: int) -> str:
@@ -98,14 +104,15 @@ class FleetRun:
 def carried_out(plan: Plan, nodes: int, look: Callable[..., None] | None = None) -> FleetRun:
     """As `experiment.carried_out`; `look` is also given what each node went through."""
     with ExitStack() as stack:
-        spaces = stack.enter_context(built(fleet(nodes)))
+        spaces = stack.enter_context(built(fleet(nodes, backends=BACKENDS)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sentinel-lab-")))
         agents = {name: stack.enter_context(each) for name, each in _agents(plan, nodes, spaces, folder).items()}
         stack.enter_context(_balancer(plan, spaces["edge1"], agents, folder))
         order = SendOrder(
             namespace=spaces[SENDER].name, address=VIP, seconds=plan.seconds, streams=streams(plan, flows=FLOWS)
         )
-        traffic = stack.enter_context(ready(order, spaces[RECEIVER].name, folder))
+        others = [spaces[name].name for name in behind(BACKENDS)[1:]]
+        traffic = stack.enter_context(ready(order, spaces[RECEIVER].name, folder, beside=others))
         start_ns = traffic.start()
         for agent in agents.values():
             agent.begin(start_ns)

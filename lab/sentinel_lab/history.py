@@ -84,6 +84,15 @@ class History:
         spans = np.diff([tick.at_ns for tick in ticks])
         return float(np.average(self.series(class_id, name)[:-1], weights=spans))
 
+    def leaving_bytes_per_s(self, class_id: int, seconds: float) -> float:
+        """Of the first so many seconds: what still stands in a queue at their end has not got through."""
+        ticks = self.of(class_id)
+        within = ticks[: bisect_right(ticks, ticks[0].at_ns + round(seconds * 1e9), key=_when)] if ticks else ()
+        if len(within) < 2:
+            return 0.0
+        first, last = within[0], within[-1]
+        return (last.sent_bytes - first.sent_bytes) / ((last.at_ns - first.at_ns) / 1e9)
+
 
 def _when(what: Tick | Event) -> int:
     return what.at_ns

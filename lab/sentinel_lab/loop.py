@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentinel_lab.policies import Policy
     from sentinel_lab.scenario import Scenario
 
-READY_SECONDS = 30
+READY_SECONDS = 120
 BEAT_NS = 100_000_000
 """A rule that looks more seldom is watched so often all the same: its orders outlive the time between two looks, and
 what its queues held is sampled as finely as everybody's."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sentinel_lab.sim.traffic import frame_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,7 +78,7 @@ def of(each: TrafficClass, seconds: float, history: History, outcome: Outcome) -
     sent = (ticks[-1].arrived_packets if ticks else 0) if bulk else outcome.sent_to(each.port).sent + flood_sent
     rightful = 0 if bulk else int(outcome.to(each.port).size)
     received = sent - dropped if bulk else rightful + flood_received
-    octets = sum(outcome.tcp_served[each.port].bytes_by_connection) if bulk else rightful * each.packet_bytes
+    leaving = history.leaving_bytes_per_s(each.id, seconds) * each.packet_bytes / frame_bytes(each)
     delays = {q: 0.0 if bulk else outcome.delay_ms(each.port, q) for q in (0.5, 0.95, 0.99)}
     limits, backlogs = history.series(each.id, "limit_bytes"), history.series(each.id, "backlog_bytes")
     return ClassResult(
@@ -85,7 +87,7 @@ def of(each: TrafficClass, seconds: float, history: History, outcome: Outcome) -
         received=received,
         dropped=dropped,
         drop_percent=100 * dropped / sent if sent else 0.0,
-        goodput_bytes_per_s=octets / seconds,
+        goodput_bytes_per_s=leaving if bulk else rightful * each.packet_bytes / seconds,
         delay_ms_p50=delays[0.5],
         delay_ms_p95=delays[0.95],
         delay_ms_p99=delays[0.99],

@@ -204,3 +204,5 @@ DRAINS = (6_000_000, 8_000_000, 9_500_000)
 """The sweep: a burst exceeds the drain by two thirds, by a quarter, and by a twentieth of itself."""
 FLOORS = (16 * KIB, 64 * KIB, 256 * KIB, 1 * MIB)
 """The sweep of static-small: from two milliseconds of the drain rate to what a careless default would be."""
+ROUND_TRIPS_S = (0.001, 0.08)
+"""The sweep of what bulk's acknowledgements take: within a rack and between continents; 20 ms everywhere else."""

@@ -80,7 +80,8 @@ SINGLE_BOTTLENECK = Topology(
     routes=(Route(SENDER, "10.77.2.0/24", "10.77.1.1"), Route(RECEIVER, "10.77.1.0/24", "10.77.2.1")),
     routers=(NODE,),
 )
-
+WAY_BACK = Way("10.77.1.0/24", "10.77.2.1", "in")
+"""What the receiver sends: acknowledgements and nothing else."""
 
 WEST, WEST_NODE, EAST_NODE, EAST = "west", "westnode", "eastnode", "east"
 WEST_ADDRESS, EAST_ADDRESS = "10.81.1.2", "10.81.2.2"

@@ -53,13 +53,15 @@ def _each(plan: Plan, nodes: Mapping[str, History]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for head in ("node", "packets/s", "dropped", "held KiB", "granted KiB"):
         table.add_column(head, justify="left" if head == "node" else "right")
+    table.add_column("forecast", no_wrap=True)
     for name, history in nodes.items():
         ticks = history.of(plan.scenario.bursty.id)
         if ticks:
             now, before = ticks[-1], _ago(ticks, RATE_NS)
             rate = (now.arrived_packets - before.arrived_packets) / max(1e-3, (now.at_ns - before.at_ns) / 1e9)
             sizes = (f"{size // KIB:,}" for size in (now.backlog_bytes, now.limit_bytes))
-            table.add_row(name, f"{rate:,.0f}", f"{now.drops:,}", *sizes)
+            outlook = history.forecast.removeprefix("a ").partition(",")[0]
+            table.add_row(name, f"{rate:,.0f}", f"{now.drops:,}", *sizes, Text(outlook, style="yellow"))
     return table
 
 

@@ -87,6 +87,8 @@ class Balancer:
         self._turned = threading.Event()
         """Stopped, or told to hand back, or to work again."""
         self._handed_back = False
+        self._came_up = False
+        """It has worked, or handed everything back, by its newest orders: no other state looks like done."""
         self._crash: BaseException | None = None
         self._registry = CollectorRegistry()
 
@@ -120,6 +122,7 @@ class Balancer:
                 stack.callback(setattr, self, "_handed_back", False)
             else:
                 self._balance(config, stack)
+            self._came_up |= not self._turned.is_set()
             self._turned.wait()
 
     def _balance(self, config: BalancerConfig, stack: ExitStack) -> None:
@@ -167,7 +170,7 @@ class Balancer:
         place = Place(
             chosen.mesh.cluster, chosen.node, born, chosen.mesh.listen, chosen.mesh.peers, attentive=True,
             routers=chosen.mesh.routers, credentials=chosen.mesh.credentials, members=chosen.mesh.members,
-            roll=chosen.mesh.roll, zone=chosen.mesh.zone,
+            roll=chosen.mesh.roll, zone=chosen.mesh.zone, zones=chosen.mesh.zones,
         )  # fmt: skip
         enrolment = enrolled(chosen.mesh.credentials, chosen.node, os.environ)
         if enrolment is not None:
@@ -202,6 +205,8 @@ class Balancer:
         return {"/debug/state": health.state(read)}
 
     def _not_alive(self) -> str:
+        if not self._came_up:
+            return self._follower.complaint or "it is coming up"
         last = self._loop.last if self._loop is not None else None
         if last is None:
             return ""
@@ -252,7 +257,7 @@ def _teller(mesh: Mesh[Tick] | None, born: int) -> Callable[[Tick], None]:
         mesh.offer(tick)
         try:
             mesh.share(report.share(tick, born))
-        except Transient as error:
+        except (Invalid, Transient) as error:  # of more nodes than one record holds
             log.debug("share_untold", error=str(error))
 
     return tell

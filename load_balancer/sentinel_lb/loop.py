@@ -12,7 +12,7 @@ import structlog
 
 from sentinel_api.errors import SentinelError
 from sentinel_core.rules import compiled
-from sentinel_lb.decide import intent, seats, services, speakers, states, strays, turns, weights
+from sentinel_lb.decide import elsewhere, intent, seats, services, speakers, states, strays, turns, weights
 from sentinel_lb.predict import expected, smoothed
 from sentinel_mesh.priority import go_first
 
@@ -79,7 +79,9 @@ class Loop:
     _rates: dict[int, float] = field(default_factory=dict)
     _complaint: str = ""
     _others: frozenset[str] | None = None
+    _silent: frozenset[int] = frozenset()
     _strays: strays.Strays = field(default_factory=strays.Strays)
+    _chosen: elsewhere.Choices = field(default_factory=dict)
     _turns: turns.Turns = field(default_factory=turns.Turns)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -97,7 +99,9 @@ class Loop:
             missed = max(0, time.monotonic_ns() - deadline_ns) // PERIOD_NS
             self.totals.missed += missed
             deadline_ns += (missed + 1) * PERIOD_NS
-            self._doubt_until(deadline_ns)
+            if self._doubt_until(deadline_ns, or_news=True):
+                self._try()
+                self._doubt_until(deadline_ns)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -107,7 +111,7 @@ class Loop:
         world = self.observer.look(self._seats.values())
         wanted = services.services(self.config, self._seats)
         foreseen = self._predict(world, wanted)
-        decided = self._judge(world)
+        decided = self._over_zones(world, self._judge(world))
         standings = self._in_turn(world, decided)
         names = {0: "unmatched"} | {number: name for name, number in self.config.ids.items()}
         shares = weights.route([_node(each) for each in decided], sorted(names))
@@ -134,10 +138,17 @@ class Loop:
             announced=mine,
         )
 
-    def _doubt_until(self, deadline_ns: int) -> None:
+    def _doubt_until(self, deadline_ns: int, *, or_news: bool = False) -> bool:
+        """Whether it ended early, as somebody fell silent: the others are told at once what that will bring them, and
+        not by the next tick."""
         while (left_ns := max(0, deadline_ns - time.monotonic_ns())) and not self._stopped.is_set():
             self._stopped.wait(min(left_ns, DOUBT_NS) / 1e9)
-            self.hands.doubt(self.observer.silent(self._seats.values()))
+            silent = self.observer.silent(self._seats.values())
+            self.hands.doubt(silent)
+            before, self._silent = self._silent, frozenset(silent)
+            if or_news and self._silent - before:
+                return True
+        return False
 
     def _try(self) -> None:
         """An error is told once for each kind of it, counted always, and ends this tick only."""
@@ -192,6 +203,15 @@ class Loop:
             )
             for seat in self._seats.values()
         )
+
+    def _over_zones(self, world: World, standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
+        """Where the mesh hears this zone only, others are known by their sums."""
+        if not world.zone_of:
+            self._chosen = {}
+            return standings
+        known = elsewhere.Elsewhere(world.zone_of, world.zones, world.round_trips_ns, world.probes)
+        self._chosen = elsewhere.choices(known, standings, (0, *self.config.ids.values()), self._chosen)
+        return elsewhere.roomy(known, standings, self._chosen, world.zone, world.now_ns)
 
     def _in_turn(self, world: World, standings: tuple[Standing, ...]) -> tuple[Standing, ...]:
         """Who takes new flows changes when the nodes that will get them had the time to make room."""

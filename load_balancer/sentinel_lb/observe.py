@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sentinel_mesh.mesh import Mesh
     from sentinel_mesh.roster import Member
 
-NOBODY: Mapping[str, Any] = MappingProxyType({})
+NOBODY: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,11 @@ class World:
     vip_bytes: NDArray[np.uint64]
     zones: Mapping[str, Digest] = field(default_factory=lambda: NOBODY)
     """The sums of each zone of the mesh, this one's too."""
+    zone: str = ""
+    zone_of: Mapping[str, str] = field(default_factory=lambda: NOBODY)
+    """Of each node, where nobody hears those of other zones than `zone`."""
+    round_trips_ns: Mapping[int, int] = field(default_factory=lambda: NOBODY)
+    """Of the last probe, by the backend's number; where `zone_of` says something."""
 
 
 @dataclass(slots=True)
@@ -70,6 +75,7 @@ class Observer:
         listed = list(seats)
         probes = self._probed(listed, now_ns)
         members = self._heard(listed, probes)
+        zone, zone_of = self.mesh.zones() if self.mesh is not None else ("", NOBODY)
         packets, sent = _summed(self._by_node, "packets"), _summed(self._by_vip, "bytes")
         self._last_ns = np.where(packets != self._packets, now_ns, self._last_ns)
         world = World(
@@ -83,6 +89,9 @@ class Observer:
             packets=packets,
             vip_bytes=sent - self._bytes,
             zones=self.mesh.digests() if self.mesh is not None else NOBODY,
+            zone=zone,
+            zone_of=zone_of,
+            round_trips_ns=self._ways(listed) if zone_of else NOBODY,
         )
         self._packets, self._bytes, self._looked_ns = packets, sent, now_ns
         return world
@@ -91,6 +100,10 @@ class Observer:
         """Numbers of those whom the mesh does not hear at this instant; asked far more often than `look`."""
         names = self.mesh.silent() if self.mesh is not None else frozenset()
         return [seat.number for seat in seats if seat.spec.name in names] if names else []
+
+    def _ways(self, seats: list[Seat]) -> dict[int, int]:
+        took_ns = self.plane.seen["rtt_ns"]
+        return {seat.number: int(took_ns[seat.number]) for seat in seats}
 
     def _probed(self, seats: list[Seat], now_ns: int) -> dict[int, Probe]:
         """By what the kernel noted; while the prober itself is held up nothing is known."""

@@ -43,16 +43,17 @@ class Connection:
         self._generation = 0
         self._listening = True
         self._leaving = threading.Event()
-        self._session = None if awaits_certificate(place) else Session(place, ears)
+        # Routers may not answer yet, and who makes a connection has other things to do than to wait for them.
+        self._session = None if awaits(place) or place.routers else Session(place, ears)
 
     @property
     def joined(self) -> bool:
-        """False while there is no certificate yet."""
+        """False while there is no certificate yet, no zone, or no router that answers."""
         return self._session is not None
 
     def send(self, kind: str, record: bytes) -> None:
         if self._session is None:
-            raise Transient(f"the mesh takes no {kind}: this node has no certificate yet")
+            raise Transient(f"the mesh takes no {kind}: this node has not joined it yet")
         self._session.send(kind, record)
 
     def beats(self) -> Iterator[Heard]:
@@ -79,7 +80,8 @@ class Connection:
 
     def _hand_over(self, old: Session, place: Place, *, listening: bool) -> None:
         heir = self._heir(place, listening=listening)
-        expected = old.speakers(time.monotonic_ns() - LATELY_NS)
+        same_ears = place.ears == self.place.ears
+        expected = old.speakers(time.monotonic_ns() - LATELY_NS) if same_ears else set()
 
         def known() -> bool:
             # One connection is proof of the certificate. As many as before may never come: who dialled us, as the
@@ -151,23 +153,28 @@ class Renewal:
         self._wanted = replace(self._wanted, members=members)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._period_s if self._connection.joined else min(self._period_s, WAITING_S)):
+        wait_s = 0.0
+        while not self._ended.wait(wait_s):
             try:
                 self._look()
                 self.trouble = ""
             except (Invalid, Transient) as error:
                 self.trouble = str(error)
+            wait_s = self._period_s if self._connection.joined else min(self._period_s, WAITING_S)
 
     def _look(self) -> None:
         if awaits_certificate(self._wanted):
             return
         wanted, found = self._wanted.called(), _digest(self._wanted)
+        if wanted.nowhere:
+            return  # a node that is taken off the list goes on where it was, until its process ends
         used = self._connection.place
         # Who left is dialled on: he may come back, and to forget him is not worth a new session.
         peers = tuple(dict.fromkeys((*used.peers, *resolved(wanted.peers))))
         fresh = replace(wanted, peers=peers)
         joined = self._connection.joined
-        if joined and found == self._known and fresh.members == used.members and fresh.dialled == used.dialled:
+        if joined and found == self._known and _alike(fresh, used):
+            self._connection.place = fresh  # who is in other zones is no matter of sessions
             return
         self._let_in(fresh.members)
         self._connection.renew(fresh)
@@ -177,11 +184,22 @@ class Renewal:
 
 def may_change(place: Place) -> bool:
     """Whether there is anything to look after."""
-    return place.credentials is not None or named(place.peers)
+    return place.credentials is not None or named(place.peers) or bool(place.routers) or place.zones is not None
+
+
+def awaits(place: Place) -> bool:
+    """Whether somebody else must say something before this node can join."""
+    return awaits_certificate(place) or place.nowhere
 
 
 def awaits_certificate(place: Place) -> bool:
     return place.credentials is not None and place.credentials.enrolled is not None and not place.credentials.present()
+
+
+def _alike(one: Place, other: Place) -> bool:
+    """Whether a session of the one serves the other."""
+    same_ends = one.dialled == other.dialled and one.routers == other.routers
+    return one.members == other.members and same_ends and one.ears == other.ears
 
 
 def _digest(place: Place) -> str:

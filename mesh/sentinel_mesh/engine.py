@@ -61,7 +61,7 @@ class Session:
     ) -> None:
         self.hearing = hearing
         self._spoke_ns: dict[str, int] = {}
-        keys = Keys(place.cluster, place.zone)
+        keys = Keys(place.cluster, place.zone, place.wide)
         self._ears = ears
         token = keys.token(place.node, place.incarnation, generation)
         self._session: Any = _opened(place, listening=listening)
@@ -80,8 +80,12 @@ class Session:
             self._session.liveliness().declare_token(token),
         ]
         if not place.alarms_only:
-            tokens = self._session.liveliness().declare_subscriber(keys.every_token, self._on_token, history=True)
-            self._parts.append(tokens)
+            self._hear_tokens(keys.every_token)
+        for zone, node in place.beyond:
+            there = Keys(place.cluster, zone)
+            tell = self._teller(ears.states)
+            self._parts.append(self._session.declare_subscriber(there.state(node), tell, allowed_origin=remote))
+            self._hear_tokens(there.tokens(node))
         self._heard: Any = None
         if place.attentive:
             ring: Any = zenoh.handlers.RingChannel(BEATS_MAX)
@@ -97,6 +101,9 @@ class Session:
                 ("alarm", keys.alarm(place.node)),
             )
         }  # fmt: skip
+
+    def _hear_tokens(self, key: str) -> None:
+        self._parts.append(self._session.liveliness().declare_subscriber(key, self._on_token, history=True))
 
     def send(self, kind: str, record: bytes) -> None:
         """Dropped where a reader is slow: the next one is worth more than this one."""
@@ -188,6 +195,8 @@ def _configured(place: Place, chosen: dict[str, object]) -> Any:
     try:
         return zenoh.open(config)
     except zenoh.ZError as error:
+        if place.routers:
+            raise Transient(f"no router of the mesh answers: {', '.join(place.routers)}") from error
         where = ", ".join(place.listen)
         what = "give an address and a free port of this node"
         if place.credentials is not None:

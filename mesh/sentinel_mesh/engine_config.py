@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sentinel_api.v1alpha1.meshzones import ZONE_PREFIX
 from sentinel_api.wire import SHARE_MAX_BYTES
 from sentinel_mesh.keys import Keys
 
@@ -23,15 +24,19 @@ MESSAGE_MAX_BYTES: Final = 2 * SHARE_MAX_BYTES
 SESSIONS_MAX: Final = 4096
 """The engine's own bound is a thousand, and a router of a thousand nodes serves the balancers too."""
 
+CLIENT: Final = {"connect/timeout_ms": 0, "transport/unicast/open_timeout": 2000}
+"""Each router is tried once and the next one after it, by us again and again; else the engine waits for the first for
+ever, and whoever opens the session with it."""
+
 HEAR: Final = ("declare_subscriber", "declare_liveliness_subscriber", "liveliness_query", "reply")
 SAY: Final = ("put", "delete", "liveliness_token")
 
 
 def settings(place: Place, *, listening: bool = True) -> dict[str, object]:
     """Of one session. One that does not listen dials everybody, since nobody can dial it."""
-    dialled = place.routers or (place.dialled if listening else place.others)
-    mode = "client" if place.routers else "peer"
-    return connected(place, mode, place.listen if listening else (), dialled)
+    if place.routers:
+        return connected(place, "client", (), place.routers) | CLIENT
+    return connected(place, "peer", place.listen if listening else (), place.dialled if listening else place.others)
 
 
 def connected(place: Place, mode: str, listen: tuple[str, ...], dialled: tuple[str, ...]) -> dict[str, object]:
@@ -63,9 +68,10 @@ def connected(place: Place, mode: str, listen: tuple[str, ...], dialled: tuple[s
 
 def access(place: Place) -> dict[str, Any]:
     """Whoever is named may hear everything and speak under its own name, in the zone and in the cluster; everything
-    else is refused by the engine, before it reaches anybody."""
+    else is refused by the engine, before it reaches anybody. A router of another zone passes on what that one's
+    members say, and has checked it."""
     members = place.members or ()
-    spaces = dict.fromkeys(Keys(place.cluster, zone).space for zone in (place.zone, ""))
+    spaces = [Keys(place.cluster).space, *([Keys(place.cluster).zones] if place.zone else ())]
     everything = [f"{space}/**" for space in spaces]
     return {
         "enabled": True,
@@ -73,11 +79,18 @@ def access(place: Place) -> dict[str, Any]:
         "rules": [
             _rule("hear", ["ingress", "egress"], HEAR, everything),
             _rule("say", ["egress"], SAY, everything),
-            *(_rule(f"own {name}", ["ingress"], SAY, [f"{space}/{name}/**" for space in spaces]) for name in members),
+            *(_rule(f"own {name}", ["ingress"], SAY, _own(place, name)) for name in members),
         ],
         "subjects": [{"id": name, "cert_common_names": [name]} for name in members],
         "policies": [{"rules": ["hear", "say", f"own {name}"], "subjects": [name]} for name in members],
     }
+
+
+def _own(place: Place, name: str) -> list[str]:
+    """Only a zone's name opens a whole zone: who listens to all of them would believe a node that spoke for one."""
+    spaces = dict.fromkeys(Keys(place.cluster, zone).space for zone in (place.zone, ""))
+    whole = [Keys(place.cluster, name).space] if place.zone and name.startswith(ZONE_PREFIX) else []
+    return [*(f"{space}/{name}/**" for space in spaces), *(f"{space}/**" for space in whole)]
 
 
 def _rule(name: str, flows: list[str], messages: tuple[str, ...], keys: list[str]) -> dict[str, Any]:

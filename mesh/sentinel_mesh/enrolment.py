@@ -122,7 +122,7 @@ def _body(node: str, asked: Request) -> dict[str, Any]:
     return {
         "apiVersion": "certificates.k8s.io/v1",
         "kind": "CertificateSigningRequest",
-        "metadata": {"generateName": f"sentinel-mesh-{node}-"},
+        "metadata": {"generateName": f"sentinel-mesh-{node.replace('_', '-')}-"},
         "spec": {
             "request": base64.b64encode(asked.request).decode(),
             "signerName": MESH_SIGNER,

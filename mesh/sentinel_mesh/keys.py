@@ -15,10 +15,12 @@ _NUMBER_MAX: Final = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Of one cluster, or of one zone of it: what its members tell each other, nobody in another zone hears."""
+    """Of one cluster, or of one zone of it: what its members tell each other, nobody in another zone hears, but for
+    those who listen `wide`: to the members of every zone."""
 
     cluster: str
     zone: str = ""
+    wide: bool = False
 
     def __post_init__(self) -> None:
         checked_name(self.cluster, "cluster")
@@ -29,6 +31,16 @@ class Keys:
     def space(self) -> str:
         """What the keys of its members begin with."""
         return f"sentinel/{self.cluster}.{self.zone}" if self.zone else f"sentinel/{self.cluster}"
+
+    @property
+    def heard(self) -> str:
+        """What the keys of those begin with whom it listens to."""
+        return self.zones if self.wide else self.space
+
+    @property
+    def zones(self) -> str:
+        """What the keys of every zone's members begin with."""
+        return f"sentinel/{self.cluster}.$*"
 
     def digest(self) -> str:
         """Its own, in the cluster's space, where other zones hear it."""
@@ -55,25 +67,28 @@ class Keys:
         session's generation, for the same reason."""
         return f"{self.space}/{checked_name(node, 'node')}/alive/{incarnation}/{generation}"
 
+    def tokens(self, node: str) -> str:
+        return f"{self.space}/{checked_name(node, 'node')}/alive/*/*"
+
     @property
     def every_state(self) -> str:
-        return f"{self.space}/*/state"
+        return f"{self.heard}/*/state"
 
     @property
     def every_beat(self) -> str:
-        return f"{self.space}/*/beat"
+        return f"{self.heard}/*/beat"
 
     @property
     def every_alarm(self) -> str:
-        return f"{self.space}/*/alarm"
+        return f"{self.heard}/*/alarm"
 
     @property
     def every_share(self) -> str:
-        return f"{self.space}/*/share"
+        return f"{self.heard}/*/share"
 
     @property
     def every_token(self) -> str:
-        return f"{self.space}/*/alive/*/*"
+        return f"{self.heard}/*/alive/*/*"
 
 
 @dataclass(frozen=True, slots=True)

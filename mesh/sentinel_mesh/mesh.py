@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -104,7 +104,13 @@ class Mesh(Generic[T]):
         return self._ears.states.silent(time.monotonic_ns())
 
     def share(self, intended: Share) -> None:
-        """A balancer's own; raises Transient where the engine does not take it."""
+        """A balancer's own; raises Transient where the engine does not take it. In a zone that listens to itself it
+        tells only those there: of a thousand nodes it would be four megabits a second to each of them."""
+        place = self._connection.place
+        if place.zone and not place.wide:
+            known = self._ears.states.names()
+            here = {node: amounts for node, amounts in intended.intended.items() if node in known}
+            intended = replace(intended, intended=here)
         self._connection.send("share", pack_share(intended))
 
     def shares(self) -> Mapping[str, Share]:
@@ -114,6 +120,13 @@ class Mesh(Generic[T]):
     def digests(self) -> Mapping[str, Digest]:
         """The sums of each zone's nodes, as far as they are fresh; nothing unless this process is attentive."""
         return self._ears.digests.fresh(time.monotonic_ns())
+
+    def zones(self) -> tuple[str, Mapping[str, str]]:
+        """The own zone, and that of each node; nothing where nodes of all zones are heard, or there is one only."""
+        place = self._connection.place
+        if place.chart is None or place.wide:
+            return "", {}
+        return place.zone, place.chart.zone_of
 
     def alarm(self, burst: Burst) -> None:
         """Tells the neighbours of a burst; raises Transient where the engine does not take it. For one thread."""

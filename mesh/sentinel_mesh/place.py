@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sentinel_api.errors import Invalid
+from sentinel_api.v1alpha1.meshzones import MeshZones
 from sentinel_mesh.credentials import read
 from sentinel_mesh.keys import checked_name
 
@@ -22,8 +23,9 @@ def listed(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in env.get(name, "").split(",") if each.strip())
 
 
-def roll_of(env: Mapping[str, str]) -> Path | None:
-    text = env.get("SENTINEL_MESH_MEMBERS_FILE", "")
+def file_of(env: Mapping[str, str], what: str) -> Path | None:
+    """Where the mesh's members or zones are written; None where nowhere."""
+    text = env.get(f"SENTINEL_MESH_{what}_FILE", "")
     return Path(text) if text else None
 
 
@@ -59,6 +61,14 @@ class Place:
     zone: str = ""
     """Its members hear each other, and of other zones their sums, which the zone's routers make; it is a member's name
     too, and stands in its routers' certificates."""
+    wide: bool = False
+    """It hears the members of every zone."""
+    zones: Path | None = None
+    """A file (MeshZones) that says which zone this node is in, who its routers are, and whether it listens wide."""
+    chart: MeshZones | None = None
+    """What stands in it."""
+    beyond: tuple[tuple[str, str], ...] = ()
+    """Zone and name of whom it hears in other zones: the other balancers, since they share addresses with this one."""
 
     def __post_init__(self) -> None:
         scheme = "tls" if self.credentials else "tcp"
@@ -71,19 +81,28 @@ class Place:
                 raise Invalid(f"{endpoint!r} does not fit: {why}, so write {scheme}/ADDRESS:PORT")
         if (self.members is not None or self.roll is not None) and self.credentials is None:
             raise Invalid("members of the mesh are told apart by their certificates: give certificates, or no members")
-        if self.routers and (self.listen or self.peers):
+        if (self.routers or self.zones) and (self.listen or self.peers):
             raise Invalid("a client of routers needs no endpoint of its own and no peers: give routers, or the others")
         for name in (*(self.members or ()), *((self.zone,) if self.zone else ())):
             checked_name(name, "node")
 
     def called(self) -> Place:
-        """With the members that the roll names now. Raises Invalid where it cannot be read or names none."""
-        if self.roll is None:
-            return self
-        names = sorted(set(read(self.roll, "members").decode(errors="replace").split()))
-        if not names:
-            raise Invalid(f"{self.roll} names nobody: write the members of the mesh into it, one a line")
-        return replace(self, members=tuple(names))
+        """As the files say now: its members by the roll, its zone by the zones. Raises Invalid where one of them cannot
+        be read, or a roll names nobody."""
+        place = self if self.roll is None else replace(self, members=_names(self.roll))
+        if self.zones is None:
+            return place
+        found = zones_in(self.zones)
+        own = found.of(self.node)
+        if own is None:
+            return replace(place, zone="", routers=())
+        beyond = () if found.wide or not self.attentive else _others_in(found, own.name)
+        return replace(place, zone=own.name, routers=own.routers, wide=found.wide, chart=found, beyond=beyond)
+
+    @property
+    def nowhere(self) -> bool:
+        """The writer of the zones does not know this node yet."""
+        return self.zones is not None and not self.routers
 
     @property
     def dialled(self) -> tuple[str, ...]:
@@ -97,5 +116,26 @@ class Place:
         return frozenset(int(each.rpartition(":")[2]) for each in (*self.listen, *self.peers, *self.routers))
 
     @property
+    def ears(self) -> tuple[object, ...]:
+        """What it listens to; where that changes, nothing is to be expected of those heard before."""
+        return self.zone, self.wide, self.beyond
+
+    @property
     def others(self) -> tuple[str, ...]:
         return tuple(each for each in self.peers if each not in self.listen)
+
+
+def zones_in(file: Path) -> MeshZones:
+    return MeshZones.read(read(file, "zones").decode(errors="replace"))
+
+
+def _others_in(found: MeshZones, own: str) -> tuple[tuple[str, str], ...]:
+    zones = ((found.zone_of.get(name, own), name) for name in found.edges)
+    return tuple(sorted((zone, name) for zone, name in zones if zone != own))
+
+
+def _names(roll: Path) -> tuple[str, ...]:
+    names = sorted(set(read(roll, "members").decode(errors="replace").split()))
+    if not names:
+        raise Invalid(f"{roll} names nobody: write the members of the mesh into it, one a line")
+    return tuple(names)

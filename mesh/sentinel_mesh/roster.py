@@ -195,6 +195,11 @@ class Roster:
                 )
             return View(now_ns, MappingProxyType(members), MappingProxyType(dict(self._refused)))
 
+    def names(self) -> frozenset[str]:
+        """Who told a state, or is said to live."""
+        with self._lock:
+            return frozenset(self._entries)
+
     def silent(self, now_ns: int) -> frozenset[str]:
         """Who is not heard at this instant; cheaper than a view."""
         with self._lock:

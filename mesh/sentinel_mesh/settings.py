@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentinel_api.errors import Invalid
 from sentinel_mesh.credentials import Credentials, credentials
-from sentinel_mesh.place import listed, roll_of
+from sentinel_mesh.place import file_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,12 +31,24 @@ class MeshSettings:
     """Instead of peers: whose client this process is. Who may speak is then theirs to say."""
     zone: str = ""
     """Whose routers those are; nobody in another one hears more of this process than a sum."""
+    zones: Path | None = None
+    """A file that says both of this node, in the place of `routers` and `zone`."""
+
+    @property
+    def behind_routers(self) -> bool:
+        return bool(self.routers or self.zones)
 
 
 def mesh_settings(env: Mapping[str, str]) -> MeshSettings | None:
     """None: this process neither tells nor hears anything. Raises Invalid for what is malformed."""
     listen, peers, routers = (listed(env, f"SENTINEL_MESH_{name}") for name in ("LISTEN", "PEERS", "ROUTERS"))
     cluster, zone = env.get("SENTINEL_MESH_CLUSTER", "default"), env.get("SENTINEL_MESH_ZONE", "")
+    if zones := file_of(env, "ZONES"):
+        if listen or peers or routers or zone:
+            raise Invalid(
+                "SENTINEL_MESH_ZONES_FILE names zone and routers: set no LISTEN, PEERS, ROUTERS or ZONE with it"
+            )
+        return MeshSettings(cluster, (), (), credentials(env), zones=zones)
     if routers:
         return MeshSettings(cluster, (), (), credentials(env), routers=routers, zone=zone)
     if zone:
@@ -46,4 +58,4 @@ def mesh_settings(env: Mapping[str, str]) -> MeshSettings | None:
     if not listen:
         return None
     members = listed(env, "SENTINEL_MESH_MEMBERS") or None
-    return MeshSettings(cluster, listen, peers, credentials(env), members, roll_of(env))
+    return MeshSettings(cluster, listen, peers, credentials(env), members, file_of(env, "MEMBERS"))

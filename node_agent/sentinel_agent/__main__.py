@@ -115,7 +115,7 @@ def _join_cluster(chosen: Settings, node: Node) -> Teller:
 
     def obey(command: Command) -> None:
         teller.report_seconds = command.spec.report_seconds
-        node.obey(Intent(command.config, command.spec.desired_state, command.generation))
+        node.obey(Intent(command.config, command.spec.desired_state, command.generation, command.spec.report_seconds))
         teller.hurry()
 
     Follower(api, chosen.node, obey, node.refuse).start()

@@ -53,6 +53,8 @@ _ALL: Final = (
     Described("sentinel_class_flow_floor_bytes", "gauge", "Room that the flows' round trips ask for.", IC),
     Described("sentinel_class_sent_packets", "counter", "Packets that the queue sent.", IC),
     Described("sentinel_class_timed_packets", "counter", "Of those, how many were timed.", IC),
+    Described("sentinel_class_waited_seconds", "histogram", "Packets by their time in the queue.", IC),
+    Described("sentinel_class_pid_output", "gauge", "Share of packets that the controller marks or drops, 0 to 1.", IC),
     Described("sentinel_class_sojourn_seconds", "gauge", "Time in the queue over the last tick.", (*IC, "quantile")),
     # Signs.
     Described("sentinel_class_severity", "gauge", "How strong the signs of a burst are, 0 to 1.", IC),

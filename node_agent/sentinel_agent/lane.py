@@ -16,6 +16,7 @@ from sentinel_agent.tick import LaneTick
 from sentinel_api.errors import Transient
 from sentinel_api.records import CLASSES
 from sentinel_bpf.flows import FlowSums
+from sentinel_core.carried import Carried
 from sentinel_core.precursor import Precursors, Signs
 from sentinel_core.room import Outlook
 from sentinel_core.sample import PERIOD_NS, Valid
@@ -48,6 +49,7 @@ class Brains:
     fallback: Spare
     precursors: Precursors = field(default_factory=lambda: Precursors(CLASSES))
     surges: Surges = field(default_factory=lambda: Surges(CLASSES))
+    carried: Carried = field(default_factory=Carried)
     score: LiveScore | None = None
 
 
@@ -108,9 +110,10 @@ class Lane:
         return seen
 
     def predict(self, seen: Seen) -> Forecast:
-        """What the sample teaches waits for `learn`, but for the memory of surges, which needs no forecaster."""
+        """What the sample teaches waits for `learn`, but for what needs no forecaster: surges, and what is carried."""
         self.learn()  # of a tick that ended before it came to it
         self.brains.surges.step(seen.sample)
+        self.brains.carried.step(seen.sample)
         try:
             forecast = self.brains.forecaster.predict(seen.sample)
         except PredictionFailed as error:
@@ -179,6 +182,7 @@ class Lane:
             names=self.names,
             observed=seen,
             counters=self._observer.latest,
+            carried_bps=self.brains.carried.bps,
             forecast=forecast,
             marks=self.brains.score.marks(),
             signs=signs,

@@ -54,9 +54,9 @@ def place_of(chosen: MeshSettings, node: str) -> Place:
     """Behind routers, which large clusters have, it hears alarms only: a thousand states ten times a second say nothing
     to it, so what it hears does not grow with the cluster."""
     return Place(
-        chosen.cluster, node, incarnation(), chosen.listen, chosen.peers, alarms_only=bool(chosen.routers),
+        chosen.cluster, node, incarnation(), chosen.listen, chosen.peers, alarms_only=chosen.behind_routers,
         routers=chosen.routers, credentials=chosen.credentials, members=chosen.members, roll=chosen.roll,
-        zone=chosen.zone,
+        zone=chosen.zone, zones=chosen.zones,
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def state(told: Told, born: int, seq: int) -> NodeState:
         role=Role.BUFFER,
         flags=_flags(told),
         load=tick.arrivals_bps / rate if rate else 0.0,
-        demand=Demand(int(tick.arrivals_bps), tuple(map(int, expected.p50)), tuple(map(int, expected.p95))),
+        demand=Demand(int(tick.carried_bps), tuple(map(int, expected.p50)), tuple(map(int, expected.p95))),
         classes=_classes(tick, forecast),
     )
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from sentinel_agent import sojourn
 from sentinel_agent.described import FAMILIES
 from sentinel_agent.timing import BOUNDS_S, STAGES
 from sentinel_api.records import HORIZONS_S
+from sentinel_bpf.buffer.port import Tier
 from sentinel_core.precursor import WEIGHTS
 from sentinel_core.sample import Valid
 from sentinel_core.shadow import RULES
@@ -65,6 +67,8 @@ class TickCollector(Collector):
         yield from _kernel(tick)
         yield from _queues(tick)
         yield from _sojourn(tick)
+        yield _waited(tick)
+        yield _controller(tick)
         yield from _signs(tick)
         yield from _scores(tick)
 
@@ -176,6 +180,26 @@ def _sojourn(tick: Tick) -> Iterator[Metric]:
                 micros = float(getattr(sample, f"sojourn_us_{column}")[each])
                 family.add_metric([lane.interface.name, name, quantile], micros / 1e6)
     yield family
+
+
+def _waited(tick: Tick) -> Metric:
+    """Coarser than the kernel counts, as each bound costs a series; the sum takes packets to lie amid their bucket."""
+    name = "sentinel_class_waited_seconds"
+    family = HistogramMetricFamily(name, FAMILIES[name].text, labels=FAMILIES[name].labels)
+    for lane, each, class_name in _classes(tick):
+        reading = lane.observed.readings.get(each)
+        if reading is not None and reading.sojourn:
+            upto, seconds = sojourn.told(reading.sojourn)
+            family.add_metric([lane.interface.name, class_name], upto, seconds)
+    return family
+
+
+def _controller(tick: Tick) -> Metric:
+    family = gauge("sentinel_class_pid_output")
+    for lane, each, name in _classes(tick):
+        if lane.observed.pid_output is not None and lane.verdict.tier is not Tier.OBSERVE:
+            family.add_metric([lane.interface.name, name], float(lane.observed.pid_output[each]))
+    return family
 
 
 def _signs(tick: Tick) -> Iterator[Metric]:

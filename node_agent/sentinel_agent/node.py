@@ -34,6 +34,7 @@ from sentinel_agent.report import status
 from sentinel_api.errors import Invalid, Unsupported
 from sentinel_api.v1alpha1.buffernode import BufferNodeStatus, Versions
 from sentinel_bpf.object import ABI_VERSION
+from sentinel_core.carried import LEAST_S
 from sentinel_core.sample import PERIOD_NS
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Intent:
     config: NodeConfig
     desired: Literal["Active", "Draining", "Detached"] = "Active"
     generation: int = 0
+    report_seconds: int = LEAST_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,8 @@ class Node:
             return
         chosen = rooms.chosen(intent.config, self._rooms)
         before, self._intent = self._intent, intent
+        for each in self._brains.values():
+            each.carried.over(intent.report_seconds)
         self._keeper.want(intent.config.model)
         if self._rooms is None:
             self._start(self._opened(chosen))
@@ -213,6 +217,7 @@ class Node:
         if name not in self._brains:
             self._brains[name] = Brains(self._keeper.cortex(), Smoothing())
         assert self._intent is not None
+        self._brains[name].carried.over(self._intent.report_seconds)
         smooth = self._intent.config.model.fallback == "Smoothing"
         if smooth is not isinstance(self._brains[name].fallback, Smoothing):
             self._brains[name].fallback = Smoothing() if smooth else Present()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 QUEUE: Final = int(Valid.QUEUE)
 SOJOURN: Final = int(Valid.SOJOURN)
+Q16: Final = 65536.0
 BACKLOGGED_BYTES: Final = 1514  # less than a frame waiting says nothing about how fast the queue can empty
 
 
@@ -35,6 +36,8 @@ class Seen:
     """What each class is guaranteed of the rate; all of them together are the rate."""
     readings: Mapping[int, Reading] = field(default_factory=dict)
     """The queue itself, by class."""
+    pid_output: NDArray[np.float64] | None = None
+    """What the controller in the kernel asked for last, 0 to 1; None where leaving packets queue: it sees none."""
 
 
 class Observer:
@@ -46,6 +49,7 @@ class Observer:
         self._cells = plane.loaded.map("sn_cells").view()
         out = plane.place.interface.direction is Direction.EGRESS
         self._moved = plane.loaded.map("sn_out_cells").view() if out else self._cells
+        self._controllers = None if out else plane.loaded.map("sn_vqueues").view()
         self._share_bps = share_bps
         self._drain_bps = share_bps.copy()
         self._quantiles: sojourn.Quantiles | None = None
@@ -61,7 +65,8 @@ class Observer:
         sample = between(self.latest, after, self._queues(readings))
         self._measure_drain(readings, sample.period_ns)
         self.latest, self._readings = after, readings
-        return Seen(sample, self._drain_bps.copy(), self._share_bps, readings)
+        output = None if self._controllers is None else self._controllers["probability"] / Q16
+        return Seen(sample, self._drain_bps.copy(), self._share_bps, readings, output)
 
     def _snapshot(self, now_ns: int, readings: Mapping[int, Reading]) -> Snapshot:
         cells = copied(self._cells).reshape(-1, CLASSES)

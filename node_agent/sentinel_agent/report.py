@@ -54,7 +54,7 @@ def status(tick: Tick, versions: Versions, state: State = "Active", *more: NodeC
         forecast=NodeForecast(
             seq=min(tick.seq, MAX_TALLY),
             observed_at=datetime.fromtimestamp(tick.wall_ns // 10**9, UTC),
-            demand_bytes_per_second=_amount(tick.arrivals_bps),
+            demand_bytes_per_second=_amount(tick.carried_bps),
             points=tuple(
                 ForecastPoint(horizon_seconds=seconds, p50=_amount(demand.p50[i]), p95=_amount(demand.p95[i]))
                 for i, seconds in enumerate(HORIZONS_S)

@@ -9,7 +9,7 @@ import numpy as np
 from sentinel_bpf.buffer.port import sojourn_bounds_us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
+
+
+TOLD_OCTAVES: Final = range(6, 21, 2)
+"""Of microseconds: 64 µs to a second, each bound four times the one before."""
+AN_OCTAVE: Final = 4
+"""So many of the kernel's buckets."""
+
+
+def told(counts: Sequence[int]) -> tuple[list[tuple[str, float]], float]:
+    """For people: packets up to each of a few bounds in seconds and in all, and about how long all of them waited."""
+    seen = np.concatenate([[0], np.cumsum(counts)])
+    upto = [(str((1 << octave) / 1e6), float(seen[AN_OCTAVE * octave])) for octave in TOLD_OCTAVES]
+    bounds = np.array(sojourn_bounds_us(len(counts) + 1))
+    seconds = float((np.array(counts) * (bounds[:-1] + bounds[1:]) / 2e6).sum())
+    return [*upto, ("+Inf", float(seen[-1]))], seconds
 
 
 def histograms(readings: Mapping[int, Reading], buckets: int) -> Counts:

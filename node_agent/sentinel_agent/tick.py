@@ -36,6 +36,8 @@ class LaneTick:
     """Classes by id."""
     observed: Seen
     counters: Snapshot
+    carried_bps: float
+    """Bytes a second that arrived, as a mean over the report's period."""
     forecast: Forecast
     marks: Marks
     signs: Signs
@@ -97,8 +99,13 @@ class Tick:
 
     @property
     def arrivals_bps(self) -> float:
-        """Bytes per second that arrived, on all interfaces."""
+        """Bytes per second that arrived in this tick alone, on all interfaces."""
         return float(sum(lane.observed.sample.per_second("bytes").sum() for lane in self.lanes))
+
+    @property
+    def carried_bps(self) -> float:
+        """What the node's demand is now: of all interfaces, over the report's period."""
+        return sum(lane.carried_bps for lane in self.lanes)
 
     @property
     def trusted(self) -> bool:

@@ -44,6 +44,7 @@ def main() -> None:
       SENTINEL_BPFFS          where nodes have their bpffs mounted     (/sys/fs/bpf)
       SENTINEL_MESH_PORT      where agents and balancers meet; 0 is off   (0)
       SENTINEL_MESH_AUTHORITY folder with the mesh's tls.crt and tls.key; unset, it is in the clear
+      SENTINEL_MESH_ZONES     true: members meet at routers of their zone, which the operator runs   (false)
       SENTINEL_METRICS_PORT   for Prometheus                           (8080)
       SENTINEL_SCALER_PORT    for KEDA's external scaler; 0 is off        (0)
       SENTINEL_HEALTH_PORT    for the liveness probe                   (8081)
@@ -82,12 +83,7 @@ async def operate(chosen: Settings) -> int:
             told = handlers.Told(mirror, due)
             worker = asyncio.create_task(Worker(api, chosen.release, due, mirror, ear, authority).run())
             watching = asyncio.create_task(
-                kopf.operator(
-                    registry=handlers.registry(told, Signer(api, authority, mirror) if authority else None),
-                    standalone=True,
-                    clusterwide=True,
-                    liveness_endpoint=f"http://0.0.0.0:{chosen.health_port}/healthz",
-                )
+                _watch(handlers.registry(told, Signer(api, authority, mirror) if authority else None), mirror, chosen)
             )
             many = asyncio.create_task(Watches(api, told).run())
             done, left = await asyncio.wait({worker, watching, many}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,13 +100,20 @@ async def operate(chosen: Settings) -> int:
                     ear.close()
 
 
+async def _watch(registry: kopf.OperatorRegistry, mirror: Mirror, chosen: Settings) -> None:
+    """kopf looks once for the kinds that it watches, so they must be there before."""
+    await mirror.known.wait()
+    endpoint = f"http://0.0.0.0:{chosen.health_port}/healthz"
+    await kopf.operator(registry=registry, standalone=True, clusterwide=True, liveness_endpoint=endpoint)
+
+
 def _ear(chosen: Settings, authority: Authority | None) -> "Ear | None":
     """The mesh's engine takes memory, so it is loaded where there is a mesh."""
     if not chosen.release.mesh_port:
         return None
     from sentinel_operator.mesh import Ear  # noqa: PLC0415
 
-    return Ear(chosen.release.mesh_port, authority)
+    return Ear(chosen.release.mesh_port, authority, zoned=chosen.release.zoned)
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import structlog
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.dynamic import DynamicClient
@@ -227,9 +228,18 @@ async def connected(told: Callable[[Manifest], object] = _nobody, *, patient: bo
     try:
         config.load_incluster_config()
     except config.ConfigException:
-        await config.load_kube_config()
+        await _configured()
     async with client.ApiClient() as api:
         yield Cluster(await _reached(api, patient=patient), told)
+
+
+async def _configured() -> None:
+    """The library says it in as many ways as a file may be missing, empty or wrong."""
+    try:
+        await config.load_kube_config()
+    except (config.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise Invalid(f"no cluster is configured: name a kubeconfig that works in KUBECONFIG ({why})") from error
 
 
 async def _reached(api: client.ApiClient, *, patient: bool) -> DynamicClient:

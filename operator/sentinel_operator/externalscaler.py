@@ -107,7 +107,8 @@ class Scaler:
         """Bytes per second that must be served a lead time from now, 95th percentile."""
         cluster = await self._find(want.cluster)
         if cluster is None:
-            raise Invalid(f"there is no BufferCluster {want.cluster.namespace}/{want.cluster.name}")
+            where = f"{want.cluster.namespace}/{want.cluster.name}"
+            raise Invalid(f"there is no BufferCluster {where}: correct metadata.{CLUSTER} of the ScaledObject")
         status = cluster.status
         if status is None or status.scaling.observed_at is None:
             raise Invalid(f"BufferCluster {want.cluster.name} forecasts nothing yet: scaling.mode must not be Off")

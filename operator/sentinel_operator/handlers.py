@@ -1,6 +1,6 @@
 """kopf's doors: an event is kept in the mirror and marks the clusters that it may matter to; no more.
 
-Nodes and their orders, of which there are thousands, come by `watches`, and are told here as well.
+Nodes, their orders and endpoints, of which there are thousands, come by `watches`, and are told here as well.
 """
 
 import os
@@ -14,7 +14,7 @@ from sentinel_api.names import CLUSTER_LABEL, GROUP, VERSION
 from sentinel_operator.cluster import STREAM_S
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.mirror import Mirror
-from sentinel_operator.objects import Manifest
+from sentinel_operator.objects import SLICE_LABEL, Manifest, is_local
 from sentinel_operator.signer import Signer
 
 GONE = "DELETED"
@@ -70,6 +70,15 @@ class Told:
     def service(self, kind: str | None, manifest: Manifest) -> None:
         """Which cluster serves it is for the look to find out."""
         if self.mirror.drop(manifest) if kind == GONE else self.mirror.keep(manifest):
+            self.everyone()
+
+    def endpoints(self, _kind: str | None, manifest: Manifest) -> None:
+        """Where the pods of a Service are whose traffic stays local; the look asks for it. All others are nobody's
+        concern here, and may be thousands."""
+        meta = manifest["metadata"]
+        name = (meta.get("namespace"), meta.get("labels", {}).get(SLICE_LABEL))
+        local = (each["metadata"] for each in self.mirror.services if is_local(each))
+        if any((each["namespace"], each["name"]) == name for each in local):
             self.everyone()
 
     def node(self, kind: str | None, manifest: Manifest) -> None:

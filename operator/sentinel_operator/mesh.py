@@ -6,7 +6,7 @@ Where there is no mesh, or it says nothing, the status is what is known; nobody 
 import asyncio
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Ear:
     port: int
     authority: Authority | None = None  # None: the mesh speaks in the clear
     host: Callable[[Owner], str] = _service
+    zoned: bool = False  # then that is the name of routers, and it hears every zone's members
     _meshes: dict[ClusterName, Mesh[NodeState] | None] = field(default_factory=dict)
     _own: Credentials | None = None
 
@@ -91,10 +92,14 @@ class Ear:
         try:
             own = self._vouched(datetime.now(UTC))
             peer = f"{'tls' if own else 'tcp'}/{self.host(owner)}:{self.port}"
-            return Mesh(Place(owner.label, MESH_OPERATOR, incarnation(), (), (peer,), credentials=own), _silent)
+            return Mesh(self._place(owner, peer, own), _silent)
         except Invalid as error:
             log.warning("mesh_not_joined", cluster=owner.label, error=str(error))
             return None
+
+    def _place(self, owner: Owner, end: str, own: Credentials | None) -> Place:
+        ends = {"routers": (end,), "wide": True} if self.zoned else {"peers": (end,)}
+        return replace(Place(owner.label, MESH_OPERATOR, incarnation(), (), credentials=own), **ends)
 
     def _vouched(self, now: datetime) -> Credentials | None:
         """The operator needs nobody's signature but its own; the mesh looks itself whether it was renewed."""

@@ -7,7 +7,6 @@ is kept from the server's own answer, and a whole list, taken now and then, sett
 import asyncio
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
@@ -17,7 +16,7 @@ from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.world import Node
 from sentinel_operator.due import ClusterName
-from sentinel_operator.objects import DRAIN_ASKED, TAKEN_AT, TAKEN_BY, Manifest, key
+from sentinel_operator.objects import DRAIN_ASKED, TAKEN_AT, TAKEN_BY, Manifest, instant, key
 
 Value = TypeVar("Value")
 log = structlog.get_logger()
@@ -108,21 +107,12 @@ def node_of(manifest: Manifest) -> Node:
         schedulable=not manifest.get("spec", {}).get("unschedulable", False),
         taken_by=meta.get("annotations", {}).get(TAKEN_BY, ""),
         drain_asked=DRAIN_ASKED in meta.get("annotations", {}),
-        taken_at=_instant(meta.get("annotations", {}).get(TAKEN_AT, "")),
+        taken_at=instant(meta.get("annotations", {}).get(TAKEN_AT, "")),
         resource_version=meta["resourceVersion"],
         addresses=tuple(
             each["address"] for each in manifest.get("status", {}).get("addresses", ()) if each["type"] == "InternalIP"
         ),
     )
-
-
-def _instant(text: str) -> datetime | None:
-    """What a person wrote there by mistake is as nothing."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 @dataclass(slots=True)
@@ -137,6 +127,7 @@ class Mirror:
     monitored: bool = False  # whether the cluster knows PodMonitors
     listed_at_s: float | None = None  # on the clock of the event loop; None before the first list
     filled: asyncio.Event = field(default_factory=asyncio.Event)  # by the first list
+    known: asyncio.Event = field(default_factory=asyncio.Event)  # that the server has all our kinds
 
     def keep(self, manifest: Manifest) -> bool:
         """Of any kind; what is not mirrored changes nothing here."""

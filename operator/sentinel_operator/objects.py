@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
@@ -15,7 +16,9 @@ TAKEN_BY = "sentinel.io/taken-by"  # annotation of a Node: the BufferCluster who
 TAKEN_AT = "sentinel.io/taken-at"  # annotation of a Node: when it was given its role; gone when its agent first works
 DRAINING_SINCE = "sentinel.io/draining-since"  # annotation of a BufferNode: when it was first told to drain
 TEMPLATE = "sentinel.io/template"  # annotation of an agent's pod: the digest of the template it was made from
+PARTING_SINCE = "sentinel.io/parting-since"  # annotation of the balancers' ConfigMap: when they were told to hand back
 GOOD_TEMPLATE = "sentinel.io/good-template"  # annotation of the DaemonSet: the template that all nodes last ran
+SLICE_LABEL = "kubernetes.io/service-name"  # of an EndpointSlice: whose it is
 DRAIN_ASKED = "sentinel.io/drain"  # annotation of a Node: a person wants it to take no new flows
 FIELD_MANAGER = "sentinel-operator"
 
@@ -62,3 +65,17 @@ def signed(manifest: Manifest) -> Manifest:
 def signature(live: Manifest) -> str:
     """The digest that a live object carries; empty when we did not write it."""
     return str(live["metadata"].get("annotations", {}).get(DIGEST, ""))
+
+
+def is_local(service: Manifest) -> bool:
+    """Whether its traffic stays on the node that it comes to."""
+    return bool(service["spec"].get("externalTrafficPolicy") == "Local")
+
+
+def instant(text: str) -> datetime | None:
+    """What a person wrote there by mistake is as nothing."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -11,11 +12,12 @@ from sentinel_api.errors import Invalid, Transient
 from sentinel_api.names import API_VERSION, CLUSTER_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_operator.cluster import Cluster
-from sentinel_operator.decide.world import AgentPod, Agents, ScaleObject, World
+from sentinel_operator.decide.leaving import unheard
+from sentinel_operator.decide.world import AgentPod, Agents, BalancerPod, ScaleObject, World
 from sentinel_operator.due import ClusterName
 from sentinel_operator.mirror import Mirror, Shelf
 from sentinel_operator.objects import Key, Manifest, key, scale_key, signature
-from sentinel_operator.render import access, balancers, capacity, daemonset, monitors
+from sentinel_operator.render import access, balancerconfig, balancers, capacity, daemonset, monitors
 from sentinel_operator.render.base import Owner, Release
 
 OWNED = (
@@ -65,12 +67,14 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
     owner = Owner(name.namespace, name.name, cluster.metadata.uid or "")
     # Side by side: where each answer takes seconds, a look must not take minutes.
     owned, clusters, scale = await asyncio.gather(
-        _owned(api, cluster, owner, mirror, secured=release.secured),
+        _owned(api, cluster, owner, mirror, release),
         api.list(API_VERSION, "BufferCluster"),
         _scale(api, cluster),
     )
     agents = owned.get(Key("apps/v1", "DaemonSet", owner.namespace, daemonset.name(owner)))
-    return World(
+    orders = owned.get(Key("v1", "ConfigMap", owner.namespace, balancers.name(owner)))
+    parting = balancers.key_of(owner) in owned and _without_balancers(cluster)
+    world = World(
         cluster=cluster,
         clusters=_readable(clusters, BufferCluster.parse),
         nodes=tuple(mirror.nodes),
@@ -81,11 +85,19 @@ async def observe(api: Cluster, mirror: Mirror, name: ClusterName, release: Rele
         now=datetime.now(UTC),
         scale=scale,
         balancers=_balancers(owned.get(balancers.key_of(owner))),
+        balancer_pods=await _balancer_pods(api, owner) if parting else (),
+        parting_since=balancerconfig.parting_since(orders) if orders else None,
         buffers_capacity=mirror.buffers_capacity,
         monitored=mirror.monitored,
-        pods=await _pods(api, owner) if agents and _may_be_outdated(cluster, owner, agents, release) else None,
         good_template=daemonset.good_template(agents) if agents else None,
     )
+    if agents and (_may_be_outdated(cluster, owner, agents, release) or unheard(world)):
+        return replace(world, pods=await _pods(api, owner))
+    return world
+
+
+def _without_balancers(cluster: BufferCluster) -> bool:
+    return cluster.metadata.deletion_timestamp is not None or not balancers.wanted(cluster.spec)
 
 
 def _may_be_outdated(cluster: BufferCluster, owner: Owner, agents: Manifest, release: Release) -> bool:
@@ -100,18 +112,38 @@ def _may_be_outdated(cluster: BufferCluster, owner: Owner, agents: Manifest, rel
     return not seen or counts.get("updatedNumberScheduled", 0) < counts.get("desiredNumberScheduled", 0)
 
 
+async def _pods_of(api: Cluster, owner: Owner, component: str) -> tuple[Manifest, ...]:
+    chosen = f"{CLUSTER_LABEL}={owner.label},app.kubernetes.io/component={component}"
+    return await api.list("v1", "Pod", owner.namespace, chosen)
+
+
+async def _balancer_pods(api: Cluster, owner: Owner) -> tuple[BalancerPod, ...]:
+    """One that is told to end already leaves its node to its successor, who is told; it obeys nothing more."""
+    pods = await _pods_of(api, owner, balancers.COMPONENT)
+    return tuple(balancer_pod(pod) for pod in pods if running_since(pod) and "deletionTimestamp" not in pod["metadata"])
+
+
+def balancer_pod(pod: Manifest) -> BalancerPod:
+    """Ready as the node's condition has it: of a node that is away the server takes that back, and nothing else."""
+    status = pod["status"]
+    return BalancerPod(
+        name=pod["metadata"]["name"],
+        started=all(each.get("started", False) for each in status["containerStatuses"]),
+        ready=any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ())),
+    )
+
+
 async def _pods(api: Cluster, owner: Owner) -> tuple[AgentPod, ...]:
-    chosen = f"{CLUSTER_LABEL}={owner.label},app.kubernetes.io/component={daemonset.COMPONENT}"
     return tuple(
         AgentPod(
             name=pod["metadata"]["name"],
             node=_node_of(pod),
             template=daemonset.template_digest(pod),
             leaving="deletionTimestamp" in pod["metadata"],
-            since=_since(pod),
+            since=running_since(pod),
             trouble=_trouble(pod),
         )
-        for pod in await api.list("v1", "Pod", owner.namespace, chosen)
+        for pod in await _pods_of(api, owner, daemonset.COMPONENT)
     )
 
 
@@ -122,12 +154,12 @@ def _trouble(pod: Manifest) -> str:
     return f"{waits[0]['reason']}: {waits[0].get('message', 'no reason was given')}" if waits else ""
 
 
-def _since(pod: Manifest) -> datetime | None:
-    """A word of the node that is older is its predecessor's. A pod without a start has said nothing yet."""
+def running_since(pod: Manifest) -> datetime | None:
+    """A word of the node that is not younger is its predecessor's. The kubelet tells it by the clock that the agent
+    has too; when the pod was made tells the API server, by its own."""
     states = [each.get("state", {}) for each in pod.get("status", {}).get("containerStatuses", ())]
-    stamps = [each["running"].get("startedAt") for each in states if "running" in each]
-    found = [each for each in (pod["metadata"].get("creationTimestamp"), *stamps) if each]
-    return max(map(datetime.fromisoformat, found)) if found else None
+    stamps = [each["running"]["startedAt"] for each in states if each.get("running", {}).get("startedAt")]
+    return max(map(datetime.fromisoformat, stamps)) if stamps else None
 
 
 def _node_of(pod: Manifest) -> str:
@@ -155,9 +187,9 @@ async def _scale(api: Cluster, cluster: BufferCluster) -> ScaleObject | None:
 
 
 async def _owned(
-    api: Cluster, cluster: BufferCluster, owner: Owner, mirror: Mirror, *, secured: bool
+    api: Cluster, cluster: BufferCluster, owner: Owner, mirror: Mirror, release: Release
 ) -> dict[Key, Manifest]:
-    """Of one that goes, also what it has from when its mesh was secured."""
+    """Of one that goes, also what it has from when its mesh was secured, or had zones."""
     kinds = [*OWNED]
     if mirror.monitored:
         kinds.append((monitors.API_VERSION, monitors.KIND))
@@ -166,9 +198,13 @@ async def _owned(
     chosen = f"{CLUSTER_LABEL}={owner.label}"
     going = cluster.metadata.deletion_timestamp is not None
     lists = [api.list(api_version, kind, owner.namespace, chosen) for api_version, kind in kinds]
-    shared = [api.get(key(wanted)) for wanted in access.render(owner, secured=secured or going)]
+    shared = [api.get(key(wanted)) for wanted in _shared(owner, release, going=going)]
     listed, single = await asyncio.gather(asyncio.gather(*lists), asyncio.gather(*shared))
     return {key(live): live for live in (*(each for found in listed for each in found), *single) if live is not None}
+
+
+def _shared(owner: Owner, release: Release, *, going: bool) -> tuple[Manifest, ...]:
+    return access.render(owner, secured=release.secured or going, zoned=release.zoned or going)
 
 
 def _readable(stored: tuple[Manifest, ...], parse: Callable[[Manifest], Parsed]) -> tuple[Parsed, ...]:

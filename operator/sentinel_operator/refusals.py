@@ -2,6 +2,7 @@
 no other's way."""
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from sentinel_api.errors import Invalid
 from sentinel_operator.due import retry_after_s
 from sentinel_operator.objects import Key
 
-MOST_A_LOOK = 5  # a right that was taken away refuses a thousand orders alike: the first few say as much as all
+MOST_A_LOOK = 5  # of each verb: a right that was taken away refuses a thousand orders alike, and nothing but orders
 
 log = structlog.get_logger()
 
@@ -55,16 +56,17 @@ class Refusals:
 
     async def carry_out(self, writes: Iterable[Write]) -> bool:
         """Whether all of them are done. What fails for now ends it; what is refused does not."""
-        done, refused = True, 0
+        done, refused = True, Counter[str]()
         for write in writes:
-            if self._rests(write) or refused >= MOST_A_LOOK:
+            if self._rests(write) or refused[write.verb] >= MOST_A_LOOK:
                 done = False
                 continue
             try:
                 await write.send()
             except Invalid as error:
                 self._refused(write, str(error))
-                refused, done = refused + 1, False
+                refused[write.verb] += 1
+                done = False
             else:
                 self._standing.pop(write.step, None)
         return done

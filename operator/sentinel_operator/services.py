@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_operator.cluster import Cluster
+from sentinel_operator.decide.newcomers import Newcomers
 from sentinel_operator.decide.services import (
     ADDRESS_ANNOTATION,
     CONDITION,
@@ -25,12 +26,11 @@ from sentinel_operator.decide.services import (
     claimed_by,
 )
 from sentinel_operator.decide.world import World
-from sentinel_operator.objects import Key, Manifest, signature, signed
+from sentinel_operator.objects import FIELD_MANAGER, SLICE_LABEL, Key, Manifest, is_local, signature, signed
 from sentinel_operator.render import balancerconfig, balancers
 from sentinel_operator.render.balancerconfig import AFFINITY_SECONDS, BufferNodeAddress, Served
 
 FAMILIES: Final[Mapping[str, Family]] = {"IPv4": 4, "IPv6": 6}
-SLICE_LABEL: Final = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,32 @@ class Summary:
 
     served: int = 0
     refused: Mapping[ServiceKey, Answer] = field(default_factory=dict)
+    again_s: float | None = None  # when a node that waits may be let in
 
 
-async def serve(api: Cluster, world: World, services: Sequence[Manifest]) -> Summary:
+async def serve(api: Cluster, world: World, services: Sequence[Manifest], newcomers: Newcomers) -> Summary:
     """`services`: all of our class. Idempotent: without a change nothing is written."""
     answers = _answers(world, services)
     for manifest in services:
         answer = answers.get(_key(manifest))
         if answer is not None:
             await _tell(api, manifest, answer, world.now)
-    local = [_key(each) for each in services if _key(each) in answers and _is_local(each)]
+    local = [_key(each) for each in services if _key(each) in answers and is_local(each)]
     found = await asyncio.gather(*(_ready_nodes(api, each) for each in local))
     ready = dict(zip(local, found, strict=True))
-    served = [
-        _served(manifest, answers[_key(manifest)].addresses, ready.get(_key(manifest)))
-        for manifest in services
-        if _key(manifest) in answers and answers[_key(manifest)].assigned
-    ]
     owner = world.owner
-    wanted = signed(balancerconfig.render(owner, _config(world, served)))
     stored = await api.get(Key("v1", "ConfigMap", owner.namespace, balancers.name(owner)))
+    assigned_ones = [each for each in services if _key(each) in answers and answers[_key(each)].assigned]
+    places = {_key(each): _place(each, answers[_key(each)]) for each in assigned_ones}
+    here = {place: ready[key] for key, place in places.items() if key in ready}
+    ours = frozenset(each.name for each in _buffer_nodes(world))
+    told = newcomers.admitted(here, balancerconfig.sent_to(stored), ours, world.now)
+    served = [_served(each, answers[_key(each)].addresses, told.get(places[_key(each)])) for each in assigned_ones]
+    wanted = signed(balancerconfig.render(owner, _config(world, served)))
     if stored is None or signature(stored) != signature(wanted):
         await api.apply(wanted)
     refused = {key: each for key, each in answers.items() if not each.assigned}
-    return Summary(len(answers) - len(refused), refused)
+    return Summary(len(answers) - len(refused), refused, newcomers.next_in_s(world.now))
 
 
 async def give_up(api: Cluster, world: World, services: Sequence[Manifest]) -> None:
@@ -127,17 +129,23 @@ def _addresses(texts: Iterable[str]) -> Iterable[str]:
 
 def _config(world: World, served: Sequence[Served]) -> BalancerConfig:
     status = world.cluster.status
+    ids = dict(status.class_ids) if status else {}
+    return balancerconfig.config(world.cluster, ids, _buffer_nodes(world), served)
+
+
+def _buffer_nodes(world: World) -> list[BufferNodeAddress]:
     addresses = {node.name: node.addresses[0] for node in world.nodes if node.addresses}
-    nodes = [
+    return [
         BufferNodeAddress(name, addresses[name], each.spec.desired_state == "Draining")
         for each in world.own_nodes
         if (name := each.metadata.name) in addresses and each.spec.desired_state != "Detached"
     ]
-    return balancerconfig.config(world.cluster, dict(status.class_ids) if status else {}, nodes, served)
 
 
-def _is_local(manifest: Manifest) -> bool:
-    return bool(manifest["spec"].get("externalTrafficPolicy") == "Local")
+def _place(manifest: Manifest, answer: Answer) -> str:
+    """Where balancers know the Service by: its first port, which is nobody else's on that address."""
+    port = manifest["spec"]["ports"][0]
+    return balancerconfig.place(answer.addresses[0], port["port"], port.get("protocol", "TCP"))
 
 
 def _served(manifest: Manifest, addresses: tuple[str, ...], nodes: frozenset[str] | None) -> Served:
@@ -153,14 +161,14 @@ def _served(manifest: Manifest, addresses: tuple[str, ...], nodes: frozenset[str
 
 
 async def _ready_nodes(api: Cluster, service: ServiceKey) -> frozenset[str]:
-    """Nodes with a ready pod of the Service; asked for where traffic must stay local, and nowhere else."""
+    """Nodes with a ready pod of the Service; asked for where traffic must stay local, and nowhere else.
+
+    Where no pod is ready, as when all nodes were too busy to be probed, those with any pod: new flows fail either way,
+    and those that stand are served on, which they were not without the address."""
     slices = await api.list("discovery.k8s.io/v1", "EndpointSlice", service.namespace, f"{SLICE_LABEL}={service.name}")
-    return frozenset(
-        endpoint["nodeName"]
-        for each in slices
-        for endpoint in each.get("endpoints") or ()
-        if endpoint.get("nodeName") and endpoint.get("conditions", {}).get("ready", True)
-    )
+    endpoints = [each for part in slices for each in part.get("endpoints") or () if each.get("nodeName")]
+    ready = [each for each in endpoints if each.get("conditions", {}).get("ready", True)]
+    return frozenset(each["nodeName"] for each in ready or endpoints)
 
 
 async def _tell(api: Cluster, manifest: Manifest, answer: Answer, now: datetime) -> None:
@@ -211,7 +219,7 @@ def _event(manifest: Manifest, answer: Answer, now: datetime) -> Manifest:
         "reason": answer.reason,
         "message": answer.message,
         "type": "Warning",
-        "source": {"component": "sentinel-operator"},
+        "source": {"component": FIELD_MANAGER},
         "firstTimestamp": at,
         "lastTimestamp": at,
         "count": 1,

@@ -35,6 +35,7 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
             agent_image=image,
             bpffs=env.get("SENTINEL_BPFFS", "/sys/fs/bpf"),
             mesh_port=_port(env, "SENTINEL_MESH_PORT", 0),
+            mesh_zones=_said(env, "SENTINEL_MESH_ZONES"),
         ),
         health_port=_port(env, "SENTINEL_HEALTH_PORT", 8081),
         metrics_port=_port(env, "SENTINEL_METRICS_PORT", 8080),
@@ -42,6 +43,13 @@ def settings(env: Mapping[str, str] = os.environ) -> Settings:
         json_logs=env.get("SENTINEL_LOG_FORMAT", "json") == "json",
         mesh_authority=Path(folder) if (folder := env.get("SENTINEL_MESH_AUTHORITY", "")) else None,
     )
+
+
+def _said(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "") or "false"
+    if text not in ("true", "false"):
+        raise Invalid(f"{name} is {text!r}: use true or false")
+    return text == "true"
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

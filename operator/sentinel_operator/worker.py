@@ -17,6 +17,7 @@ from sentinel_operator.cluster import Cluster
 from sentinel_operator.decide import autoscale
 from sentinel_operator.decide.autoscale import Thought
 from sentinel_operator.decide.changes import changes
+from sentinel_operator.decide.newcomers import Newcomers
 from sentinel_operator.decide.plan import Plan, plan
 from sentinel_operator.decide.status import Addresses, status
 from sentinel_operator.decide.world import World
@@ -52,6 +53,7 @@ class Worker:
     authority: Authority | None = None  # None where the mesh speaks in the clear
     _memories: dict[ClusterName, Memory] = field(default_factory=dict)
     _refusals: dict[ClusterName, Refusals] = field(default_factory=dict)
+    _newcomers: dict[ClusterName, Newcomers] = field(default_factory=dict)
     _timers: dict[ClusterName, asyncio.TimerHandle] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -91,6 +93,7 @@ class Worker:
         if world is None:
             self._memories.pop(name, None)
             self._refusals.pop(name, None)
+            self._newcomers.pop(name, None)
             if self.ear is not None:
                 self.ear.forget(name)
             metrics.forget(name)
@@ -104,7 +107,7 @@ class Worker:
             log.info("plan", cluster=world.owner.label, **_summary(todo))
         await self._give_up(world)
         outcome, error = await act.carry_out(self.api, world, todo, self._refusals.setdefault(name, Refusals()))
-        served = await self._serve(world) if error is None and not todo.blocked else None
+        served, join_s = await self._serve(name, world) if error is None and not todo.blocked else (None, None)
         if todo.finalizer != "release":
             said = status(world, todo, outcome, thought, served)
             await act.publish(self.api, world.cluster, said)
@@ -119,15 +122,17 @@ class Worker:
         took_s = asyncio.get_running_loop().time() - began_s
         decision_s = autoscale.next_in_s(world, datetime.now(UTC), took_s) if thought else autoscale.due_in_s(world)
         next_s = UNSCALED_LOOK_S if decision_s is None else decision_s
+        next_s = next_s if join_s is None else min(next_s, join_s)
         return next_s if settled else min(LOOK_AGAIN_S, next_s)
 
-    async def _serve(self, world: World) -> Addresses | None:
-        """Services of our class; None where there is nothing to give away."""
+    async def _serve(self, name: ClusterName, world: World) -> tuple[Addresses | None, float | None]:
+        """Services of our class, None where there is nothing to give away; and when to look again for their sake."""
         if world.cluster.metadata.deletion_timestamp is not None or not balancers.wanted(world.cluster.spec):
-            return None
-        found = await services.serve(self.api, world, tuple(self.mirror.services))
+            return None, None
+        newcomers = self._newcomers.setdefault(name, Newcomers())
+        found = await services.serve(self.api, world, tuple(self.mirror.services), newcomers)
         refusals = sorted(f"{key.namespace}/{key.name}: {answer.message}" for key, answer in found.refused.items())
-        return Addresses(found.served, refusals[0] if refusals else "")
+        return Addresses(found.served, refusals[0] if refusals else ""), found.again_s
 
     async def _give_up(self, world: World) -> None:
         """A Service that cannot be told holds nothing up: it may be gone itself."""
@@ -187,7 +192,9 @@ class Worker:
         while True:
             try:
                 await self._refresh()
-                for stored in await self.api.list(API_VERSION, "BufferCluster"):
+                clusters = await self.api.list(API_VERSION, "BufferCluster")
+                self.mirror.known.set()
+                for stored in clusters:
                     self.mirror.asks_anew(stored)
                     meta = stored["metadata"]
                     self.due.mark(ClusterName(meta["namespace"], meta["name"]))

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+from contextlib import suppress
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from sentinel_api.errors import Transient
 from sentinel_bpf import maps
@@ -17,6 +18,7 @@ FRAMES = [
     pytest.param(each, id=each.name)
     for each in (bpf_frames.PLAIN4, bpf_frames.PLAIN6, bpf_frames.STAMPED4, bpf_frames.DATAGRAM4)
 ]
+ATTEMPTS = 3
 FIXED = {"ns_drop", "ns_all_1", "ns_all_4k", "ns_all_64k", "ns_scattered_4k", "ns_scattered_64k", "userspace_ratio"}
 
 
@@ -108,12 +110,20 @@ def test_one_load_that_was_disturbed_throughout_moves_no_figure():
     assert found == {"all": Timing(100, 200, 95, least=100, most=300)}
 
 
+def at_last() -> Result:
+    """A busy machine spoils a figure now and then, which is refused with the advice to try again."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(Transient):
+            return CliRunner().invoke(bpf.bpf, ["--quick", "--json"], catch_exceptions=False)
+    return CliRunner().invoke(bpf.bpf, ["--quick", "--json"], catch_exceptions=False)
+
+
 def test_the_object_has_the_agreed_names_and_all_else_goes_to_stderr(monkeypatch):
     monkeypatch.setattr(bpf, "QUICK_ROUNDS", 1)
     monkeypatch.setattr(bpf_loop, "GROWN", 1)
     monkeypatch.setattr(bpf, "QUICK_PACKETS", 500)
     monkeypatch.setattr(bpf, "PACED_ROUNDS", 1)
-    ran = CliRunner().invoke(bpf.bpf, ["--quick", "--json"], catch_exceptions=False)
+    ran = at_last()
     told = json.loads(ran.stdout)
     assert ran.exit_code == 0
     assert told["bench"] == "bpf"

@@ -1,5 +1,8 @@
 """Our own tunnels end in XDP, whatever is in them, and nobody else's do."""
 
+import time
+
+import numpy as np
 import pytest
 
 from sentinel_core.rules import Rule, address_range
@@ -23,6 +26,8 @@ from support.frames import (
 BALANCER4, NODE4 = "203.0.113.1", "203.0.113.2"
 BALANCER6, NODE6 = "2001:db8:ff::1", "2001:db8:ff::2"
 TUNNEL_PORT = 18472
+OWN_MAC = ethernet(b"")[:6]
+HOUR = 3600
 INNER4 = ipv4(udp(b"inside"))
 INNER6 = ipv6(udp(b"inside", ends=("2001:db8::7", "2001:db8:1::9")))
 
@@ -101,6 +106,31 @@ def test_class_and_flow_are_those_of_the_inside(node):
     assert node.cell(2)["packets"] == 1
     ((key, _),) = node.flows()
     assert int(key["source_port"]) == 40000
+
+
+def learned(node, mac, *, seconds_ago=0):
+    own = node.object.map("sn_own").view(writable=True)
+    own["mac"][0] = np.frombuffer(mac + bytes(2), np.uint64)[0]
+    own["heard_ns"][0] = time.monotonic_ns() - seconds_ago * 10**9
+    return node
+
+
+@pytest.mark.parametrize("outer", OUTERS)
+def test_a_neighbours_tunnel_does_not_end_here(node, outer):
+    """A switch floods the frames of a node that died; a card that listens to everything brings them."""
+    learned(node, OWN_MAC, seconds_ago=-HOUR)  # news of another CPU may be ahead of a packet
+    sent = ethernet(outer(INNER4))
+    assert node.run(sent) == (XDP_PASS, ethernet(INNER4))
+    for mac in (OWN_MAC[:5] + b"\x77", b"\x06" + OWN_MAC[1:], bytes([255] * 6)):
+        assert node.run(mac + sent[6:]) == (XDP_PASS, mac + sent[6:])
+    assert node.reasons() == {"NO_ORDER": 1, "TUNNEL_ELSEWHERE": 3}
+
+
+@pytest.mark.parametrize(("mac", "seconds_ago"), [(OWN_MAC, 2), (bytes(6), 0)], ids=["old news", "no news"])
+def test_where_nobody_probes_every_tunnel_is_ours(node, mac, seconds_ago):
+    learned(node, mac, seconds_ago=seconds_ago)
+    sent = b"\x06" + ethernet(outer4(INNER4))[1:]
+    assert node.run(sent) == (XDP_PASS, sent[:14] + INNER4)
 
 
 @pytest.mark.parametrize("outer", OUTERS)

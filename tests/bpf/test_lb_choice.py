@@ -1,6 +1,7 @@
 """Where packets go: against the reference under random histories, and each rule by itself."""
 
 import struct
+import time
 from collections import Counter
 
 import pytest
@@ -9,11 +10,16 @@ from hypothesis import strategies as st
 
 from sentinel_api.errors import Invalid
 from sentinel_bpf import testrun
+from sentinel_lb.act.tables import Tables
 from support.data_plane import probes
 from support.frames import ACK, FIN, MORE_FRAGMENTS, SYN, TCP, ethernet, ipv4, tcp, udp
 from support.lb_histories import (
+    AGE_S,
+    GOLD,
     NODES,
+    PERIOD_S,
     RINGS,
+    STEP_S,
     STEPS,
     STICKY,
     VIP4,
@@ -24,12 +30,11 @@ from support.lb_histories import (
     segment,
 )
 from support.lb_plane import Balancer, pairs_of
-from support.reference_balancer import DROP, PASS, Vip
+from support.reference_balancer import DROP, PASS, TX, Vip
 
 TABLE = 8192  # flows, of the balancer under test
 HOUR_NS = 3600 * 10**9
-# Time goes by in steps of 5 s, and no age that matters is a multiple of that: real time may pass unseen in between.
-SLOW = {"sn_opens_per_s": 0, "sn_ready_age_ns": 12 * 10**9, "sn_mesh_age_ns": 12 * 10**9}
+SLOW = {"sn_opens_per_s": 0, "sn_ready_age_ns": int(AGE_S) * 10**9, "sn_mesh_age_ns": int(AGE_S) * 10**9}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +101,7 @@ def test_flows_are_drawn_by_the_square_of_room(three, first, second, expected):
 def test_old_news_count_as_none(three):
     three.reference.backends[1].rooms = {1: (2000, 1000.0)}
     assert three.send(segment(port=1)).backend == 1
-    three.pass_time(15)
+    three.pass_time(3 * STEP_S)
     three.tell()
     assert three.send(segment(port=2)).reason == "BY_RING"
 
@@ -141,9 +146,9 @@ def test_when_all_drain_there_is_still_service(three):
 )
 def test_a_flow_moves_only_when_two_witnesses_agree(three, probe_heard, mesh_heard, suspected, beats, moves):
     assert three.send(segment()).backend == 0
-    three.pass_time(50)
+    three.pass_time(10 * STEP_S)
     reference = three.reference
-    reference.period, reference.beat = 4.0, reference.now if beats else 1000.0
+    reference.period, reference.beat = PERIOD_S, reference.now if beats else 1000.0
     one, other = reference.backends[0], reference.backends[1]
     other.seen = reference.now
     one.seen = reference.now if probe_heard else 1000.0
@@ -293,6 +298,63 @@ def test_an_answer_to_a_probe_is_noted_and_goes_no_further(twin):
     assert twin.kernel.reasons() == {"PROBE": 1}
     assert (int(seen["answers"]), int(seen["seq"])) == (1, 4711)
     assert 0 < int(seen["rtt_ns"]) == int(seen["last_seen_ns"]) - 1
+
+
+def test_an_answer_is_timed_when_it_comes_and_not_by_the_packets_before(twin):
+    """Whose clock is read but once in a jiffy."""
+    for _ in range(50):
+        testrun.run(twin.kernel.program, segment())
+        before_ns = time.monotonic_ns()
+        testrun.run(twin.kernel.program, answer(2, "203.0.113.3"))
+        assert int(twin.kernel.views["seen"]["last_seen_ns"][2]) >= before_ns
+
+
+def test_the_packets_clock_goes_on(twin):
+    twin.tell()
+    seen, deadline = set(), time.monotonic() + 60
+    while len(seen) < 3 and time.monotonic() < deadline:
+        before_ns = time.monotonic_ns()
+        testrun.run(twin.kernel.program, segment())
+        told_ns = int(twin.kernel.views["openings"]["conn"]["last_ns"].max())
+        assert told_ns <= time.monotonic_ns()
+        seen |= {told_ns} if told_ns >= before_ns else set()
+    assert len(seen) == 3
+
+
+def test_more_addresses_than_a_cpu_keeps_at_hand_are_served(twin):
+    ring = RINGS[None]
+    keys = [(f"198.51.{third}.{last}", port, TCP) for third in (7, 8) for last in range(30) for port in (GOLD, 443)]
+    for key in keys:
+        twin.vip(*key, Vip(ring))
+    for flags in (SYN, ACK, ACK):
+        for address, port, _ in keys:
+            ends = ("192.0.2.7", address)
+            sent = tcp(b"x", flags=flags, destination_port=port, ends=ends)
+            assert twin.send(ethernet(ipv4(sent, protocol=TCP, destination=address))).action == TX
+    served = [twin.kernel.cell("by_vip", twin.index_of(key))["packets"] for key in keys]
+    assert served == [3] * len(keys)
+
+
+def test_what_changes_about_an_address_holds_for_its_next_packet(three):
+    """However well this CPU knows it."""
+    assert three.send(segment(port=1)).backend == 0
+    reversed_ring = pairs_of(1)
+    three.vip(VIP4, 80, TCP, Vip(reversed_ring))
+    assert three.send(segment(port=2)).backend == 1
+    three.withdraw(VIP4, 80, TCP)
+    assert three.send(segment(ACK, port=1)).reason == "NO_VIP"
+    three.vip(VIP4, 80, TCP, Vip(reversed_ring, sticky=True))
+    assert [three.send(segment(port=port)).reason for port in (3, 4)] == ["BY_RING", "KNOWN"]
+
+
+def test_changes_that_a_predecessor_never_told_are_found_when_the_next_one_begins(three):
+    """One of the release before, or one that was killed in between."""
+    assert three.send(segment(port=1)).action == TX
+    vips = three.kernel.object.map("sn_lb_vips")
+    for key in list(vips.keys()):
+        vips.delete(key)
+    Tables(three.kernel.object)
+    assert testrun.run(three.kernel.program, segment(port=1)).action == PASS
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,49 @@ def test_what_is_for_no_vip_is_left_alone(twin, frame):
     assert twin.send(frame).action == PASS
 
 
+OURS = ethernet(b"")[:6]
+OTHERS = {
+    "a neighbour's, a bit away": OURS[:5] + bytes([OURS[5] ^ 1]),
+    "a neighbour's, of another maker": bytes([OURS[0] ^ 4]) + OURS[1:],
+    "nobody's": bytes(6),
+    "everybody's": bytes([255] * 6),
+    "a group's": bytes.fromhex("333300000009"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("inside", ["SYN", "UDP6", "last fragment", "ICMP unreachable"])
+def test_frames_for_our_hardware_address_are_balanced(twin, way, inside):
+    serve(twin, WAYS[way]).own(OURS)
+    assert twin.send(ethernet(INSIDES[inside], vlans=[(VLAN, 5)])).action == TX
+
+
+@pytest.mark.parametrize("address", OTHERS)
+@pytest.mark.parametrize("inside", ["SYN", "ACK", "UDP6", "last fragment", "ICMP unreachable"])
+def test_frames_for_another_hardware_address_are_left_alone(twin, address, inside):
+    """A switch floods them, a card that listens to everything brings them: each balancer would send a copy."""
+    serve(twin, WAYS["IPv4"]).own(OURS)
+    sent = OTHERS[address] + ethernet(INSIDES[inside])[6:]
+    assert twin.send(sent).reason == "OTHER_HOST"
+    assert (twin.kernel.remembered(), twin.kernel.cell("by_node", 0)["packets"]) == (0, 0)
+
+
+@pytest.mark.parametrize("address", ["everybody's", "a group's"])
+def test_frames_for_several_are_left_alone_before_our_own_address_is_known(twin, address):
+    serve(twin, WAYS["IPv4"])
+    assert twin.send(OTHERS[address] + ethernet(INSIDES["SYN"])[6:]).reason == "OTHER_HOST"
+    assert twin.send(OTHERS["nobody's"] + ethernet(INSIDES["SYN"])[6:]).action == TX
+
+
+def test_our_hardware_address_may_change(twin):
+    serve(twin, WAYS["IPv4"]).own(OURS)
+    other = OTHERS["a neighbour's, a bit away"]
+    assert twin.send(ethernet(INSIDES["SYN"])).action == TX
+    twin.own(other)
+    assert twin.send(ethernet(INSIDES["ACK"])).reason == "OTHER_HOST"
+    assert twin.send(other + ethernet(INSIDES["ACK"])[6:]).reason == "KNOWN"
+
+
 def test_a_backend_without_an_address_is_no_way(twin):
     serve(twin, WAYS["IPv4"])
     twin.kernel.views["backends"]["encap"][0] = 0

@@ -67,7 +67,7 @@ def test_without_police_the_queue_only_measures(plane):
 
 
 def test_the_controller_drops_when_delay_stands_above_its_target(plane):
-    plane.order(drain_Bps=100, max_bytes=1 << 40, target_us=1000, kp=Q16, flags=POLICE)
+    plane.order(drain_Bps=10, max_bytes=1 << 40, target_us=1000, kp=Q16, flags=POLICE)  # a frame takes seconds
     verdicts = []
     for _ in range(10):
         verdicts.append(plane.run(FRAME)[0])

@@ -49,9 +49,16 @@ def test_a_node_answers_no_probe_that_its_routes_would_send_on(namespace, load_p
     ip(family, "route", "add", ends[1], "dev", "lo")
     sent = asked(payload(), ends)
     assert plane.run(sent) == (XDP_PASS, sent)
+    assert not own(plane)["mac"].any(), "what is another's teaches nothing"
     ip(family, "route", "delete", ends[1], "dev", "lo")
     ip(family, "address", "add", ends[1], "dev", "lo")
     assert plane.run(sent) == (XDP_TX, answered(payload(ANSWER), ends))
+    assert own(plane)["mac"].tobytes() == sent[:6] + bytes(2)
+
+
+def own(plane):
+    """The hardware address that the node learned from probes."""
+    return plane.object.map("sn_own").view(writable=True)
 
 
 def ip(*command):

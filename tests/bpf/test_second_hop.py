@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.data_plane.agent import HOUR_NS
 from support.frames import (
     ACK,
     FIN,
@@ -22,6 +23,7 @@ from support.reference_balancer import TX, Backend, Vip, overhead
 from support.second_hop import (
     CLIENT6,
     DATA,
+    IDLE_S,
     MAC,
     NODE4,
     OTHER_MAC,
@@ -39,7 +41,7 @@ from support.second_hop import (
 
 @pytest.fixture(scope="module")
 def loaded(built):
-    balancer = Balancer(sn_opens_per_s=0)
+    balancer = Balancer(sn_opens_per_s=0, sn_ready_age_ns=HOUR_NS)
     yield balancer
     balancer.object.close()
 
@@ -168,19 +170,19 @@ def test_without_doubt_a_datagram_goes_straight_to_the_chosen_node(loaded):
 def test_doubt_reaches_back_to_flows_that_were_met_shortly_before(loaded):
     twin = two(loaded)
     twin.send(datagram())
-    twin.pass_time(5.0)
+    twin.pass_time(20.0)
     twin.send(datagram(port=40001))
-    twin.pass_time(1.0)
+    twin.pass_time(4.0)
     in_doubt(twin)
     assert [twin.send(datagram(port=port)).reason for port in (40000, 40001)] == ["KNOWN", "UNSURE"]
-    twin.pass_time(25.0)
+    twin.pass_time(100.0)
     assert twin.send(datagram(port=40001)).reason == "UNSURE", "for life"
 
 
 def test_a_flow_that_begins_anew_after_its_idle_time_is_in_doubt_no_more(loaded):
     twin = in_doubt(two(loaded))
     twin.send(datagram())
-    twin.pass_time(31.0)
+    twin.pass_time(IDLE_S + 4.0)
     assert [twin.send(datagram()).reason for _ in range(2)] == ["BY_RING", "KNOWN"]
 
 
@@ -236,7 +238,7 @@ def test_a_fragment_of_an_address_that_sticks_follows_it_in_one_header(loaded):
     whole = ethernet(ipv4(udp(DATA, destination_port=80), destination=VIP4))
     assert twin.send(whole).frame[:6] == OTHER_MAC
     parted = ethernet(ipv4(udp(DATA, destination_port=80), destination=VIP4, fragment=MORE_FRAGMENTS))
-    twin.vip(VIP4, 0, UDP, Vip(twin.reference.vips[VIP4, 80, UDP].pairs, idle=30.0, sticky=True))
+    twin.vip(VIP4, 0, UDP, Vip(twin.reference.vips[VIP4, 80, UDP].pairs, idle=IDLE_S, sticky=True))
     told = twin.send(parted)
     assert (told.reason, told.frame[:6], len(told.frame)) == ("KNOWN", MAC, len(parted) + 20)
 

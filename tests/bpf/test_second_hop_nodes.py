@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.data_plane.agent import MAY_PROBE, MAY_TUNNEL, XDP_PASS, DataPlane
+from support.data_plane.agent import HOUR_NS, MAY_PROBE, MAY_TUNNEL, XDP_PASS, DataPlane
 from support.frames import (
     ACK,
     FIN,
@@ -22,7 +22,20 @@ from support.frames import (
 )
 from support.lb_plane import Balancer, Twin, pairs_of
 from support.reference_balancer import ReferenceBalancer, Source, Vip, wrap
-from support.second_hop import DATA, NODE4, TAGS, VIP4, WAYS, backend, complaint, datagram, in_doubt, opened, segment
+from support.second_hop import (
+    DATA,
+    IDLE_S,
+    NODE4,
+    TAGS,
+    VIP4,
+    WAYS,
+    backend,
+    complaint,
+    datagram,
+    in_doubt,
+    opened,
+    segment,
+)
 
 
 @pytest.fixture
@@ -148,7 +161,7 @@ class Site:
             for number in range(2):
                 twin.backend(number, backend("IPv4", number))
             twin.vip(VIP4, 80, TCP, Vip(ring))
-            twin.vip(VIP4, 53, UDP, Vip(ring, idle=30.0))
+            twin.vip(VIP4, 53, UDP, Vip(ring, idle=IDLE_S))
             in_doubt(twin)
 
     def ends_at(self, balancer, frame):
@@ -165,7 +178,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(built):
-    balancers = [Balancer(sn_opens_per_s=0) for _ in range(2)]
+    balancers = [Balancer(sn_opens_per_s=0, sn_ready_age_ns=HOUR_NS) for _ in range(2)]
     planes = [DataPlane("sn_ingress", {"sn_flows": 1024}, sn_tunnels_on=1) for _ in range(2)]
     yield balancers, planes
     for each in (*balancers, *planes):

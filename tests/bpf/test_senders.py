@@ -9,6 +9,7 @@ import pytest
 from support.frames import ACK, FIN, SYN, tcp4, udp4
 
 MS_NS = 1_000_000
+SILENT_NS, REPORT_NS = 1000 * MS_NS, 200 * MS_NS
 
 
 def test_the_biggest_flows_are_named(plane):
@@ -28,15 +29,18 @@ def tell(plane, sizes):
     """Each flow, by its port, has sent so much over its window, and then sends the packet that tells of it."""
     for port in sizes:
         plane.run(udp4(source_port=port))
-    now, table = time.monotonic_ns(), plane.object.map("sn_flows")
+    table = plane.object.map("sn_flows")
+    now = time.monotonic_ns()
     for key, flow in plane.flows():
         if int(key["source_port"]) in sizes:
             flow["bytes"] = sizes[int(key["source_port"])]
             # So long a window that it does not matter how long this takes.
             flow["previous_ns"], flow["pane_ns"] = now - 1000 * 1000 * MS_NS, now - 60 * MS_NS
             table.put(key, flow)
+    began = time.monotonic_ns()
     for port in sizes:
         plane.run(udp4(source_port=port))
+    return time.monotonic_ns() - began
 
 
 def biggest(plane):
@@ -52,7 +56,8 @@ def test_the_ten_biggest_of_many_are_all_there_once(plane):
     chance = random.Random(3)
     small = [(port, chance.randrange(1_000, 50_000)) for port in range(1, 201)]
     big = [(port, 10**7 << port - 201) for port in range(201, 211)]
-    tell(plane, dict(chance.sample(small + big, 210)))
+    while tell(plane, dict(chance.sample(small + big, 210))) > SILENT_NS // 2:  # who spoke a second ago has no place
+        plane.forget()
     found = biggest(plane)
     assert found[:10] == list(range(210, 200, -1))
     assert len(set(found)) == len(found)
@@ -101,13 +106,16 @@ def test_a_flow_tells_its_source_in_batches(plane, untold, told_ms_ago, then):
     plane.run(udp4())
     plane.run(udp4(), repeat=untold)
     ((key, flow),) = plane.flows()
-    now = time.monotonic_ns()
-    flow["pane_ns"] = now - 60 * MS_NS
-    flow["reported_ms"] = (now - told_ms_ago * MS_NS) >> 20 & 0xFFFFFFFF
     flow["reported_packets"] = 1
-    plane.object.map("sn_flows").put(key, flow)
-    plane.object.map("sn_sources").put(plane.object.map("sn_sources").dump()[0][0], packets=1)
-    plane.run(udp4())
+    source, in_time = plane.object.map("sn_sources").dump()[0][0], False
+    while not in_time:
+        now = time.monotonic_ns()
+        flow["pane_ns"] = now - 60 * MS_NS
+        flow["reported_ms"] = (now - told_ms_ago * MS_NS) >> 20 & 0xFFFFFFFF
+        plane.object.map("sn_flows").put(key, flow)
+        plane.object.map("sn_sources").put(source, packets=1)
+        plane.run(udp4())
+        in_time = time.monotonic_ns() - now < REPORT_NS // 2
     assert sources_packets(plane) == then
 
 

@@ -12,6 +12,7 @@ from support.refused import NODE_SPEC
 POLICY = Path(__file__).resolve().parents[2] / "deploy/helm/sentinel/templates/agent-write-policy.yaml"
 NAMESPACE = "agents"
 NODES = ("left", "right")
+PATIENCE_S = 240.0
 GENEROUS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "ClusterRole",
@@ -34,7 +35,10 @@ def agents(kinds):
     tokens = {node: _token(plane, node) for node in NODES}
     for node in NODES:
         _make(kinds, node)
-    wait_until("the policy is in force", lambda: _report(kinds, "left", tokens["right"])[0] == 403, 30.0)
+    wait_until("the rights have come", lambda: _report(kinds, "left", tokens["left"])[0] == 200, PATIENCE_S)
+    wait_until(
+        "the policy is in force", lambda: "on that node only" in _said(kinds, "left", tokens["right"]), PATIENCE_S
+    )
     yield tokens
     plane.kubectl("delete", "-f", str(POLICY))
     for node in NODES:
@@ -74,6 +78,11 @@ def _report(kinds, node, token):
     return kinds.patch(
         "BufferNode", node, {"status": {"observedGeneration": next(_counter)}}, sub="status", token=token
     )
+
+
+def _said(kinds, node, token):
+    """Why a report was refused; without rights it would be for another reason than the policy's."""
+    return _report(kinds, node, token)[1].get("message", "")
 
 
 @pytest.mark.parametrize("node", NODES)

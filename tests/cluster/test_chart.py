@@ -30,7 +30,7 @@ VALUES = {
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         },
         "bpffs": "/run/sentinel/bpf",
-        "mesh": {"port": 7447},
+        "mesh": {"port": 7447, "zones": True},
         "networkPolicy": False,
         "externalScaler": {"port": 6000},
         "monitoring": {"dashboards": True, "ruleLabels": {"release": "prometheus"}},
@@ -80,6 +80,7 @@ def test_the_api_server_takes_everything_the_chart_makes(kinds, values):
         ({"imagee": {}}, "imagee"),
         ({"mesh": {"port": 70_000}}, "port"),
         ({"mesh": {"tls": {"mode": "off"}}}, "mode"),
+        ({"mesh": {"zones": "yes"}}, "zones"),
     ],
 )
 def test_a_mistaken_value_is_refused_by_its_name(values, sentence):
@@ -106,6 +107,16 @@ def test_the_operator_can_hand_on_nothing_but_the_roles_of_its_agents_and_member
     assert not any("escalate" in rule["verbs"] for rule in role["rules"])
     (bind,) = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
     assert bind["resourceNames"] == ["sentinel-agent", "sentinel-agent-config", "sentinel-mesh-member"]
+
+
+def test_zones_are_asked_for_and_never_a_default():
+    def said(values):
+        (deployment,) = of_kind(values, "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {each["name"]: each.get("value") for each in container["env"]}.get("SENTINEL_MESH_ZONES")
+
+    assert said({}) is None
+    assert said({"mesh": {"zones": True}}) == "true"
 
 
 def secured(mode):

@@ -70,7 +70,7 @@ def test_a_made_up_user_with_a_role_may_use_it(control_plane: planes.ControlPlan
         "create", "clusterrolebinding", "config-reader", "--clusterrole=config-reader", "--group=config-readers"
     )
     path = f"{NAMESPACES}/default/configmaps"
-    wait_until("the role", lambda: control_plane.request("GET", path, token=token)[0] == 200, timeout_s=20)
+    wait_until("the role", lambda: control_plane.request("GET", path, token=token)[0] == 200, timeout_s=240)
 
 
 def test_a_token_bound_to_a_pod_names_its_node(control_plane: planes.ControlPlane) -> None:
@@ -105,14 +105,14 @@ def test_the_api_server_and_etcd_come_back_with_what_they_knew(plane: planes.Con
 def test_controllers_run_when_asked(tmp_path: Path, control_plane: planes.ControlPlane) -> None:
     with planes.running(tmp_path / "whole", parts=planes.WHOLE) as plane:
         path = f"{NAMESPACES}/default/serviceaccounts/default"
-        wait_until("the default service account", lambda: plane.request("GET", path)[0] == 200, timeout_s=60)
+        wait_until("the default service account", lambda: plane.request("GET", path)[0] == 200, timeout_s=240)
 
 
 def test_a_part_that_dies_says_why_in_its_log(tmp_path: Path, control_plane: planes.ControlPlane) -> None:
     plane = planes.ControlPlane(tmp_path / "broken")
     (plane.folder / "pki" / "apiserver.key").write_text("no key")
     try:
-        with pytest.raises(ClusterError, match=r"(?s)apiserver died; its log .* ends:.*PEM data"):
+        with pytest.raises(ClusterError, match=r"(?s)apiserver (died|ended at once); its log .* ends:.*PEM data"):
             plane.start("apiserver")
     finally:
         plane.close()
@@ -143,4 +143,4 @@ def test_nothing_outlives_a_test_run_that_ends_early(
         run.send_signal(end)
     for part in parts:
         assert part is not None
-        assert part.wait(timeout_s=20)
+        assert part.wait(timeout_s=120)

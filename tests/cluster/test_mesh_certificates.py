@@ -36,6 +36,7 @@ def bench(tmp_path_factory, control_plane):  # its skip is ours too
         (held / name).write_bytes(value)
     with running(folder, planes.BARE) as here:
         here.plane.kubectl("apply", "-f", "-", stdin=rights(**SECURED))
+        until(here, "it may sign", lambda: here.may("watch", "certificatesigningrequests", "certificates.k8s.io"))
         here.operators.append(signing(here, held))
         here.plane.kubectl("apply", "-f", str(EXAMPLE))
         until(here, "the accounts are there", lambda: here.get(f"/api/v1/namespaces/default/serviceaccounts/{AGENT}"))

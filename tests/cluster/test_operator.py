@@ -14,7 +14,7 @@ from sentinel_api.names import CLUSTER_LABEL, FINALIZER, LOAD_BALANCER_CLASS, RO
 from sentinel_cli.cluster import commands
 from sentinel_operator.observe import _node_of
 from support import audited
-from support.operators import EXAMPLE, FRONT, GROUP, SYSTEM, Bench, rights, running, until
+from support.operators import EXAMPLE, FRONT, GROUP, PATIENCE_S, SYSTEM, Bench, rights, running, until
 
 ANY_TAINT = [{"operator": "Exists"}]
 """Nobody runs these nodes, so the controllers soon taint them, and a DaemonSet would make no pods there."""
@@ -29,11 +29,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory, control_plane) -> Iterator[B
 @pytest.fixture
 def front(bench: Bench) -> Iterator[Bench]:
     """The ten-line cluster under one operator; both are gone afterwards."""
-    process = bench.operator("op")
+    bench.operator("op")
     bench.plane.kubectl("apply", "-f", str(EXAMPLE))
     yield bench
-    process.send_signal(signal.SIGTERM)  # first, or it would put its finalizer back
-    process.wait(60)
+    for process in bench.operators:  # first, or one would put its finalizer back
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
     freed = '{"metadata":{"finalizers":null}}'
     bench.plane.kubectl("patch", "bufferclusters", "front", "--type=merge", "-p", freed, check=False)
     bench.plane.kubectl("delete", "bufferclusters,buffernodes,daemonsets", "--all", "--timeout=240s", check=False)
@@ -70,11 +71,12 @@ def test_ten_lines_become_agents_orders_and_a_ready_status_and_leave_nothing(fro
 
 def test_drift_is_repaired_and_foreign_fields_stay(front):
     daemonset = "/apis/apps/v1/namespaces/default/daemonsets/front-agent"
-    until(front, "agents are ordered", lambda: front.get(daemonset))
+    service = "/api/v1/namespaces/default/services/front-agents"
+    until(front, "agents are ordered", lambda: front.get(daemonset) and front.get(service))
     front.plane.kubectl("annotate", "ds", "front-agent", "example.com/mine=1")
     front.plane.kubectl("delete", "service", "front-agents")
     front.plane.kubectl("annotate", "bufferclusters", "front", "example.com/look=again")
-    until(front, "the Service is back", lambda: front.get("/api/v1/namespaces/default/services/front-agents"))
+    until(front, "the Service is back", lambda: front.get(service))
     assert front.get(daemonset)["metadata"]["annotations"]["example.com/mine"] == "1"
 
 
@@ -160,7 +162,7 @@ def test_a_newer_operator_replaces_agents_one_by_one_while_both_versions_are_ali
     orders = ordered(front)
     for process in front.operators:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
     newer = front.operator("newer", NEW)
     for count, name in enumerate(("n1", "n2", "n3"), start=1):
@@ -172,7 +174,7 @@ def test_a_newer_operator_replaces_agents_one_by_one_while_both_versions_are_ali
     until(front, "all are new", lambda: rollout(front)["phase"] == "Done")
     until(front, "it is ready", lambda: front.condition("Ready") == ("True", "AllAgentsReady"))
     newer.send_signal(signal.SIGTERM)
-    newer.wait(60)
+    newer.wait(PATIENCE_S)
 
 
 def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):
@@ -188,10 +190,12 @@ def test_a_second_replica_waits_and_takes_over_when_the_leader_is_killed(front):
     next(p for p in front.operators if p is not second and p.poll() is None).kill()
     until(front, "the second one leads", lambda: front.get(lease)["spec"]["holderIdentity"] == "op2")
     front.plane.kubectl("label", "node", "n3", f"{ROLE_LABEL}-", "--overwrite")
-    until(front, "it works", lambda: len(ordered(front)) == 2)
-    front.plane.kubectl("label", "node", "n3", f"{ROLE_LABEL}={ROLE_BUFFER}")
+    try:
+        until(front, "it works", lambda: len(ordered(front)) == 2)
+    finally:
+        front.plane.kubectl("label", "node", "n3", f"{ROLE_LABEL}={ROLE_BUFFER}")
     second.terminate()
-    second.wait(60)
+    second.wait(PATIENCE_S)
     assert front.get(FRONT), "taking over must not cost the cluster"
 
 
@@ -221,7 +225,7 @@ OTHERS = (("monitoring.coreos.com", "v1", "PodMonitor"), ("autoscaling.x-k8s.io"
 def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     for other in OTHERS:
         bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(kind_of_others(*other)))
-    bench.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
+    bench.plane.wait_served(*(f"{kind.lower()}s.{group}" for group, _, kind in OTHERS))
     relics = [relic("v1", "ConfigMap", {}), relic("v1", "Service", {"clusterIP": "None"})]
     chosen = {"selector": {"matchLabels": {"app": "relic"}}}
     pod = {"metadata": {"labels": {"app": "relic"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -271,7 +275,7 @@ def test_the_chart_grants_what_is_used_and_nothing_more(bench):
     bench.plane.kubectl("delete", "service", "shop")
     bench.plane.kubectl("delete", "bufc", "front", "--timeout=240s")
     process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.wait(PATIENCE_S)
     bench.plane.kubectl("delete", "lease", "-n", SYSTEM, "--all")  # or the next operator waits until it runs out
 
     log, user = bench.plane.folder / "audit.jsonl", f"system:serviceaccount:{SYSTEM}:sentinel-operator"

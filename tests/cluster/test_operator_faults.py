@@ -15,16 +15,20 @@ import yaml
 
 from sentinel_api.errors import Invalid
 from sentinel_api.names import CLUSTER_LABEL
+from sentinel_operator import act
 from sentinel_operator.cluster import connected
+from sentinel_operator.decide.plan import Plan
+from sentinel_operator.decide.world import World
 from sentinel_operator.election import LEASE_LOST_CODE
 from sentinel_operator.mirror import Mirror
 from sentinel_operator.objects import Key
 from sentinel_operator.observe import observe
+from sentinel_operator.refusals import Refusals
 from sentinel_operator.render.base import Release
 from support.cluster import control_plane as planes
 from support.faulty_proxy import Asked, Fault, Proxy, between
 from support.lives import NAME, Guillotine, one_life, reached_by
-from support.operators import FRONT, GROUP, SYSTEM, Bench, prepared, rights, until
+from support.operators import FRONT, GROUP, PATIENCE_S, SYSTEM, Bench, prepared, rights, until
 from support.scaled import (
     MB,
     NODES,
@@ -69,8 +73,19 @@ def faulty(behind: tuple[Bench, Proxy]) -> Iterator[tuple[Bench, Proxy]]:
     proxy.choose, proxy.lost = lambda _: "", lambda _: None
     for process in bench.operators:
         process.send_signal(signal.SIGKILL)
-        process.wait(60)
+        process.wait(PATIENCE_S)
     empty(bench)
+
+
+@contextlib.contextmanager
+def scaling_of(bench: Bench, group: str, resource: str) -> Iterator[None]:
+    """The chart lets the operator scale objects of that kind."""
+    wider = rights(scaleTargets=[{"apiGroup": group, "resource": resource}])
+    bench.plane.kubectl("apply", "-f", "-", stdin=wider)
+    try:
+        yield
+    finally:
+        bench.plane.kubectl("apply", "-f", "-", stdin=rights())
 
 
 def calm(bench: Bench) -> None:
@@ -192,9 +207,6 @@ def test_what_cannot_be_done_is_refused_with_the_way_out(faulty):
     bench, _ = faulty
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "pool"}
     ask(bench, "Auto", driver={"type": "ScaleSubresource", "target": target})
-    bench.plane.kubectl(
-        "apply", "-f", "-", stdin=rights(scaleTargets=[{"apiGroup": "apps", "resource": "deployments"}])
-    )
 
     async def said(request) -> str:
         async with connected() as api:
@@ -207,16 +219,80 @@ def test_what_cannot_be_done_is_refused_with_the_way_out(faulty):
             world = await observe(api, Mirror(), NAME, Release(agent_image="none"))
             return world.scale.refusal
 
-    with reached_by(bench.kubeconfig):
+    with reached_by(bench.kubeconfig), scaling_of(bench, "apps", "deployments"):
         secret = asyncio.run(said(lambda api: api.get(Key("v1", "Secret", "default", "any"))))
         unknown = asyncio.run(said(lambda api: api.list("example.com/v1", "Thing")))
         unscaled = asyncio.run(said(lambda api: api.get(Key("v1", "ConfigMap", "default", "any"), subresource="scale")))
+        until(bench, "the right has come", lambda: "(403)" not in asyncio.run(driven()))
         missing = asyncio.run(driven())
-    bench.plane.kubectl("apply", "-f", "-", stdin=rights())
     assert secret.startswith("the API server refuses to read Secret default/any (403):")
     assert unknown == "the cluster knows no Thing of example.com/v1: install the CRDs first"
     assert unscaled == "ConfigMap default/any has no /scale: name an object that has one"
     assert missing == "Deployment default/pool does not exist: check scaling.driver.target"
+
+
+WITH_A_SCALE = {
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "MachineDeployment": ("cluster.x-k8s.io/v1beta1", "machinedeployments"),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_A_SCALE)
+def test_any_object_with_a_scale_is_read_and_written_where_the_chart_allows_it(faulty, kind):
+    bench, _ = faulty
+    api_version, plural = WITH_A_SCALE[kind]
+    group = api_version.partition("/")[0]
+    if kind == "MachineDeployment":
+        bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(with_scale(group, kind, plural)))
+        bench.plane.wait_served(f"{plural}.{group}")
+    made = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "pool"},
+        "spec": {"replicas": 3, **pods_of("pool")},
+    }
+    bench.plane.kubectl("apply", "-f", "-", stdin=json.dumps(made))
+    ask(
+        bench,
+        "Auto",
+        driver={"type": "ScaleSubresource", "target": {"apiVersion": api_version, "kind": kind, "name": "pool"}},
+    )
+
+    async def carried_out(plan: Plan) -> World:
+        async with connected() as api:
+            world = await observe(api, Mirror(), NAME, Release(agent_image="none"))
+            outcome, error = await act.carry_out(api, world, plan, Refusals())
+            assert (outcome.error, error) == ("", None)
+            return world
+
+    with reached_by(bench.kubeconfig), scaling_of(bench, group, plural):
+        until(bench, "the right has come", lambda: asyncio.run(carried_out(Plan())).scale.refusal == "")
+        assert asyncio.run(carried_out(Plan(replicas=5))).scale.replicas == 3
+    assert bench.get(f"/apis/{api_version}/namespaces/default/{plural}/pool")["spec"]["replicas"] == 5
+
+
+def pods_of(name: str) -> dict:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return {"selector": {"matchLabels": labels}, "template": template}
+
+
+def with_scale(group: str, kind: str, plural: str) -> dict:
+    """As Cluster API has it: a number of machines behind `/scale`, and what else there is does not matter here."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    counted = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [{**version, "subresources": {"scale": counted}}],
+        },
+    }
 
 
 KINDS: dict[str, Callable[[], Callable[[Asked], Fault]]] = {

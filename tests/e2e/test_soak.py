@@ -14,6 +14,7 @@ from support import shipped
 from support.cluster.provider import Cluster
 from support.front import BUFFERS, EDGES
 from support.front_faults import FAULTS, befall, write
+from support.front_record import recorded
 
 OUT = Path(__file__).resolve().parents[2] / "out/e2e"
 MINUTES = float(os.environ.get("SENTINEL_SOAK_MINUTES") or 3)
@@ -32,6 +33,11 @@ def chosen(seed: int) -> Iterator:
 
 def test_faults_in_any_order_leave_no_trace(stage, vip):
     sys.stderr.write(f"\nsoak: {MINUTES:g} minutes; make soak SEED={SEED} repeats the order\n")
+    with recorded(stage, OUT / "soak"):
+        befallen(stage, vip)
+
+
+def befallen(stage: Cluster, vip: str) -> None:
     rows, before = [], None
     ends = time.monotonic() + 60 * MINUTES
     for fault in chosen(SEED):
@@ -40,7 +46,7 @@ def test_faults_in_any_order_leave_no_trace(stage, vip):
         sys.stderr.write(f"soak: {row}\n")
         write(OUT, "soak", rows)
         if fault.lossless:
-            assert row["why"] == [], f"seed {SEED}: {row}"
+            assert row["why"] == [], f"seed {SEED}, what was told meanwhile is in {OUT / 'soak'}: {row}"
         assert overdrawn(stage) == {}, f"seed {SEED}: after {fault.name}"
         after = held(stage)
         before = before or after

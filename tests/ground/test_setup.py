@@ -125,7 +125,7 @@ def test_an_environment_whose_python_is_gone_is_made_again(ready: Checkout):
 def test_a_damaged_cache_is_healed(ready: Checkout):
     ready.uv.write_text("garbage")
     (ready.tree / ".venv" / ".set-up").unlink()
-    code, said = ready.set_up()
+    code, said = ready.set_up(PIP_RETRIES="5")
     assert (code, "does not run: fetching it again" in said) == (0, True)
     assert ready.set_up() == (0, "")
 

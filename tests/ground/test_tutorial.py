@@ -14,7 +14,11 @@ ELSEWHERE = {
     "git clone": "the clones of tests/ground",
     "make check": "CI",
     "make test": "CI",
+    "make images": "tests/ground/test_images.py",
+    "kind": "nothing: Docker may not be privileged here",
+    "helm": "tests/cluster/test_tutorial.py",
     "kubectl": "tests/cluster/test_tutorial.py",
+    ".venv/bin/sentinel explain": "tests/cluster/test_operator_scaling.py",
     "sudo .venv/bin/sentinel demo": "tests/netns/test_lab.py and tests/netns/test_demo_fleet.py",
 }
 

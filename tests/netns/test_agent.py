@@ -199,8 +199,9 @@ def test_a_mistake_in_the_file_is_one_sentence_and_exit_code_2(node, tmp_path, c
     path = tmp_path / "agent.yaml"
     path.write_text(yaml.safe_dump(config))
     argv = [sys.executable, "-m", "sentinel_agent", "--config", str(path)]
-    env = os.environ | {"SENTINEL_NODE_NAME": "mistaken"}
+    name = f"mistaken-{os.getpid()}"
+    env = os.environ | {"SENTINEL_NODE_NAME": name}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=START_S)
     assert done.returncode == 2
-    assert not (BPFFS / "sentinel_mistaken").exists(), "nothing half-applied"
+    assert not (BPFFS / f"sentinel_{name}").exists(), "nothing half-applied"
     assert sentence in done.stderr.splitlines()[-1]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import pytest
 
 from sentinel_lab.bench.tick import measured
-from sentinel_lab.topology import NODE_DEVICE
+from sentinel_lab.topology import NODE_DEVICE, SENDER
 from support.agent import CONFIG, PORT, Agent
 from support.load import Load, figure
 from support.netns import bottleneck
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 BYSTANDER = 9002
+POOL_BYTES = 262_144  # a quarter of what the flooded class may hold by its own delay: so the pool is what binds
 GROWTH_BYTES = 8 << 20  # what allocators take in steps; the flood is 60 MB
 
 pytestmark = pytest.mark.timeout(900)
@@ -29,17 +27,15 @@ def node():
         yield made
 
 
-@pytest.fixture
-def agent(node, tmp_path: Path) -> Iterator[Agent]:
-    made = Agent(tmp_path)
-    yield made
-    made.end_all()
-    made.detach()
-
-
 def anonymous_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def lost_on_the_cable(node) -> int:
+    """A cable holds few packets: what a busy machine does not take off it in time never comes to the node."""
+    (shown,) = json.loads(node.spaces[SENDER].ip("-json", "-statistics", "link", "show", "out"))
+    return int(shown["stats64"]["tx"]["dropped"])
 
 
 def middle(looks: list[dict], name: str, what: str) -> float:
@@ -58,22 +54,28 @@ def looked_at(agent: Agent, times: int) -> list[dict]:
 @pytest.mark.slow
 def test_ten_times_the_rate_is_borne_by_its_own_class_in_bounded_memory_and_no_bystander_waits_with_it(node, agent):
     rate = 8_000_000
-    classes = [*CONFIG["trafficClasses"], {"name": "calm", "match": [{"protocol": "UDP", "port": BYSTANDER}]}]
+    patient = [each | {"maxDelayMillis": 1_000} for each in CONFIG["trafficClasses"]]
+    classes = [*patient, {"name": "calm", "match": [{"protocol": "UDP", "port": BYSTANDER}]}]
     interface = {"name": NODE_DEVICE, "rateBitsPerSecond": rate}
-    process = agent.start({"trafficClasses": classes, "dataPlane": {"interfaces": [interface]}})
+    pool = {"minBytes": 65_536, "maxBytes": POOL_BYTES}
+    process = agent.start({"trafficClasses": classes, "pool": pool, "dataPlane": {"interfaces": [interface]}})
     agent.until(lambda: bool(agent.state()["model"]["inUse"]), "the model is loaded, whose memory is not the flood's")
     calm = Load(node, BYSTANDER, packets_per_s=50, size=200)
     flood = Load(node, PORT, packets_per_s=10 * rate // 8 // 1250, size=1208)
+    missed = lost_on_the_cable(node)
     with calm, flood:
+        agent.until(lambda: agent.state()["pool"]["heldBytes"] > POOL_BYTES / 2, "the pool is filled")
         looked_at(agent, 5)
         before = anonymous_bytes(process.pid)
         looks = looked_at(agent, 20)
         grown = anonymous_bytes(process.pid) - before
-    assert calm.lost() == 0
-    assert flood.lost() > 0
-    assert all(each["pool"]["heldBytes"] <= each["pool"]["totalBytes"] for each in looks)
+    missed = lost_on_the_cable(node) - missed
+    assert calm.lost() <= missed, "no more than never came to the node"
+    assert flood.lost() > missed
+    assert max(each["classes"]["bulk"]["capBytes"] for each in looks) > POOL_BYTES, "the pool would not be what binds"
+    assert max(each["pool"]["heldBytes"] for each in looks) <= POOL_BYTES
     assert all(each["classes"]["bulk"]["limitBytes"] <= each["classes"]["bulk"]["capBytes"] for each in looks)
-    assert all(each["pool"]["grantedBytes"] <= each["pool"]["totalBytes"] for each in looks)
+    assert all(each["pool"]["grantedBytes"] <= each["pool"]["totalBytes"] == POOL_BYTES for each in looks)
     assert grown <= GROWTH_BYTES, "the agent keeps something for each packet or drop"
     quiet = [each["classes"]["calm"] for each in looks]
     assert all(each["backlogBytes"] <= each["staticBytes"] <= each["limitBytes"] for each in quiet)

@@ -95,4 +95,5 @@ def test_neither_memory_nor_descriptors_grow(monkeypatch):
         taken_s=round(taken_s),
         failed=0,
     )
-    assert (grown < GROWTH_BYTES, opened) == (True, 0), f"{grown} bytes and {opened} descriptors more"
+    # What others of this process had open, an idle connection of a fixture, may be closed meanwhile.
+    assert (grown < GROWTH_BYTES, opened <= 0) == (True, True), f"{grown} bytes and {opened} descriptors more"

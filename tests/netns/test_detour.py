@@ -238,8 +238,10 @@ def traffic(way):
     over = threading.Event()
 
     def go():
+        """And takes what arrived: a socket does not hold all that is sent while a slow machine exchanges queues."""
         while not over.is_set():
             way.send(10)
+            way.look()
             time.sleep(0.0005)
 
     sending = threading.Thread(target=go)

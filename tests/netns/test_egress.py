@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,9 @@ from sentinel_agent.observe import Observer
 from sentinel_agent.plane import Place, Plane, open_plane
 from sentinel_api.errors import Transient
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig
-from sentinel_bpf import pins, probe
-from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, Tier, sojourn_quantile_us
+from sentinel_bpf import layout, pins, probe
+from sentinel_bpf.buffer.plumbing import Plumbing
+from sentinel_bpf.buffer.port import CLASSES, Direction, Interface, QueueClass, Tier, sojourn_quantile_us
 from sentinel_bpf.probe import BPFFS
 from sentinel_core.orders import Order
 from sentinel_core.sample import Valid
@@ -40,6 +41,8 @@ FRAME = 1042
 HOUR_NS = 3600 * 10**9
 TARGET_US = 20_000  # at RATE, what stands for so long is 10 packets
 NOT_CAPABLE, CAPABLE, CONGESTED = 0, 2, 3
+ECN = {"plain": NOT_CAPABLE, "capable": CAPABLE, "congested": CONGESTED}
+SLOW = 25_000  # bytes a second: 150 packets stand for six seconds, so that a starved test still finds most of them
 CONFIG = NodeConfig.model_validate(
     {
         "trafficClasses": [
@@ -55,6 +58,7 @@ class Services:
 
     def __init__(self, wires: Bottleneck) -> None:
         self.wires = wires
+        self.came: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self.sockets = {port: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for port in wires.incoming}
         for port, made in self.sockets.items():
             made.bind(("0.0.0.0", port))
@@ -66,14 +70,19 @@ class Services:
             self.sockets[port].sendto(bytes(1000), (RECEIVER_ADDRESS, port))
 
     def received(self, port: int) -> Counter[int]:
-        """By what the IP header says of congestion."""
-        found: Counter[int] = Counter()
+        """Since the beginning, by what the IP header says of congestion."""
         try:
             while True:
                 _, ((_, _, tos),), _, _ = self.wires.incoming[port].recvmsg(2000, 64, socket.MSG_DONTWAIT)
-                found[tos[0] & 3] += 1
+                self.came[port][tos[0] & 3] += 1
         except BlockingIOError:
-            return found
+            return self.came[port]
+
+    def wait_received(self, port: int, **wanted: int) -> None:
+        """What left the queue is some way from the socket still."""
+        told = {ECN[name]: count for name, count in wanted.items()}
+        wait_until(lambda: self.received(port).total() >= sum(wanted.values()), f"{wanted} at {port}")
+        assert self.received(port) == told
 
 
 @pytest.fixture(params=["tcx", "cls_bpf"])
@@ -113,6 +122,12 @@ def order(plane: Plane, lease_ns: int = HOUR_NS) -> None:
     OrderTable(plane).write(dict.fromkeys((UNMATCHED, BULK, CALL), wanted), time.monotonic_ns() + lease_ns)
 
 
+def pace(rate: int) -> None:
+    """Let the queue empty as fast as this."""
+    with Plumbing(layout.constants(OBJECT, "sn_queue_const")["SN_QUEUE_MAJOR"]) as plumbing:
+        plumbing.ensure_trunk(socket.if_nametoindex(EXIT_DEVICE), rate)
+
+
 def drained(plane: Plane) -> bool:
     return not any(each.backlog_packets for each in plane.buffer.read().values())
 
@@ -130,21 +145,24 @@ def test_a_leaving_packet_waits_in_the_class_that_the_rules_give_its_flow(way, s
     wait_until(lambda: drained(plane), "an empty queue")
     found = plane.buffer.read()
     assert [found[each].sent_packets for each in (UNMATCHED, BULK, CALL)] == [7, 20, 30]
-    assert [sum(services.received(port).values()) for port in (OTHER_PORT, BULK_PORT, CALL_PORT)] == [7, 20, 30]
+    for port, count in ((BULK_PORT, 20), (CALL_PORT, 30), (OTHER_PORT, 7)):
+        services.wait_received(port, plain=count)
 
 
 def test_what_is_ecn_capable_is_marked_while_more_waits_than_the_target_allows(services, plane):
+    plane.buffer.configure([QueueClass(each, SLOW // 4, RATE, ROOM) for each in (UNMATCHED, BULK, CALL)])
+    pace(SLOW)
     order(plane)
-    services.send(BULK_PORT, 60, CAPABLE)
+    services.send(BULK_PORT, 150, CAPABLE)
     assert plane.buffer.read()[BULK].backlog_bytes > RATE * TARGET_US // 10**6, "the tick tells the kernel what waits"
     services.send(BULK_PORT, 10, CAPABLE)
     services.send(BULK_PORT, 5, NOT_CAPABLE)
     services.send(CALL_PORT, 8, CAPABLE)
+    pace(RATE)
     wait_until(lambda: drained(plane), "an empty queue")
     services.send(BULK_PORT, 3, CAPABLE)
-    wait_until(lambda: drained(plane), "an empty queue")
-    assert services.received(BULK_PORT) == {CAPABLE: 63, CONGESTED: 10, NOT_CAPABLE: 5}
-    assert services.received(CALL_PORT) == {CAPABLE: 8}, "another class pays nothing for it"
+    services.wait_received(BULK_PORT, capable=153, congested=10, plain=5)
+    services.wait_received(CALL_PORT, capable=8)  # another class pays nothing for it
 
 
 def test_past_the_lease_the_last_limit_stays_and_nothing_is_marked(services, plane):
@@ -160,7 +178,7 @@ def test_past_the_lease_the_last_limit_stays_and_nothing_is_marked(services, pla
     assert found.limit_bytes == 20 * FRAME
     assert found.drops > 0
     assert found.sent_packets + found.drops == sent
-    assert services.received(BULK_PORT) == {CAPABLE: found.sent_packets}
+    services.wait_received(BULK_PORT, capable=found.sent_packets)
 
 
 def test_the_sample_counts_what_leaves_and_how_long_it_waited(services, plane):
@@ -184,7 +202,7 @@ def test_a_packet_carries_no_class_into_a_queue_that_is_not_ours(services, plane
     services.send(BULK_PORT, 5)
     place = plane.loaded.map("sn_queue_place").get(0)
     assert int(place["ifindex"]) == 0
-    wait_until(lambda: sum(services.received(BULK_PORT).values()) == 5, "5 packets")
+    services.wait_received(BULK_PORT, plain=5)
 
 
 def test_handed_back_the_device_is_as_it_was(way, services):

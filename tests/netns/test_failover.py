@@ -21,5 +21,5 @@ def test_a_cut_is_counted_and_connections_behind_its_nat_table_are_not_answered_
     assert 0 <= row["flows_lived"] <= row["flows_hit"]
     assert (row["lost"] > 0) == (row["lost_ms"] > 0)
     assert row["calls_answered"] == 0, "nobody else knows a connection of the node that died"
-    told = figures([row])
+    told = figures([row | {"dirt": ""}])  # a receiver that was too slow for what came spoils a sample, not the sums
     assert not row["flows_hit"] or told["nat.lost_ms_max"] == row["lost_ms"]

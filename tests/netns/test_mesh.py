@@ -33,6 +33,7 @@ AGENT_CONFIG = {
     "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": 9001}]}],
     "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": 80_000_000}]},
 }
+PATIENCE_S = 240.0  # only ends a hang
 BEAT = pack_beat(Beat(incarnation=1, seq=1, period_ms=20)).hex()
 STRANGER = """
 import json, sys, zenoh
@@ -45,7 +46,8 @@ with zenoh.open(config) as session:
     print("up", flush=True)
     for line in sys.stdin:
         key, raw = line.split()
-        session.put(key, bytes.fromhex(raw) if raw != "huge" else bytes(1 << 20))
+        told = bytes.fromhex(raw) if raw != "huge" else bytes(1 << 20)
+        session.put(key, told, congestion_control=zenoh.CongestionControl.BLOCK)
         print("told", flush=True)
 """
 
@@ -73,7 +75,7 @@ def three(lab) -> list[Running]:
 
 
 def test_states_reach_everybody_once_and_in_order(three):
-    time.sleep(1)
+    time.sleep(2)  # twenty of each are due: a starved machine tells a few of them
     words = {member.node: member.end() for member in three}
     for node, said in words.items():
         assert said["refused"] == {}
@@ -176,7 +178,7 @@ class Stranger:
     def __exit__(self, *_):
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(20)
+        self.process.wait(PATIENCE_S)
 
     def tell(self, node, raw, kind="state"):
         self.process.stdin.write(f"sentinel/{CLUSTER}/{node}/{kind} {raw}\n")
@@ -220,7 +222,7 @@ def test_an_address_that_is_not_there_is_one_sentence(lab):
         "from sentinel_mesh.engine import Place; from sentinel_mesh.mesh import Mesh;"
         f"Mesh(Place('c', 'n', 1, ('{endpoint(1)}',)), None)",
     ]  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode != 0
     assert f"the mesh cannot listen on tcp/{address(1)}" in done.stderr
 
@@ -232,7 +234,7 @@ from sentinel_mesh.engine import Place
 from sentinel_mesh.mesh import Mesh
 enter_for_good(sys.argv[1])
 mesh = Mesh(Place("default", "neighbour", 1, ("tcp/10.77.2.2:7447",), ("tcp/10.77.2.1:7447",)), lambda told, seq: told)
-while not (found := list(mesh.view().members.values())) or found[0].state is None:
+while not (found := list(mesh.view().members.values())) or found[0].state is None or found[0].level.value != "alive":
     time.sleep(0.01)
 state = found[0].state
 print(json.dumps([found[0].name, found[0].level.value, state.tier.name, state.classes[1].headroom_bytes]), flush=True)
@@ -263,7 +265,7 @@ def test_an_agent_tells_its_neighbour_what_it_can_take_until_it_is_killed(tmp_pa
             assert headroom_bytes > 0
             agent.kill()
             assert json.loads(neighbour.stdout.readline()) == "suspected"
-            assert neighbour.wait(30) == 0
+            assert neighbour.wait(PATIENCE_S) == 0
         finally:
             for process in (agent, neighbour):
                 process.kill()
@@ -286,7 +288,7 @@ def test_a_node_that_comes_behind_a_name_is_dialled_by_those_that_were_there(mon
     try:
         known.append(f"{home}.1")
         new = joined(1)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not old.renewed or not (found := old.view().members.get("n1")) or found.state is None:
             new.offer(True)
             assert time.monotonic() < deadline

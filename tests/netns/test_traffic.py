@@ -10,13 +10,14 @@ import pytest
 
 from sentinel_api.errors import Invalid
 from sentinel_lab.delay import Way, delayed
-from sentinel_lab.topology import RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
+from sentinel_lab.topology import NODE, RECEIVER, RECEIVER_ADDRESS, SENDER, SINGLE_BOTTLENECK, built
 from sentinel_lab.traffic.orders import SendOrder, Stream
 from sentinel_lab.traffic.run import exchanged, ready
 from sentinel_lab.traffic.tcp_client import connected
 from sentinel_lab.traffic.tcp_orders import TcpOrder
 from support.netns import need_data_plane
 
+NODE_ADDRESS = "10.77.1.1"
 WAY = Way("10.77.2.0/24", "10.77.1.1", "out")
 
 
@@ -41,6 +42,16 @@ def test_every_request_that_is_due_is_asked_and_answered(spaces, kind):
     assert min(sent.millis) > 0
 
 
+def test_one_receiver_takes_what_comes_to_the_service_at_another_backend(spaces, tmp_path):
+    stream = Stream(port=9001, pattern="steady", packet_bytes=100, scale=0.2)
+    send = SendOrder(namespace=spaces[SENDER].name, address=NODE_ADDRESS, seconds=0.2, streams=(stream,))
+    with ready(send, spaces[RECEIVER].name, tmp_path, beside=[spaces[NODE].name]) as traffic:
+        traffic.start()
+        outcome = traffic.outcome()
+    assert outcome.sent[0].sent == 40
+    assert 0 < outcome.received.packets <= 40  # the last may still be on their way
+
+
 def test_a_client_waits_for_a_server_that_listens_later():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -53,7 +64,7 @@ def test_a_client_waits_for_a_server_that_listens_later():
 
 def test_bulk_sends_as_long_as_it_was_told_and_all_of_it_arrives(spaces):
     sent, served = exchanged(order(spaces, "bulk"), spaces[RECEIVER].name)
-    assert sum(served.bytes_by_connection) == sum(sent.bytes_by_connection) > 10_000_000
+    assert sum(served.bytes_by_connection) == sum(sent.bytes_by_connection) > 1_000_000
     assert min(served.bytes_by_connection) > 0
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +18,7 @@ from sentinel_bpf import pinned, pins
 from sentinel_bpf.object import ABI_VERSION
 from sentinel_bpf.probe import BPFFS
 from sentinel_lab.dataplane import OBJECT, remove_pins
+from sentinel_lab.namespaces import run
 from sentinel_lab.topology import NODE_DEVICE
 
 if TYPE_CHECKING:
@@ -25,12 +27,19 @@ if TYPE_CHECKING:
 PORT = 9001
 RATE_BITS = 80_000_000
 START_S = 300.0  # only ends a hang
+ANSWER_S = 60.0  # a busy machine keeps a living agent waiting for seconds; who is not there refuses at once
 LEASE_S = 0.5
 CONFIG: dict[str, Any] = {
     "trafficClasses": [{"name": "bulk", "match": [{"protocol": "UDP", "port": PORT}]}],
     "dataPlane": {"interfaces": [{"name": NODE_DEVICE, "rateBitsPerSecond": RATE_BITS}]},
 }
 PRODUCT = ("-m", "sentinel_agent")
+
+
+def queue_device() -> str:
+    """Of the one interface whose incoming packets are queued in this namespace."""
+    (name,) = [line.split(":")[1].strip() for line in run("ip", "-o", "link").splitlines() if "sn-ifb" in line]
+    return name
 
 
 class Agent:
@@ -45,9 +54,12 @@ class Agent:
     def start(self, config=None, wait: bool = True, program=PRODUCT, **env: str) -> subprocess.Popen[bytes]:
         path = self.folder / "agent.yaml"
         path.write_text(yaml.safe_dump(config or CONFIG))
+        return self.started((*program, "--config", str(path)), wait, **env)
+
+    def started(self, program: tuple[str, ...], wait: bool = True, **env: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *program, "--config", str(path)],
+                [sys.executable, *program],
                 env=self.env | env,
                 stderr=log,
                 stdout=log,
@@ -64,6 +76,11 @@ class Agent:
             assert process is None or process.poll() is None, f"the agent ended: {self.said()[-1:]}"
             assert time.monotonic() < deadline, f"waited {START_S:g} s in vain: {what}; {self.said()[-3:]}"
             time.sleep(0.2)
+
+    def seconds_until(self, true, what: str) -> float:
+        began = time.monotonic()
+        self.until(true, what)
+        return time.monotonic() - began
 
     def said(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []
@@ -111,9 +128,12 @@ class Agent:
         mine = [line for line in text.splitlines() if line.split("{")[0].split(" ")[0] == metric and label in line]
         return sum(float(line.rsplit(" ", 1)[1]) for line in mine)
 
+    def failed(self) -> float:
+        return self.counted("sentinel_ticks_failed_total", "")
+
     def _asked(self, url: str, read):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
                 return read(answer.read())
-        except OSError:
+        except (OSError, HTTPException):  # nobody is there, or ended in the middle of its answer
             return None

@@ -8,7 +8,6 @@ import pytest
 from sentinel_api.crdgen import RESOURCES
 from sentinel_api.names import API_VERSION
 from support.cluster.control_plane import ControlPlane
-from support.cluster.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PLURAL = {resource.KIND.name: resource.KIND.plural for resource in RESOURCES}
@@ -56,8 +55,5 @@ class Kinds:
 def kinds(control_plane: ControlPlane) -> Kinds:
     """The CRDs are installed and served; objects that a test makes are its own to take away."""
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    for kind in PLURAL:
-        wait_until(
-            f"{kind} is served", lambda kind=kind: control_plane.request("GET", collection(kind))[0] == 200, 30.0
-        )
+    control_plane.wait_served(*PLURAL.values())
     return Kinds(control_plane)

@@ -97,6 +97,7 @@ class Proxy:
 
 
 SESSION = web.AppKey("session", aiohttp.ClientSession)
+LAST_TURNS_S = 0.05  # a connection that was cancelled while it came up is closed in later turns of the loop
 
 
 async def _serve(proxy: Proxy, ready: threading.Event, stop: asyncio.Event) -> None:
@@ -119,6 +120,7 @@ async def _serve(proxy: Proxy, ready: threading.Event, stop: asyncio.Event) -> N
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(LAST_TURNS_S)
 
 
 @contextlib.contextmanager
@@ -128,10 +130,10 @@ def between(server: str, ca: str) -> Iterator[Proxy]:
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_serve(proxy, ready, stop)), daemon=True)
     thread.start()
-    assert ready.wait(60), "the proxy did not start"
+    assert ready.wait(240), "the proxy did not start"
     try:
         yield proxy
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        thread.join(240)
         loop.close()

@@ -9,7 +9,7 @@ from support.http_load import Load, load
 
 ROLE = "sentinel.io/role"
 EDGES = ("edge1", "edge2")
-BUFFERS = ("buffer1", "buffer2")
+BUFFERS = ("buffer1", "buffer2", "buffer3")
 SPARE = "spare1"
 NODES = (
     *(NodeSpec(name, {ROLE: "edge"}) for name in EDGES),
@@ -19,11 +19,15 @@ NODES = (
 PORT, FEED_PORT = 8080, 9000
 
 SERVER = f"""
-import http.server, os, socket
+import hashlib, http.server, os, socket
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        text = os.environ["NODE"].encode()
+        self.answer(os.environ["NODE"].encode())
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(hashlib.sha256(body).hexdigest().encode())
+    def answer(self, text):
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -120,3 +124,13 @@ def whole(cluster: Cluster, address: str) -> bool:
         return False
     asked = tried(address)
     return asked.fresh.failed == 0 and asked.fresh.by.keys() == set(BUFFERS)
+
+
+def all_run(cluster: Cluster, tag: str) -> bool:
+    """Agents and balancers, each from its image of that tag."""
+    found = [
+        container["image"]
+        for pod in shipped.items(cluster, "pods", "-A", "-l", "app.kubernetes.io/component in (agent, balancer)")
+        for container in pod["spec"]["containers"]
+    ]
+    return len(found) == len(EDGES) + len(BUFFERS) and all(each.endswith(f":{tag}") for each in found)

@@ -20,18 +20,19 @@ from support.front import BUFFERS, FEED_PORT, PORT
 
 METRICS_PORT = 9465
 HERE = "/proc/self/ns/net"  # the sender stays in our own network
-LOOK_EVERY_S = 0.1
-SCALE = 0.2  # 2 MB/s in bursts of two seconds, a tenth of it in the eight seconds between them
+LOOK_EVERY_S = 0.2
+SCALE = 0.3  # 3 MB/s in bursts of two seconds, a tenth of it in the eight seconds between them
 PERIOD_S = 10.0
 GAP_S = 1.0  # long after a burst's queue has drained, and before the next one is due
 HEAD_START_S = 0.5
-DRAIN_BITS_PER_SECOND = 12_800_000
-FLOOR_BYTES = 65_536
+DRAIN_BITS_PER_SECOND = 12_800_000  # 1.6 MB/s: a burst brings 2.8 MB more than leaves in its time
+FLOOR_BYTES = 65_536  # full 50 ms after a burst began, and so before who only reacts has seen it
+CALM_BYTES = 131_072  # all floors together: what more is lent to idle classes would hide who foresaw
 
 
 @dataclass(frozen=True)
 class Look:
-    """At both nodes together: the widest limit of the feed's queue, and what it dropped since its beginning."""
+    """At all nodes together: the widest limit of the feed's queue, and what it dropped since its beginning."""
 
     at: float
     limit: float
@@ -116,8 +117,8 @@ def _look_on(cluster: Cluster, feed: Feed) -> None:
     while feed.sending:
         with contextlib.suppress(OSError):
             at = time.monotonic()
-            both = [metrics(cluster, node) for node in BUFFERS]
-            feed.looks.append(Look(at, max(each["limit"] for each in both), sum(each["drops"] for each in both)))
+            every = [metrics(cluster, node) for node in BUFFERS]
+            feed.looks.append(Look(at, max(each["limit"] for each in every), sum(each["drops"] for each in every)))
         time.sleep(LOOK_EVERY_S)
 
 
@@ -125,11 +126,12 @@ def feeding(cluster: Cluster, min_events: int) -> None:
     """The feed is a class of its own on a slow link; so many alarms are judged before any is acted on."""
     shop = {"name": "shop", "profile": "llm", "match": [{"port": PORT}]}
     match = [{"protocol": "UDP", "port": FEED_PORT}]
-    feed = {"name": "feed", "floorBytes": FLOOR_BYTES, "maxDelayMillis": 1000, "match": match}
+    feed = {"name": "feed", "floorBytes": FLOOR_BYTES, "maxDelayMillis": 4000, "weight": 80, "match": match}
     spec = {
         "trafficClasses": [shop, feed],
         "dataPlane": {"interfaces": [{"rateBitsPerSecond": DRAIN_BITS_PER_SECOND}]},
         "model": {"gate": {"minEvents": min_events}},
+        "pool": {"minBytes": CALM_BYTES},
     }
     settle(cluster, spec)
 

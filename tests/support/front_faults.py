@@ -24,12 +24,9 @@ class Fault:
     lossless: bool = True
 
 
-def delete_one(component: str) -> Callable[[Cluster, str], None]:
+def delete_one(labels: str) -> Callable[[Cluster, str], None]:
     def blow(cluster: Cluster, _: str) -> None:
-        pod = sorted(
-            each["metadata"]["name"]
-            for each in shipped.items(cluster, "pods", "-l", f"app.kubernetes.io/component={component}")
-        )[0]
+        pod = sorted(each["metadata"]["name"] for each in shipped.items(cluster, "pods", "-l", labels))[0]
         cluster.kubectl("delete", "pod", pod, "--wait=false")
 
     return blow
@@ -64,9 +61,10 @@ COLUMNS = ("fault", "requests", "failed", "broken", "outage_ms")
 WHY = 20  # reasons that a row keeps
 
 FAULTS = (
-    Fault("an agent's pod is deleted", delete_one("agent")),
+    Fault("an agent's pod is deleted", delete_one("app.kubernetes.io/component=agent")),
     Fault("the leading operator is deleted", delete_leader),
-    Fault("a balancer's pod is deleted", delete_one("balancer"), lossless=False),
+    Fault("a balancer's pod is deleted", delete_one("app.kubernetes.io/component=balancer"), lossless=False),
+    Fault("a pod of the Service is deleted", delete_one("app=shop"), lossless=False),
     Fault(
         "a buffer node's kubelet is killed for 10 s",
         lambda cluster, _: cluster.kill_kubelet(BUFFERS[0]),

@@ -49,7 +49,8 @@ class Load:
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.address, self.port, timeout=PATIENCE_S)
 
-    def _ask(self, connection: http.client.HTTPConnection, tally: Tally) -> bool:
+    def _ask(self, connection: http.client.HTTPConnection, tally: Tally, before: str = "") -> str:
+        """Who answered; nobody where it failed. `before` is who answered this connection last."""
         began = time.monotonic()
         try:
             connection.request("GET", self.path)
@@ -59,11 +60,12 @@ class Load:
             with self._lock:
                 tally.failed += 1
                 now = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
-                self.why.append(f"{now}, after {time.monotonic() - began:.1f} s: {error!r}")
-            return False
+                kept = f", kept by {before}" if before else ""
+                self.why.append(f"{now}, after {time.monotonic() - began:.1f} s{kept}: {error!r}")
+            return ""
         with self._lock:
             tally.hear(who)
-        return True
+        return who
 
     def _new_ones(self) -> None:
         while not self._over.wait(FRESH_EVERY_S):
@@ -75,12 +77,13 @@ class Load:
         connection.close()
 
     def _one_kept(self) -> None:
-        connection, since = self._connection(), time.monotonic()
+        connection, since, who = self._connection(), time.monotonic(), ""
         while not self._over.wait(KEPT_EVERY_S):
             if time.monotonic() - since > self.kept_for_s:
                 connection.close()
-                connection, since = self._connection(), time.monotonic()
-            if not self._ask(connection, self.kept):
+                connection, since, who = self._connection(), time.monotonic(), ""
+            who = self._ask(connection, self.kept, who)
+            if not who:
                 with self._lock:
                     self.broken += 1
         connection.close()

@@ -8,12 +8,15 @@ from support.frames import ACK, FIN, ICMP, MORE_FRAGMENTS, RST, SYN, TCP, UDP, e
 from support.lb_plane import Twin
 from support.reference_balancer import Backend, Flow, ReferenceBalancer, Vip
 
+# Time goes by in steps of 20 s, and no age that matters is a multiple of that: eight real seconds may pass unseen.
+STEP_S, AGE_S, IDLE_S, PERIOD_S = 20.0, 48.0, 88.0, 16.0
 VIP4, VIP6, STICKY = "198.51.100.9", "2001:db8:1::9", "198.51.100.10"
 CLIENT6 = "2001:db8::7"
 GOLD = 80  # the port whose class is 1
 NODES = 6
 RINGS = {gone: pairs([Member(f"node-{i}", i) for i in range(NODES) if i != gone]) for gone in (None, 0, 3)}
 MAC = bytes.fromhex("02aabbccdd01")
+OWN_MAC = ethernet(b"")[:6]
 
 
 def class_of(flow: Flow) -> int:
@@ -23,14 +26,15 @@ def class_of(flow: Flow) -> int:
 def fresh(loaded, *, ring=RINGS[None], nodes=NODES):
     loaded.forget()
     loaded.rules.replace([Rule(1, destination_ports=(GOLD, GOLD))])
-    reference = ReferenceBalancer(class_of=class_of, ready_age=12.0, mesh_age=12.0, now=1000.0)
+    reference = ReferenceBalancer(class_of=class_of, ready_age=AGE_S, mesh_age=AGE_S, now=1000.0)
     twin = Twin(loaded, reference)
+    twin.own(OWN_MAC)
     for number in range(nodes):
         twin.backend(number, Backend(f"203.0.113.{number + 1}", MAC))
     for key in ((VIP4, GOLD, TCP), (VIP4, 53, UDP), (VIP4, 0, UDP), (VIP6, GOLD, TCP)):
-        twin.vip(*key, Vip(ring, idle=22.0))
+        twin.vip(*key, Vip(ring, idle=IDLE_S))
     for key in ((STICKY, GOLD, TCP), (STICKY, 53, UDP), (STICKY, 0, UDP)):
-        twin.vip(*key, Vip(ring, idle=22.0, sticky=True))
+        twin.vip(*key, Vip(ring, idle=IDLE_S, sticky=True))
     return twin
 
 
@@ -63,15 +67,17 @@ NUMBERS = st.integers(0, NODES - 1)
 STEPS = st.one_of(
     FRAMES.map(lambda frame: ("send", frame)),
     FRAMES.map(lambda frame: ("send", frame)),
+    FRAMES.map(lambda frame: ("send", MAC + frame[6:])),  # another host's
+    st.tuples(st.just("served"), st.booleans()),
     st.tuples(st.just("room"), NUMBERS, st.integers(0, 1), st.sampled_from([0, 1000, 1200, 2000, 1 << 46, 1 << 50])),
     st.tuples(st.just("flag"), NUMBERS, st.sampled_from(["present", "draining", "suspected"]), st.booleans()),
     st.tuples(st.just("load"), NUMBERS, st.integers(0, 3)),
     st.tuples(st.just("hear"), NUMBERS, st.sampled_from(["mesh", "seen"])),
     st.tuples(st.just("replace"), NUMBERS),
     st.tuples(st.just("beat")),
-    st.tuples(st.just("doubt"), st.sampled_from([2.0, 7.0]), st.sampled_from([3.0, 13.0])),
+    st.tuples(st.just("doubt"), st.sampled_from([8.0, 28.0]), st.sampled_from([12.0, 52.0])),
     st.tuples(st.just("ring"), st.sampled_from([None, 0, 3])),
-    st.tuples(st.just("time"), st.sampled_from([5.0, 5.0, 15.0])),
+    st.tuples(st.just("time"), st.sampled_from([STEP_S, STEP_S, 3 * STEP_S])),
 )
 
 
@@ -89,6 +95,9 @@ def carry_out(twin, kind, *what):
         reference.backends[what[0]].load = what[1]
     elif kind == "replace":
         reference.backends[what[0]].generation += 1
+    elif kind == "served":
+        (served,) = what
+        twin.vip(VIP4, GOLD, TCP, reference.vips[VIP4, 53, UDP]) if served else twin.withdraw(VIP4, GOLD, TCP)
     elif kind == "ring":
         for key, vip in list(reference.vips.items()):
             twin.vip(*key, Vip(RINGS[what[0]], vip.idle, vip.sticky))
@@ -101,7 +110,7 @@ def _let_time_tell(twin, kind, *what):
     if kind == "hear":
         setattr(reference.backends[what[0]], what[1], reference.now)
     elif kind == "beat":
-        reference.period, reference.beat = 4.0, reference.now
+        reference.period, reference.beat = PERIOD_S, reference.now
     elif kind == "doubt":
         before, after = what
         reference.doubt = (reference.now - before, reference.now + after)

@@ -16,6 +16,7 @@ import time
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Process:
                 url = f"http://127.0.0.1:{port or self.port}{path}"
                 with urllib.request.urlopen(url, timeout=30) as answer:
                     return answer.read()
-        except OSError:
+        except (OSError, HTTPException):  # nobody is there, or ended in the middle of its answer
             return b""
 
     def state(self) -> dict[str, Any]:

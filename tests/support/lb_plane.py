@@ -32,16 +32,18 @@ class Balancer:
             for name, number in layout.constants(OBJECT, enum).items()
             if name not in ("SN_REASONS", "SN_LB_REASON_END")
         }
-        arrays = ("openings", "doubt", "states", "backends", "by_vip", "by_node", "reasons", "source", "rings")
+        arrays = ("openings", "doubt", "states", "backends", "by_vip", "by_node", "reasons", "source", "rings", "own")
         self.views = {name: self.object.map(f"sn_lb_{name}").view(writable=True) for name in arrays}
         self.views |= {name: self.object.map(f"sn_{name}").view(writable=True) for name in ("ready", "seen", "prober")}
 
     def forget(self) -> None:
         for name, view in self.views.items():
-            if name != "rings":  # without a VIP nobody reads them
+            if name not in ("rings", "own"):  # without a VIP nobody reads rings; changes are never taken back
                 view[...] = np.zeros((), view.dtype)
         for key in list(self.object.map("sn_lb_vips").keys()):
             self.object.map("sn_lb_vips").delete(key)
+        self.tables.put_mac(bytes(6))
+        self.views["own"]["changes"][0] += 1
         self.forget_flows()
         self.object.map("sn_lb_opened").put(0, window_ns=0)
         self.rules.replace([])
@@ -82,6 +84,10 @@ class Twin:
         record["vary4"][0], record["vary6"][0] = source.vary4, source.vary6
         record["address6"][0] = mapped(source.address6)
 
+    def own(self, mac: bytes) -> None:
+        self.reference.mac = mac
+        self.kernel.tables.put_mac(mac)
+
     def backend(self, number: int, backend: Backend) -> None:
         self.reference.backends[number] = backend
         self.kernel.tables.put_backend(number, backend.address, mac=backend.mac, mtu=backend.mtu, encap=backend.encap)
@@ -97,6 +103,14 @@ class Twin:
         self.kernel.tables.put_vip(
             Address(*key), ring=ring, index=index, idle_ns=int(vip.idle * 1e9), sticky=vip.sticky
         )
+
+    def index_of(self, key: tuple[str, int, int]) -> int:
+        """Of a VIP's counters."""
+        return self._indexes[key]
+
+    def withdraw(self, address: str, port: int, protocol: int) -> None:
+        self.reference.vips.pop((address, port, protocol), None)
+        self.kernel.tables.delete_vip(Address(address, port, protocol))
 
     def pass_time(self, seconds: float) -> None:
         """Instead of the kernel's clock going on, what it has noted gets older."""

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sentinel_lab.namespaces import Namespace
 
 PATIENCE_S = 60.0  # only ends a hang
+NUMBER_BYTES = 8
 
 
 def need_data_plane() -> None:
@@ -39,6 +40,8 @@ class Bottleneck:
     outgoing: socket.socket
     incoming: dict[int, socket.socket]
     totals: Counter[int]
+    numbers: dict[int, list[int]] = field(default_factory=dict)
+    """Of the packets that came to the ports in it, what their first bytes say."""
 
     def send(self, port: int, count: int, size: int = 1000) -> None:
         for _ in range(count):
@@ -46,10 +49,12 @@ class Bottleneck:
 
     def received(self, port: int) -> int:
         """Since the last time it was asked."""
-        count = 0
+        count, numbers = 0, self.numbers.get(port)
         try:
-            while self.incoming[port].recv(9000, socket.MSG_DONTWAIT):
+            while data := self.incoming[port].recv(9000, socket.MSG_DONTWAIT):
                 count += 1
+                if numbers is not None:
+                    numbers.append(int.from_bytes(data[:NUMBER_BYTES]))
         except BlockingIOError:
             self.totals[port] += count
         return count

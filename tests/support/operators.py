@@ -75,6 +75,15 @@ class Bench:
         status, body = self.plane.request("GET", path)
         return body if status == 200 else None
 
+    def may(self, verb: str, resource: str, group: str = "", namespace: str = "") -> bool:
+        """What the API server would let the operator do now: a role counts a moment after it was written."""
+        what = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+        spec = {"user": f"system:serviceaccount:{SYSTEM}:sentinel-operator", "resourceAttributes": what}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        code, answer = self.plane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
+        assert code == 201, answer
+        return bool(answer["status"]["allowed"])
+
     def condition(self, kind: str, path: str = FRONT) -> tuple[str, str]:
         found = (self.get(path) or {}).get("status", {}).get("conditions", [])
         return next(((c["status"], c["reason"]) for c in found if c["type"] == kind), ("", ""))
@@ -115,7 +124,7 @@ def prepared(folder: Path, parts: Sequence[planes.Part] = planes.BARE) -> Iterat
     with planes.running(folder, parts=parts) as plane:
         for crd in sorted((ROOT / "crds").glob("*.yaml")):
             plane.kubectl("apply", "-f", str(crd))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        plane.wait_served("bufferclusters", "buffernodes")
         plane.kubectl("create", "namespace", SYSTEM)
         plane.kubectl("apply", "-f", "-", stdin=rights())
         yield plane
@@ -130,6 +139,8 @@ def running(folder: Path, parts: Sequence[planes.Part] = (*planes.BARE, "control
             assert plane.request("POST", "/api/v1/nodes", node)[0] == 201
         token = plane.service_account_token(SYSTEM, "sentinel-operator")
         here = Bench(plane, folder, plane.kubeconfig_for(token, folder / "operator.kubeconfig"))
+        until(here, "it may watch what it looks after", lambda: here.may("watch", "bufferclusters", "sentinel.io"))
+        until(here, "it may lead", lambda: here.may("create", "leases", "coordination.k8s.io", SYSTEM))
         yield here
         for process in here.operators:
             process.kill()

@@ -35,6 +35,7 @@ class Prometheus:
     process: subprocess.Popen[bytes]
     log: Path
     port: int
+    patience_s: float = PATIENCE_S
 
     def answers(self, expr: str) -> list[dict[str, Any]]:
         """The series of an instant query; an error of the query is one of the test."""
@@ -51,10 +52,10 @@ class Prometheus:
         return {each["metric"]["alertname"] for each in self.answers('ALERTS{alertstate="firing"}')}
 
     def wait_for(self, expr: str) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.patience_s
         while not (found := self._tried(expr)):
             assert self.process.poll() is None, self.log.read_text()[-2000:]
-            assert time.monotonic() < deadline, f"no data in {PATIENCE_S:g} s: {expr}"
+            assert time.monotonic() < deadline, f"no data in {self.patience_s:g} s: {expr}"
             time.sleep(0.2)
         return found
 

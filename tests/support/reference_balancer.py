@@ -115,12 +115,15 @@ class ReferenceBalancer:
     beat: float = -1e9
     doubt: tuple[float, float] = (0.0, 0.0)  # between these UDP may have come from another balancer
     source: Source = Source()
+    mac: bytes = bytes(6)  # the interface's own; zeroes: not known
     now: float = 0.0
     vips: dict[tuple[str, int, int], Vip] = field(default_factory=dict)
     backends: dict[int, Backend] = field(default_factory=dict)
     conns: dict[tuple[Any, ...], Conn] = field(default_factory=dict)
 
     def verdict(self, frame: bytes) -> Verdict:
+        if frame[0] & 1 or (any(self.mac) and frame[:6] != self.mac):
+            return Verdict(PASS, "OTHER_HOST", None, frame)
         packet = parse(frame)
         if packet.outcome != FOUND:
             return Verdict(PASS, packet.reason, None, frame)

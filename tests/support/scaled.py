@@ -61,6 +61,7 @@ def forbid_orders(bench: Bench) -> None:
     reading = ["get", "list", "watch"]
     changes = [{"op": "replace", "path": f"/rules/{number}/verbs", "value": reading} for number in numbers]
     bench.plane.kubectl("patch", "clusterrole", "sentinel-operator", "--type=json", "-p", json.dumps(changes))
+    until(bench, "it may write no orders", lambda: not bench.may("patch", "buffernodes", "sentinel.io"))
 
 
 def ask_of_pool(bench: Bench, mebibytes: int) -> None:

@@ -26,6 +26,7 @@ MAC = bytes.fromhex("02aabbccdd01")
 OTHER_MAC = bytes.fromhex("02aabbccdd02")
 NODE4, NODE6 = "203.0.113.{}", "2001:db8:ff::{}"
 DATA: Final = b"some bytes of an application"
+IDLE_S: Final = 120.0
 WAYS = {"IPv4": (NODE4, "IP"), "IPv6": (NODE6, "IP"), "UDP over IPv4": (NODE4, "UDP"), "UDP over IPv6": (NODE6, "UDP")}
 TAGS = {"untagged": (), "VLAN": [(VLAN, 5)], "QinQ": [(SERVICE_VLAN, 5), (VLAN, 6)]}
 
@@ -72,12 +73,13 @@ def two(loaded, first="IPv4", second="IPv4"):
     for address in (VIP4, VIP6):
         twin.vip(address, 80, TCP, Vip(ring))
         for port in (53, 0):
-            twin.vip(address, port, UDP, Vip(ring, idle=30.0))
-        twin.vip(address, 80, UDP, Vip(ring, idle=30.0, sticky=True))
+            twin.vip(address, port, UDP, Vip(ring, idle=IDLE_S))
+        twin.vip(address, 80, UDP, Vip(ring, idle=IDLE_S, sticky=True))
     return twin
 
 
-def in_doubt(twin, before=2.0, after=20.0):
+def in_doubt(twin, before=8.0, after=80.0):
+    """So long before now that what real time goes by in a test does not matter."""
     twin.reference.doubt = (twin.reference.now - before, twin.reference.now + after)
     return twin
 

@@ -39,7 +39,7 @@ def helm(cluster: Cluster, *args: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def install(cluster: Cluster, *options: str, **values: str) -> None:
+def install(cluster: Cluster, *options: str, chart: Path = CHART, **values: str) -> None:
     """`install` or `upgrade`, whichever it takes; dots in the names of values are written as two underscores."""
     wanted = SETTINGS | {name.replace("__", "."): value for name, value in values.items()}
     settings = ",".join(f"{name}={value}" for name, value in wanted.items())
@@ -47,7 +47,7 @@ def install(cluster: Cluster, *options: str, **values: str) -> None:
         cluster,
         "upgrade",
         RELEASE,
-        str(CHART),
+        str(chart),
         "--install",
         "-n",
         SYSTEM,

@@ -27,7 +27,7 @@ RATE = 10**9
 KIB = 1024
 
 
-def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_row=0):
+def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_row=0, carried=1e12):
     columns = {
         name: np.full(CLASSES, 1 << 50, np.uint64) for name in ("bytes", "packets", "new_flows", "syns", "drops")
     }
@@ -41,6 +41,7 @@ def lane_tick(config=CONFIG, demand=1e12, verdict=ENFORCED, name="eth0", first_r
         names=class_names(config),
         observed=Observed(between(Snapshot(t_ns=0, **nothing), after, no_queues()), shares, shares),
         counters=after,
+        carried_bps=carried,
         forecast=nothing_expected(PERIOD_NS, np.full(CLASSES, demand)),
         marks=Marks(hits=MAX_TALLY + 1, misses=3, false_alarms=4, lead_s=1.25, brier=0.125, trusted=True),
         signs=no_signs(CLASSES),

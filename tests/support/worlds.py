@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_BUFFER, ROLE_LABEL
+from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_BUFFER, ROLE_LABEL, ZONE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide.plan import Plan, plan
-from sentinel_operator.decide.spares import ZONE_LABEL, RoleChange
+from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Agents, Node, ScaleObject, World
 from sentinel_operator.objects import DRAINING_SINCE, key, signature
 from sentinel_operator.render import daemonset

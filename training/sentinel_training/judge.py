@@ -60,19 +60,11 @@ def exported(session: Session, part: Lessons) -> Said:
     return Said(hazard, magnitude, demand)
 
 
-def chance(hazard: Table, window: tuple[int, int]) -> Floats:
-    """Of a first onset so many whole seconds ahead."""
-    first, beyond = window
-    quiet = np.prod(1.0 - hazard[..., :first], axis=-1, dtype=np.float64)
-    found: Floats = quiet * (1.0 - np.prod(1.0 - hazard[..., first:beyond], axis=-1, dtype=np.float64))
-    return found
-
-
 def marks(parts: list[Lessons], said: list[Said]) -> dict[str, float]:
     """Ranking and calibration by window, by kind of traffic too; losses of sizes and demand, with what they cover."""
     found: dict[str, float] = {}
     for name, window in WINDOWS.items():
-        truth, told, kinds = _pooled(parts, [chance(each.hazard, window) for each in said], window)
+        truth, told, kinds = _pooled(parts, [measures.chances(each.hazard, window)[0] for each in said], window)
         found[f"base_{name}"] = float(truth.mean())
         found |= ranking(truth, told, kinds, name)
         found[f"ece_{name}"] = measures.calibration_error(truth, told)

@@ -33,13 +33,27 @@ class Made:
     rates: Floats
 
 
-def _periodic(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Timetable:
+    """When bursts are due, and the standard deviation of how far they miss that."""
+
+    period_s: float
+    jitter_s: float
+    due_s: Floats
+
+
+def timetable(seconds: float, random: np.random.Generator) -> Timetable:
     """Any period from 15 to 90 s; phases jitter with a standard deviation of up to 1 s."""
     period, jitter = random.uniform(15, 90), random.uniform(0.0, 1.0)
-    grid = np.arange(FIRST_S + random.uniform(0, period), seconds, period)
-    onsets = grid + random.normal(0.0, jitter, len(grid))
+    return Timetable(period, jitter, np.arange(FIRST_S + random.uniform(0, period), seconds, period))
+
+
+def _periodic(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:
+    """Bursts by a timetable."""
+    table = timetable(seconds, random)
+    onsets = table.due_s + random.normal(0.0, table.jitter_s, len(table.due_s))
     # A burst over a tenth of the period would lift the mean so far that ten times the calm rate is no burst any more.
-    return onsets, _rates(seconds, onsets, random.uniform(0.03, 0.1) * period)
+    return onsets, _rates(seconds, onsets, random.uniform(0.03, 0.1) * table.period_s)
 
 
 def _cron(seconds: float, random: np.random.Generator) -> tuple[Floats, Floats]:

@@ -56,13 +56,6 @@ class Walk:
     rate_known: Bools
     sizes: tuple[Size, ...]
 
-    def chance(self, window: tuple[int, int]) -> Floats:
-        """Of a first onset so many whole seconds ahead."""
-        first, beyond = window
-        quiet = np.prod(1.0 - self.hazard[..., :first], axis=-1, dtype=np.float64)
-        found: Floats = quiet * (1.0 - np.prod(1.0 - self.hazard[..., first:beyond], axis=-1, dtype=np.float64))
-        return found
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Size:

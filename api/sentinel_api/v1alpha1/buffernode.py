@@ -83,7 +83,9 @@ class NodeForecast(Model):
 
     seq: Tally = Field(description="Number of this forecast; grows while the agent lives.")
     observed_at: Time = Field(description="When the newest sample in it was taken.")
-    demand_bytes_per_second: Amount = Field(description="Traffic now.")
+    demand_bytes_per_second: Amount = Field(
+        description="Traffic now, as a mean: of the last `reportSeconds`, but of a minute at most."
+    )
     points: tuple[ForecastPoint, ...] = Field((), max_length=4, description="Traffic later, nearest first.")
 
 

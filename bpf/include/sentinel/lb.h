@@ -16,6 +16,7 @@ enum sn_lb_const {
 	SN_LB_VIPS = 256,
 	SN_LB_BACKENDS = 1024,
 	SN_LB_OPENINGS = 65536, /* a power of two */
+	SN_LB_NEAR = 64, /* VIPs that a CPU finds without asking the table */
 	SN_LB_REASONS = 64, /* what the parser found wrong keeps its number; ours follow */
 };
 
@@ -47,6 +48,26 @@ struct sn_pair {
 	__u16 second;
 } __attribute__((aligned(4)));
 _Static_assert(sizeof(struct sn_pair) == 4, "written by user space");
+
+/* What the program must know of its interface and of its tables; each field is one store. */
+struct sn_lb_own {
+	__u64 mac; /* six bytes as in a frame, then two of zero; zero: not known, so that every frame is ours */
+	__u64 changes; /* of the VIPs: one more after each */
+};
+_Static_assert(sizeof(struct sn_lb_own) == 16, "written by user space");
+
+/*
+ * Index: cpu × SN_LB_NEAR + place. A VIP as this CPU last found it: the table's hash costs more than all else that is
+ * asked of a packet that goes nowhere new.
+ */
+struct sn_lb_near {
+	struct sn_vip_key key;
+	__u32 _pad;
+	__u64 as_of; /* one more than sn_lb_own.changes was; zero: nothing is here */
+	struct sn_vip vip;
+	__u64 _line;
+};
+_Static_assert(sizeof(struct sn_lb_near) == 64, "one cache line");
 
 enum sn_encap {
 	SN_ENCAP_NONE = 0, /* no such backend */
@@ -152,6 +173,7 @@ enum sn_lb_reason {
 	SN_LB_PROBE, /* dropped, its work done: a node's answer to a probe */
 	SN_LB_PROBE_FOREIGN, /* untouched: an answer from someone else than the backend that it names */
 	SN_LB_UNSURE, /* sent: as the first packet of its flow that was met, in the middle */
+	SN_LB_OTHER_HOST, /* untouched: the frame is for another's hardware address, or for everybody's */
 	SN_LB_REASON_END,
 };
 _Static_assert((int)SN_LB_REASON_END <= (int)SN_LB_REASONS, "every reason has a cell");

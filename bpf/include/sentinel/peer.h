@@ -23,6 +23,13 @@ struct sn_peer {
 };
 _Static_assert(sizeof(struct sn_peer) == 16, "written by user space");
 
+/* The hardware address that frames for this node bear, as the kernel itself learns it. */
+struct sn_own {
+	__u64 mac; /* six bytes as in a frame, then two of zero; zero: none was learned */
+	__u64 heard_ns;
+};
+_Static_assert(sizeof(struct sn_own) == 16, "read by tests");
+
 enum sn_probe_grant {
 	SN_PROBE_GRANTED = 0,
 	SN_PROBE_REFUSED = 1,

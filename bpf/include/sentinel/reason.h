@@ -39,6 +39,7 @@ enum sn_reason {
 	SN_REASON_EGRESS_OVER_RATE = 30, /* dropped: the class's token bucket is empty */
 	SN_REASON_EGRESS_UNKNOWN = 31, /* not IP, or malformed: untouched */
 	SN_REASON_TUNNEL_ONWARD = 32, /* of a flow not known here: sent on to the other node where it may live */
+	SN_REASON_TUNNEL_ELSEWHERE = 33, /* passed: our encapsulation in a frame for another host's hardware address */
 	SN_REASONS = 40,
 };
 

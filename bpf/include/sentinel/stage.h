@@ -81,5 +81,7 @@ int sn_whose(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_pass_on(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_answer(struct xdp_md *ctx, struct sn_packet *packet);
 int sn_may_probe(struct sn_packet *packet, __u64 gap_ns);
+/* tunnel.bpf.c: the frame's hardware address is ours, for a probe inside was for an address of ours. */
+int sn_note_own(struct xdp_md *ctx, __u64 now_ns);
 
 #endif

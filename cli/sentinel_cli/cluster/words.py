@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sentinel_api.v1alpha1.buffercluster import BufferCluster
-from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_api.v1alpha1.buffernode import BufferNode, Scores
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, ScalingDecision
 from sentinel_api.v1alpha1.conditions import Condition
 
@@ -23,7 +23,7 @@ def told(cluster: BufferCluster, nodes: Sequence[BufferNode], now: datetime) -> 
     lines = [f"{title}: {_state(ready)}", *(f"  ! {line}" for line in troubles(status.conditions))]
     if cluster.spec.paused:
         lines.append("  paused: the operator leaves everything as it is (sentinel pause --resume)")
-    lines += [f"  {line}" for line in (*_counts(cluster, status), *_scaling(cluster, status, now))]
+    lines += [f"  {line}" for line in (*_counts(cluster, status), *_scaling(cluster, status, nodes, now))]
     lines += [f"  {line}" for line in _table(nodes, now)]
     return tuple(lines)
 
@@ -64,17 +64,25 @@ def _counts(cluster: BufferCluster, status: BufferClusterStatus) -> Iterable[str
         )
 
 
-def _scaling(cluster: BufferCluster, status: BufferClusterStatus, now: datetime) -> Iterable[str]:
+def _scaling(
+    cluster: BufferCluster, status: BufferClusterStatus, nodes: Sequence[BufferNode], now: datetime
+) -> Iterable[str]:
     scaling, mode = status.scaling, cluster.spec.scaling.mode
     if mode == "Off" or scaling.observed_at is None:
         yield f"scaling {mode}"
         return
     yield (
         f"scaling {mode}: {scaling.required_nodes} nodes needed in {scaling.lead_time_seconds} s "
-        f"for {amount(scaling.demand_p95_bytes_per_second)}; {scaling.reactive_nodes} by present demand alone"
+        f"for {amount(scaling.demand_p95_bytes_per_second)}; {scaling.reactive_nodes} by present demand alone, "
+        f"which is {amount(sum(_carried(node) for node in nodes))}"
     )
     for decision in scaling.decisions[:3]:
         yield f"  {ago(now, decision.decided_at)}: {_decision(decision)}"
+
+
+def _carried(node: BufferNode) -> int:
+    said = node.status.forecast if node.status else None
+    return said.demand_bytes_per_second if said else 0
 
 
 def _decision(decision: ScalingDecision) -> str:
@@ -83,7 +91,7 @@ def _decision(decision: ScalingDecision) -> str:
 
 
 def _table(nodes: Sequence[BufferNode], now: datetime) -> Iterable[str]:
-    """Forecast beside what is carried now; both as the node itself says."""
+    """Forecast beside what is carried now, and how often its alarms were right; all as the node itself says."""
     if not nodes:
         return
     rows: list[tuple[str, ...]] = [("NODE", "STATE", "TIER", "CARRIES", f"IN {HORIZON_SHOWN_S} S", "TRUSTED", "SAID")]
@@ -106,9 +114,15 @@ def _row(node: BufferNode, now: datetime) -> tuple[str, ...]:
         tier,
         amount(said.demand_bytes_per_second) if said else "-",
         f"{amount(point.p50)} to {amount(point.p95)}" if point else "-",
-        "yes" if status.scores.trusted else "not yet",
+        _trust(status.scores),
         ago(now, said.observed_at) if said else "-",
     )
+
+
+def _trust(scores: Scores) -> str:
+    alarms = scores.hits + scores.false_alarms
+    said = "yes" if scores.trusted else "not yet"
+    return f"{said}, {scores.hits} of {alarms} right" if alarms else said
 
 
 def amount(bytes_per_second: float) -> str:

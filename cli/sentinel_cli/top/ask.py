@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from sentinel_api.errors import Invalid
@@ -57,16 +58,22 @@ def _orders(host: str) -> tuple[str, ...]:
     """Why each limit is what it is; agents tell that to their own machine only."""
     try:
         return tuple(json.loads(got(f"http://{host}:{DEBUG_PORT}/debug/state")).get("decisions", ()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError, TypeError):  # whatever else listens there
         return ()
 
 
 def got(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310  http only, by construction
-        return bytes(answer.read(LARGEST))
+    """OSError, whatever stands at the other end."""
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310  http only, by construction
+            return bytes(answer.read(LARGEST))
+    except HTTPException as error:
+        raise OSError("speaks no HTTP: is that an agent's metrics port?") from error
 
 
 def why(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return "what it answers are no metrics: is that an agent's metrics port?"
     if isinstance(error, urllib.error.HTTPError):
         return f"answers {error.code}: is that an agent's metrics port?"
     cause = getattr(error, "reason", error)

@@ -15,7 +15,7 @@ from rich.live import Live
 from sentinel_api.errors import Invalid, Transient
 from sentinel_cli.top import keys
 from sentinel_cli.top.ask import look, targets
-from sentinel_cli.top.view import Choice, History, picture
+from sentinel_cli.top.view import Choice, History, Paper, picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sentinel_cli.top.seen import Line, Node
 
 BETWEEN_LOOKS_S = 0.5
+NO_TERMINAL = 150  # columns of a file or a pipe
 
 
 @click.command()
@@ -33,7 +34,7 @@ BETWEEN_LOOKS_S = 0.5
 @click.option("--once", is_flag=True, help="Look once, print, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: for a program.")
 def top(nodes: Sequence[str], every: float, once: bool, as_json: bool) -> None:
-    """Watch the classes of running agents: traffic, room, drops, and why limits are what they are.
+    """Watch the classes of running agents: traffic, what is expected, room, drops, and why limits are what they are.
 
     Reads the agents' metrics (port 9465), of this machine if no other is named. Reasons are told on the node itself.
 
@@ -67,7 +68,8 @@ def _print_once(asked: Sequence[tuple[str, str]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"nodes": [_told(node) for node in looked], "classes": [_line(line) for line in shown]}))
     else:
-        Console().print(picture(looked, shown, history, Choice()))
+        console = Console(width=None if sys.stdout.isatty() else NO_TERMINAL)
+        console.print(picture(looked, shown, history, Choice(), Paper(console.width)))
     if all(node.error for node in looked):
         raise Transient("no agent answers: name one (sentinel top HOST), or look at it with kubectl get bufn")
 
@@ -91,6 +93,7 @@ def _watch(asked: Sequence[tuple[str, str]], every: float) -> None:
             shown = history.add(looked)
             due = time.monotonic() + every
             while (left := due - time.monotonic()) > 0:
-                live.update(picture(looked, shown, history, choice), refresh=True)
+                paper = Paper(live.console.width, live.console.height)
+                live.update(picture(looked, shown, history, choice, paper), refresh=True)
                 if not keys.obey(choice, keys.pressed(terminal, left)):
                     return

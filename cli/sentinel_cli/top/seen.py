@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 SHOWN_HORIZON = "60s"
+MEDIAN, MOST = "0.5", "0.95"
+"""Quantiles of a forecast."""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class Node:
     tiers: dict[str, str] = field(default_factory=dict)  # interface → tier
     trusted: bool = False
     pool: dict[str, float] = field(default_factory=dict)
-    forecast: dict[str, float] = field(default_factory=dict)  # quantile → bytes per second at the shown horizon
+    forecast: dict[str, dict[str, float]] = field(default_factory=dict)  # horizon → quantile → bytes per second
     orders: tuple[str, ...] = ()
 
 
@@ -90,8 +92,14 @@ def _take(node: Node, metric: str, labels: Mapping[str, str], value: float) -> N
         node.trusted = node.trusted or value == 1
     elif metric == "sentinel_pool_bytes":
         node.pool[labels.get("part", "")] = value
-    elif metric == "sentinel_forecast_bytes_per_second" and labels.get("horizon") == SHOWN_HORIZON:
-        node.forecast[labels.get("quantile", "")] = value
+    elif metric == "sentinel_forecast_bytes_per_second":
+        node.forecast.setdefault(labels.get("horizon", ""), {})[labels.get("quantile", "")] = value
+
+
+def expected(node: Node, quantile: str) -> list[float]:
+    """At each horizon that it tells of, the nearest first; nothing of an agent that does not forecast."""
+    told = {horizon: each[quantile] for horizon, each in node.forecast.items() if quantile in each}
+    return [told[horizon] for horizon in sorted(told, key=lambda text: (len(text), text))]
 
 
 def lines(before: Node | None, now: Node) -> tuple[Line, ...]:

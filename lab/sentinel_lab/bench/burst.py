@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.report import machine
 from sentinel_lab.scenario import DRAINS, FLOORS, KIB, MIB, MIXED, OF_PATTERN, SCENARIOS
 from sentinel_lab.seasoning import PAST_S
-from sentinel_lab.traffic.patterns import SPELLINGS
+from sentinel_lab.traffic.patterns import SPELLINGS, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sentinel_lab.experiment import Plan
 
 BURSTS: Final = ("cron", "flash", "microburst", "periodic", "precursor", "random", "scheduled", "synflood", "flows")
+REPLAYED: Final = ("db_cloudphysics_w92_a", "llm_azure_conv_2023", "telemetry_4sics_day1_connections")
+"""Traces of three kinds of load: storage with its periods, prompts as people asked, meters that are polled."""
 QUICK_POLICIES: Final = ("static-small", "reactive-100ms", "reactive-10ms", policies.PRODUCT)
 QUICK_SECONDS, FULL_SECONDS, FULL_ROUNDS = 6.1, 20.0, 3  # the first periodic burst ends after six
 SETTLING_SECONDS: Final = 4.0
@@ -51,8 +54,10 @@ SWEPT: Final = ("static-small", "static-large", "reactive-10ms", "reactive-100ms
 )
 @click.option("--seconds", type=float, help="Length of each run.")
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often everything is run, each time with another seed.")
+@click.option("--traces", type=click.Path(path_type=Path), help=f"Folder in which {', '.join(REPLAYED)} are, as well.")
 @click.option("--sweep", is_flag=True, help="Over drains and static-small limits too.")
 @click.option("--pool", "pools_mib", type=float, multiple=True, help="Mixed: pools to try, in MiB, before the whole.")
+@click.option("--round-trip", "round_trip_ms", type=float, default=0.0, help="Milliseconds that TCP waits for answers.")
 @click.option("--keep", type=click.Path(path_type=Path), help=f"Where samples are kept [{KEPT}; not with --quick].")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the JSON to this file too.")
 @click.option("--add", is_flag=True, help="With --save: to the samples that the file has already, from other commands.")
@@ -72,6 +77,7 @@ def burst(as_json: bool, save: Path | None, add: bool, page: Path | None, pictur
       sudo sentinel bench burst --pattern mixed --rounds 3
       sudo sentinel bench burst --pattern random --rounds 3 --save burst.json --add
       sudo sentinel bench burst --pattern trace:/data/web.csv.gz@10 --policy oracle --policy reactive-10ms
+      sudo sentinel bench burst --traces traces/
       sudo sentinel bench burst --picture docs/img/levitation.png
     """
     if add and save is None:
@@ -86,7 +92,7 @@ def burst(as_json: bool, save: Path | None, add: bool, page: Path | None, pictur
         burst_page.draw(picture, asked.seconds)
         click.echo(f"Picture: {picture}")
         return
-    conditions = machine() | {"command": " ".join(["sentinel", *sys.argv[1:]]), "load_before": _load()}
+    conditions = machine() | {"command": _command(sys.argv[1:]), "load_before": _load()}
     rows, refused = _taken(plans, Kept(folder, burst_parts.code()))
     conditions |= {"load_after": _load()}
     found = burst_figures.metrics(rows)
@@ -114,12 +120,18 @@ def _pools(asked_mib: tuple[float, ...]) -> tuple[int, ...]:
     return (*sorted(tried), MIXED.pool_bytes) if asked_mib else POOLS
 
 
+def _command(arguments: Sequence[str]) -> str:
+    """As it was given, but for where traces lay."""
+    near = [re.sub(rf"^({TRACE})?/.*/(.)", r"\1\2", each.rstrip("/")) for each in arguments]
+    return " ".join(["sentinel", *near])
+
+
 def _load() -> str:
     return f"{os.getloadavg()[0]:.1f}"
 
 
 def _asked(
-    *, quick: bool, reference: bool, sweep: bool, keep: Path | None, **options: Any
+    *, quick: bool, reference: bool, sweep: bool, keep: Path | None, traces: Path | None, **options: Any
 ) -> tuple[Asked, Path | None]:
     """The samples wanted, and where they are kept."""
     if options["seconds"] is not None and options["seconds"] <= 0:
@@ -127,7 +139,7 @@ def _asked(
     for each in options["chosen"]:
         policies.known(each)
     asked = Asked(
-        patterns=options["patterns"] or (("periodic",) if quick or reference else (*BURSTS, MIXED_PATTERN)),
+        patterns=(*_patterns(quick or reference, options["patterns"]), *_replays(traces)),
         policies=options["chosen"] or _rivals(quick, reference, sweep),
         seconds=options["seconds"] or (QUICK_SECONDS if quick else REFERENCE_SECONDS if reference else FULL_SECONDS),
         seeds=options["rounds"] or (1 if quick or reference else FULL_ROUNDS),
@@ -135,8 +147,18 @@ def _asked(
         drains=DRAINS if sweep else (),
         floors=FLOORS if sweep else (),
         pools=_pools(options["pools_mib"]),
+        round_trip_ms=options["round_trip_ms"],
+        once=frozenset() if options["chosen"] else policies.CONTROLS,
     )
     return asked, keep or (None if quick else KEPT)
+
+
+def _patterns(one: bool, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    return chosen or (("periodic",) if one else (*BURSTS, MIXED_PATTERN))
+
+
+def _replays(folder: Path | None) -> tuple[str, ...]:
+    return tuple(f"{TRACE}{folder / each}.csv.gz" for each in REPLAYED) if folder is not None else ()
 
 
 def _rivals(quick: bool, reference: bool, sweep: bool) -> tuple[str, ...]:
@@ -182,8 +204,10 @@ def _spelled(plan: Plan) -> str:
 
 def _clean(plan: Plan, refused: list[Row]) -> Row | None:
     for _ in range(ATTEMPTS):
+        began = time.monotonic()
         run = experiment.carried_out(plan)
-        row = row_of(run.figures(), plan) | {"load": os.getloadavg()[0], "code": burst_parts.code()}
+        told = {"load": os.getloadavg()[0], "code": burst_parts.code(), "took_s": time.monotonic() - began}
+        row = row_of(run.figures(), plan) | told
         if not run.dirt:
             return row
         click.echo(f"  refused: {run.dirt[0]}", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sentinel_lab import waits
 from sentinel_lab.bench.burst_samples import MIXED_PATTERN, POOL_RIVALS, Row, of_policy
 from sentinel_lab.policies import PRODUCT
 from sentinel_lab.results import jain
@@ -36,6 +37,12 @@ def metrics(rows: Sequence[Row]) -> dict[str, float]:
         found |= {f"{pattern}.{name}": value for name, value in against(mine).items()}
         found |= _robust(pattern, [row for row in rows if row["name"] == pattern])
     return found | pools([row for row in rows if row["name"] == MIXED_PATTERN])
+
+
+def beside(rows: Sequence[Row], pattern: str, policy: str) -> dict[str, float]:
+    """Of the bystander's packets of all rounds; nothing of rows that were taken before these were told apart."""
+    mine = [row for row in of_policy(rows, policy) if row["name"] == pattern and _is_standard(row)]
+    return waits.together([row["beside_waits"] for row in mine if row.get("beside_waits")])
 
 
 def _is_standard(row: Row) -> bool:

@@ -37,6 +37,14 @@ COLUMNS: Final = {
     "granted_kib_mean": ("granted mean KiB", "{:,.0f}"),
 }
 
+BESIDE: Final = {
+    "standing_percent": ("met something %", "{:.1f}"),
+    "standing_us_p50": ("then p50 µs", "{:.1f}"),
+    "standing_us_p99": ("then p99 µs", "{:.1f}"),
+    "clear_us_p50": ("else p50 µs", "{:.1f}"),
+    "clear_us_p99": ("else p99 µs", "{:.1f}"),
+}
+
 HEAD: Final = """<!-- Made of data/burst.json by `python -m sentinel_lab.bench.burst_page`: change those, not this -->
 # What each policy drops, delays and holds
 
@@ -97,10 +105,25 @@ def _patterns(answer: Mapping[str, Any], depth: int) -> Iterator[str]:
         names = [each for each in policies.NAMES if f"{pattern}.{each}.drop_percent" in metrics]
         if names:
             yield f"{'#' * depth} {pattern}\n\n{_table(metrics, pattern, names)}\n{_headlines(metrics, pattern)}"
+        yield from _beside(clean, pattern, names)
         if pattern in OF_PATTERN and names:
             yield _each_class(metrics, pattern, names, clean)
         if pattern == MIXED_PATTERN:
             yield _pools(clean)
+
+
+def _beside(rows: Sequence[Row], pattern: str, names: Sequence[str]) -> Iterator[str]:
+    told = {name: found for name in names if (found := burst_figures.beside(rows, pattern, name))}
+    if told:
+        lines = [
+            "The bystander's packets, apart by whether something of another class stood beside them:\n",
+            "| policy | " + " | ".join(title for title, _ in BESIDE.values()) + " |",
+            "| --- |" + " --: |" * len(BESIDE),
+        ]
+        for name, found in told.items():
+            cells = (form.format(found[key]) if key in found else "" for key, (_, form) in BESIDE.items())
+            lines.append("| " + " | ".join([name, *cells]) + " |")
+        yield "\n".join(lines) + "\n"
 
 
 def _clean_rows(answer: Mapping[str, Any]) -> list[Row]:
@@ -132,9 +155,15 @@ def _each_class(metrics: Mapping[str, float], pattern: str, names: list[str], ro
     return "\n".join(lines) + "\n"
 
 
+FULLER: Final = """These samples are from before bulk's goodput was what left the queue within the run: it holds up to
+16 MB that stood in the senders' buffers at its end and were sent after it, under every policy alike.
+"""
+
+
 def _pools(rows: Sequence[Row]) -> str:
     """Of the mixed scenario: what each pool did, for those whose smallest is asked for."""
-    lines = [
+    lines = [] if all("round_trip_ms" in row for row in rows) else [FULLER]
+    lines += [
         "Bulk TCP shares the pool; the means of all rounds by pool:\n",
         "| pool KiB | policy | bursty dropped % | bursty queue p99 ms | bulk goodput MB/s | held peak KiB |",
         "| --: | --- | --: | --: | --: | --: |",
@@ -166,12 +195,14 @@ def _conditions(answer: Mapping[str, Any]) -> str:
     since = machine.get("since", machine["date"])
     when = machine["date"] if since == machine["date"] else f"{since} to {machine['date']}"
     made = "one run of that command" if len(burst_parts.commands(answer)) == 1 else "one run of each of these commands"
+    beside = [row["took_s"] - row["seconds"] for row in clean if "took_s" in row]
+    settling = f"; beside its traffic a sample took {fmean(beside):.1f} s" if beside else ""
     codes = {row.get("code", "not noted") for row in clean}
     return (
         f"Every number below is of {made}: {when}, kernel {machine['kernel']}, "
         f"{machine['cpus']} CPUs shared with other work ({spread}), Python {machine['python']}; seeds {seeds}, runs of "
         f"{lengths} s, {len(clean)} clean samples, {len(answer['rows']) - len(clean)} refused; code "
-        f"{', '.join(sorted(codes))}."
+        f"{', '.join(sorted(codes))}{settling}."
     )
 
 
@@ -233,9 +264,10 @@ def _clean(policy: str, seconds: float) -> Run:
 def main() -> None:
     later = [json.loads(each.read_text()) for each in sorted(DATA.parent.glob("burst-*.json"))]
     made = page(json.loads(DATA.read_text()), sorted(later, key=lambda each: each["machine"]["date"]))
-    if "--check" in sys.argv and made != PAGE.read_text():
-        raise SystemExit("docs/benchmarks/burst.md is not what data/burst.json says: run this without --check")
-    PAGE.write_text(made)
+    if "--check" not in sys.argv:
+        PAGE.write_text(made)
+    elif made != PAGE.read_text():
+        raise SystemExit("docs/benchmarks/burst.md is not what data/burst*.json say: run this without --check")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ DECIDING: Final = (
     "pool_bytes",
     "floor_bytes",
     "past_seconds",
+    "round_trip_ms",
 )
 """Two rows that agree in these are samples of the same thing."""
 SHOWN: Final = 12
@@ -63,4 +64,4 @@ def code() -> str:
 
 
 def _key(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(each) for each in DECIDING)
+    return tuple(row.get(each) or 0 for each in DECIDING)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_lab import policies
 from sentinel_lab.experiment import Plan
 from sentinel_lab.scenario import MIB, MIXED, OF_PATTERN, SCENARIOS, SINGLE, of_pattern
 from sentinel_lab.seasoning import PAST_S
+from sentinel_lab.traffic.patterns import TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from sentinel_lab.scenario import Scenario
 
@@ -43,16 +44,22 @@ class Asked:
     floors: tuple[int, ...] = ()
     pools: tuple[int, ...] = POOLS
     """Tried in the mixed scenario, by those whose smallest pool is asked for; by others only the last."""
+    round_trip_ms: float = 0.0
+    once: frozenset[str] = frozenset()
+    """Policies that only the first round has."""
 
 
 def plans(asked: Asked) -> Iterator[Plan]:
-    """Rivals stand side by side in time, and each of them goes first in some round."""
+    """Rivals stand side by side in time, and each of them goes first in some round. Of a trace all are sent what comes
+    after the past, whoever remembers it."""
     for seed in range(asked.seeds):
         for pattern in asked.patterns:
             for scenario in _scenarios(asked, pattern):
                 shift = seed % len(asked.policies)
                 for policy in (*asked.policies[shift:], *asked.policies[:shift]):
                     if policy in policies.NEEDS_TRUTH and not scenario.has_truth:
+                        continue
+                    if seed and policy in asked.once:
                         continue
                     if scenario.pool_bytes != _WHOLE[scenario.name] and policy not in POOL_RIVALS:
                         continue
@@ -62,7 +69,8 @@ def plans(asked: Asked) -> Iterator[Plan]:
                         policy=policy,
                         seconds=asked.seconds,
                         seed=seed,
-                        past_s=asked.past_s if policy in policies.LEARNERS else 0.0,
+                        past_s=asked.past_s if policy in policies.LEARNERS or pattern.startswith(TRACE) else 0.0,
+                        round_trip_ms=asked.round_trip_ms,
                     )
 
 
@@ -82,13 +90,15 @@ def name_of(plan: Plan) -> str:
     """Of the pattern as the figures name it: a trace by its file."""
     if plan.scenario.name in _NAMES:
         return _NAMES[plan.scenario.name]
-    if plan.pattern.startswith("trace:"):
+    if plan.pattern.startswith(TRACE):
         return plan.pattern.rpartition("/")[2].partition(".")[0]
     return plan.pattern
 
 
 def row_of(run_figures: Row, plan: Plan) -> Row:
-    return run_figures | {"name": name_of(plan)}
+    """A trace goes by its file's name: where it lay is nobody's business."""
+    pattern = f"{TRACE}{Path(plan.pattern).name}" if plan.pattern.startswith(TRACE) else plan.pattern
+    return run_figures | {"name": name_of(plan), "pattern": pattern}
 
 
 class Kept:

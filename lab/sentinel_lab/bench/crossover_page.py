@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,7 +83,12 @@ Left out: {left_out}"""
 
 def main() -> None:
     stored = [json.loads(each.read_text()) for each in sorted(DATA.glob("crossover*.json"))]
-    PAGE.write_text(page(stored))
+    made = page(stored)
+    if "--check" in sys.argv:
+        if made != PAGE.read_text():
+            raise SystemExit("docs/benchmarks/crossover.md is not what data/crossover*.json say: run without --check")
+        return
+    PAGE.write_text(made)
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_bytes(drawn([row for each in stored for row in each["rows"] if "gain" in row]))
 
@@ -92,9 +98,10 @@ def page(stored: Sequence[Mapping[str, Any]]) -> str:
     rows = [row for each in stored for row in each["rows"] if "gain" in row]
     left_out = "; ".join(row["left_out"] for each in stored for row in each["rows"] if "left_out" in row)
     machine = max((each["machine"] for each in stored), key=lambda each: each["date"])
+    first = min(each["machine"]["date"] for each in stored)
     conditions = (
         f"Every number on this page is of that command, run in {len(stored)} parts (a subject's figures do not depend "
-        f"on the others): {machine['date']}, kernel {machine['kernel']}, {machine['cpus']} CPUs, Python "
+        f"on the others): {first} to {machine['date']}, kernel {machine['kernel']}, {machine['cpus']} CPUs, Python "
         f"{machine['python']}, seeds 100 and 101. Times are virtual: the machine's load changes none of them."
     )
     return HEAD.format(

@@ -11,10 +11,12 @@ import click
 import numpy as np
 
 from sentinel_lab.bench.output import tell
+from sentinel_lab.failover import calm as calmly
 from sentinel_lab.failover.blows import BLOWS, SWIFT, Blow
 from sentinel_lab.failover.calls import answering, note_ports
 from sentinel_lab.failover.losses import counted
 from sentinel_lab.failover.stage import staged
+from sentinel_lab.failover.wire import Badness
 from sentinel_lab.namespaces import require_root, unwind_when_told
 from sentinel_lab.topology import RECEIVER
 
@@ -25,13 +27,24 @@ if TYPE_CHECKING:
 
 NODES: Final = 3
 QUICK_ROUNDS: Final = 3
+CALM_NODES: Final = 2
+BADNESS: Final = Badness(loss=0.05, jitter_ms=50.0)
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Three of each, and only of kills and cuts.")
 @click.option("--only", multiple=True, type=click.Choice(tuple(BLOWS)), help="This blow; may be given more than once.")
+@click.option(
+    "--calm", type=click.IntRange(1, 86_400), help="Nobody dies for so many seconds: is anybody taken for dead?"
+)
+@click.option(
+    "--bad-wires", is_flag=True, help="Meanwhile 5 % of all frames are lost, the others held for up to 50 ms."
+)
+@click.option(
+    "--busy", type=click.IntRange(0, 64), default=0, help="So many processes take what CPU they get meanwhile."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def failover(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+def failover(quick: bool, only: tuple[str, ...], calm: int | None, bad_wires: bool, busy: int, as_json: bool) -> None:
     """Three nodes with the product's agents behind its balancer; ten thousand packets a second go through them.
 
     \b
@@ -43,9 +56,15 @@ def failover(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     Examples:
       sudo sentinel bench failover --json
       sudo sentinel bench failover --only cut --only kill
+      sudo sentinel bench failover --calm 3600 --bad-wires --busy 2 --json
     """
     require_root()
     unwind_when_told()
+    if calm:
+        with calmly.busy(busy), staged(CALM_NODES) as stage:
+            found = calmly.watched(stage, calm, BADNESS if bad_wires else None)
+        tell("failover", calmly.figures(found), calmly.told(found), as_json=as_json)
+        return
     load, rows = os.getloadavg()[0], []
     try:
         for kind in only or (SWIFT if quick else BLOWS):

@@ -1,6 +1,6 @@
 """The table of docs/benchmarks/agent-faults.md, made of what the tests of faults left in out/agent-faults.json.
 
-python -m sentinel_lab.bench.faults_page [out/agent-faults.json]
+python -m sentinel_lab.bench.faults_page [out/agent-faults.json | --check]
 """
 
 from __future__ import annotations
@@ -47,10 +47,21 @@ def _number(value: float) -> str:
 
 def main() -> None:
     """Figures of this run replace those of the same faults; the others stay as they were."""
+    if "--check" in sys.argv:
+        _checked()
+        return
     told = Path(sys.argv[1]) if len(sys.argv) > 1 else TOLD
     figures = json.loads(KEPT.read_text()) | json.loads(told.read_text())
     KEPT.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
     PAGE.write_text(TABLE.sub(lambda _: table(figures), PAGE.read_text(), count=1))
+
+
+def _checked() -> None:
+    found = TABLE.search(PAGE.read_text())
+    if found is None or found.group() != table(json.loads(KEPT.read_text())):
+        raise SystemExit(
+            "docs/benchmarks/agent-faults.md is not what data/agent-faults.json says: run this without --check"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +49,35 @@ def forecast(
     """
     session = _session(ref)
     patterns = ("periodic", "random") if quick else tuple(sorted(synthetic.PATTERNS))
-    _said(f"made: {', '.join(patterns)}")
-    metrics, rows = evaluate.of_patterns(patterns, SYNTHETIC_S, SEEDS, session)
-    usable: list[traces.Trace] = []
-    for name in _chosen(folder, only):
-        assert folder is not None
-        try:
-            usable.append(traces.load(folder, name, QUICK_LONGEST_S if quick else LONGEST_S))
-        except traces.NotUsable as error:
-            rows.append({"trace": name, "left_out": str(error)})
-    found = _of_traces(usable, session)
+    with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:
+        made = beside.submit(_of_patterns, patterns, ref)
+        usable, left_out = _usable(folder, only, QUICK_LONGEST_S if quick else LONGEST_S)
+        found = _of_traces(usable, session)
+        metrics, rows = made.result()
+    rows += left_out
     if plots is not None:
         forecast_page.written(plots, found[1])
     tell("forecast", metrics | found[0], rows + found[1], as_json=as_json)
+
+
+def _of_patterns(patterns: Sequence[str], ref: str) -> Any:
+    """In a process of its own, which loads the model itself."""
+    return evaluate.of_patterns(patterns, SYNTHETIC_S, SEEDS, _session(ref))
+
+
+def _usable(
+    folder: Path | None, only: tuple[str, ...], longest_s: float
+) -> tuple[list[traces.Trace], list[dict[str, Any]]]:
+    """What can be judged, and a row for each that cannot."""
+    found: list[traces.Trace] = []
+    left_out: list[dict[str, Any]] = []
+    for name in _chosen(folder, only):
+        assert folder is not None
+        try:
+            found.append(traces.load(folder, name, longest_s))
+        except traces.NotUsable as error:
+            left_out.append({"trace": name, "left_out": str(error)})
+    return found, left_out
 
 
 def _of_traces(usable: Sequence[traces.Trace], session: Any) -> tuple[dict[str, float], list[dict[str, Any]]]:

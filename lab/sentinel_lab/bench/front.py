@@ -12,8 +12,8 @@ from sentinel_api.errors import Invalid
 from sentinel_lab import seasoning
 from sentinel_lab.bench.front_figures import metrics
 from sentinel_lab.bench.output import tell
-from sentinel_lab.policies import NAMES, NEEDS_TRUTH, known
-from sentinel_lab.scenario import DRAINS, FLOORS, SINGLE
+from sentinel_lab.policies import CONTROLS, NAMES, NEEDS_TRUTH, known
+from sentinel_lab.scenario import DRAINS, FLOORS, MIXED, ROUND_TRIPS_S, SINGLE
 from sentinel_lab.sim.front import MIXED_PATTERN, Case, carried_out, row, scenario_of, smallest_pools
 from sentinel_lab.traffic.patterns import TRACE, schedule
 
@@ -25,14 +25,12 @@ QUICK_PATTERNS = ("periodic",)
 QUICK_POLICIES = ("static-small", "static-large", "reactive-10ms", "reactive-100ms", "predictive", "oracle")
 RIVAL = "reactive-10ms"  # the one that counts
 POOL_POLICIES = ("static-large", "dynamic-threshold", RIVAL, "reactive-100ms", "predictive", "oracle")
-SWEPT_POLICIES = ("static-small", RIVAL, "predictive")
-SWEPT_PATTERN = "periodic"
+SWEPT_POLICIES = ("static-small", RIVAL, "reactive-100ms", "predictive")
+SWEPT = (("periodic", SINGLE), (MIXED_PATTERN, MIXED))
 SECONDS, QUICK_SECONDS = 60.0, 30.0
 LONG_SECONDS = {"cron": 120.0}  # a timetable of minutes says nothing in one of them
 SEEDS = 3
 SEEDLESS = ("flash", "periodic", "precursor")  # their schedules have nothing random, so one run says it all
-CONTROLS = ("reactive-1s", "threshold", "predictive-late", "predictive-early", "predictive-silent")
-"""There to show that they are no danger, or no rival: one run of each will do."""
 POOL_SEEDS = 1
 SIDE_BY_SIDE = 26
 
@@ -43,7 +41,7 @@ SIDE_BY_SIDE = 26
 )
 @click.option("--policy", "policies", multiple=True, help=f"One of {', '.join(NAMES)}; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="How many runs of each, with another seed each time.")
-@click.option("--sweep", is_flag=True, help="Other drain rates and static-small limits under periodic bursts, instead.")
+@click.option("--sweep", is_flag=True, help="Periodic and mixed over other drains, limits and round trips, instead.")
 @click.option("--quick", is_flag=True, help="Periodic bursts and six policies only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def bench(
@@ -64,7 +62,7 @@ def bench(
       sentinel bench front --sweep
     """
     if sweep and patterns:
-        raise Invalid(f"the sweep is over {SWEPT_PATTERN} bursts only: leave --pattern out")
+        raise Invalid(f"the sweep is over {' and '.join(name for name, _ in SWEPT)} only: leave --pattern out")
     chosen = patterns or (QUICK_PATTERNS if quick else PATTERNS)
     rivals = policies or (QUICK_POLICIES if quick else NAMES)
     for each in rivals:
@@ -105,13 +103,13 @@ def _cases(patterns: Sequence[str], policies: Sequence[str], seeds: int, seconds
 
 
 def _swept() -> Iterator[Case]:
-    """Around the scenario's constants, one of them changed at a time."""
-    scenarios = [SINGLE.with_drain(each) for each in DRAINS] + [SINGLE.with_floor(each) for each in FLOORS]
-    for scenario in scenarios:
-        if scenario == SINGLE:
-            continue
-        for policy in SWEPT_POLICIES:
-            yield Case(scenario, SWEPT_PATTERN, policy, 0, SECONDS)
+    """Around the scenarios' constants, one of them changed at a time."""
+    for pattern, whole in SWEPT:
+        for scenario in (*map(whole.with_drain, DRAINS), *map(whole.with_floor, FLOORS)):
+            if scenario != whole:
+                yield from (Case(scenario, pattern, each, 0, SECONDS) for each in SWEPT_POLICIES)
+    for each in ROUND_TRIPS_S:
+        yield from (Case(MIXED, MIXED_PATTERN, name, 0, SECONDS, round_trip_s=each) for name in SWEPT_POLICIES)
 
 
 def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sentinel_api.errors import Transient
 from sentinel_api.v1alpha1.balancerconfig import BackendSpec
-from sentinel_lab.bench import bpf_frames, bpf_loop, lb_live, lb_loop
+from sentinel_lab.bench import bpf_frames, bpf_loop, lb_live, lb_loop, lb_parts
 from sentinel_lab.bench.lb_loop import LB_OBJECT, NODES, OPENING, VIP, XDP_TX, Kind
 from sentinel_lab.bench.output import tell
 from sentinel_lab.namespaces import require_root
@@ -71,6 +71,7 @@ def lb(quick: bool, as_json: bool) -> None:
             figure, row = over_loads(kind, loads, rounds // loads)
             metrics[name], metrics[f"{name}_quiet"] = figure["p50"], figure["quiet"]
             rows.append(row)
+        metrics |= lb_parts.parts(QUICK_ROUNDS if quick else ROUNDS)
         metrics |= control_plane()
         metrics |= lb_live.against_the_kernel(QUICK_ROUNDS if quick else ROUNDS)
         metrics |= lb_live.flooded(QUICK_ROUNDS if quick else ROUNDS)

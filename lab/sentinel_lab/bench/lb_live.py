@@ -18,6 +18,7 @@ from sentinel_bpf import object as bpf_object
 from sentinel_bpf.probe import BPFFS
 from sentinel_lab.bench import bpf_frames, bpf_loop, lb_loop
 from sentinel_lab.namespaces import Namespace, run
+from sentinel_lb.act.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +47,8 @@ def against_the_kernel(rounds: int) -> dict[str, float]:
     """Nanoseconds a frame of one known flow, round by round in turn; without nftables the balancer's alone."""
     kind = lb_loop.Kind("known TCP", bpf_frames.PLAIN4, 1)
     with _between() as index, lb_loop.balancer(kind) as balancer, _sending(kind.frame, index) as sending:
-        testrun.run(balancer.program("sn_balance"), lb_loop.OPENING.data)
+        Tables(balancer).put_mac(_mac())
+        testrun.run(balancer.program("sn_balance"), _for_us(lb_loop.OPENING.data))
         ways = {"ns_live_lb": balancer.program("sn_balance")}
         if _dnat():
             ways["ns_live_nft_dnat"] = sending.loaded.program("sn_bench_pass")
@@ -67,6 +69,7 @@ def flooded(rounds: int) -> dict[str, float]:
     with ExitStack() as stack:
         index = stack.enter_context(_between())
         balancer = stack.enter_context(lb_loop.balancer(kind))
+        Tables(balancer).put_mac(_mac())
         opening, talking = (stack.enter_context(_sending(each, index)) for each in (open_, talk))
         floods = {cpu: stack.enter_context(_sending(lb_loop.OPENING, index)) for cpu in CPUS}
         program = balancer.program("sn_balance")
@@ -147,10 +150,13 @@ def _require_known(balancer: bpf_object.Object) -> None:
 
 
 def _for_us(frame: bytes) -> bytes:
-    """To the device's own address, or the stack would let go of it."""
+    """To the device's own address, or balancer and stack would let go of it."""
+    return _mac() + frame[6:]
+
+
+def _mac() -> bytes:
     told = run("ip", "-o", "link", "show", HERE)
-    mac = told.partition("link/ether ")[2].split()[0]
-    return bytes.fromhex(mac.replace(":", "")) + frame[6:]
+    return bytes.fromhex(told.partition("link/ether ")[2].split()[0].replace(":", ""))
 
 
 def _dnat() -> bool:

@@ -77,6 +77,7 @@ def balancer(kind: Kind) -> Iterator[bpf_object.Object]:
         rodata["sn_opens_per_s"] = 0 if kind.remembers else 1
     with load_balancer(LB_OBJECT, rodata=rodata, max_entries={"sn_lb_conns": kind.table}) as loaded:
         tables = Tables(loaded)
+        tables.put_mac(kind.frame.data[:6])
         for number in range(NODES):
             tables.put_backend(number, f"203.0.113.{number + 1}", mac=MAC, mtu=1500)
         _set_alive(loaded, readiness=kind.readiness)

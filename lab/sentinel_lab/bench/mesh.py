@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from sentinel_lab.bench import mesh_scale
-from sentinel_lab.bench.mesh_blows import BLOWS, OTHER, VICTIM, WATCHER
+from sentinel_lab.bench import mesh_neighbours, mesh_scale
+from sentinel_lab.bench.mesh_blows import BLOWS, OTHER, PARTITION, VICTIM, WATCHER
 from sentinel_lab.bench.mesh_curves import curve
 from sentinel_lab.bench.mesh_lab import mesh_lab
 from sentinel_lab.bench.output import tell
-from sentinel_lab.namespaces import require_root
+from sentinel_lab.namespaces import require_root, unwind_when_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ CALM_S, QUICK_CALM_S = 20.0, 5.0
 SETTLING_S = 0.3
 SCALE_S, QUICK_SCALE_S = 10.0, 3.0
 PLACES = 3
+SHARED, QUICK_SHARED = 6, 2
 
 
 @dataclass(slots=True)
@@ -43,21 +44,46 @@ class Figures:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A few rounds of each kind.")
+@click.option(
+    "--neighbours",
+    type=click.Choice(tuple(mesh_neighbours.LAGS_S)),
+    multiple=True,
+    help="Only this: what alarms save on later nodes, on real packets, where bursts have to do with each other or not.",
+)
+@click.option("--rounds", type=click.IntRange(1, 1000), help="Of those; so many with and so many without alarms.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def mesh(quick: bool, as_json: bool) -> None:
+def mesh(quick: bool, neighbours: tuple[str, ...], rounds: int | None, as_json: bool) -> None:
     """Three processes in namespaces of their own tell each other their state; one is killed, stopped, cut off: on a
     good network, on one that loses 30 %, beside a reader that stands still, on a machine without CPU to spare.
 
     \b
     Example:
       sudo sentinel bench mesh --json
+      sudo sentinel bench mesh --neighbours correlated --rounds 6 --json
     """
     require_root()
     load = os.getloadavg()[0]
+    if neighbours:
+        unwind_when_told()
+        _neighbours(neighbours, rounds or (QUICK_SHARED if quick else SHARED), load, as_json=as_json)
+        return
     metrics, rows = measured(QUICK_ROUNDS if quick else ROUNDS, QUICK_CALM_S if quick else CALM_S)
     metrics, rows = _with_scale(metrics, rows, quick=quick)
     rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
     tell("mesh", metrics, rows, as_json=as_json)
+
+
+def _neighbours(kinds: tuple[str, ...], rounds: int, load: float, *, as_json: bool) -> None:
+    """Whoever ends it early gets what was measured by then."""
+    rows: list[dict[str, Any]] = []
+    try:
+        for kind in kinds:
+            for row in mesh_neighbours.neighbourly(kind, rounds):
+                rows.append(row)
+    finally:
+        metrics = mesh_neighbours.figures(rows)
+        rows.append({"what": "load average, one minute", "start": load, "end": os.getloadavg()[0]})
+        tell("mesh", metrics, rows, as_json=as_json)
 
 
 def _with_scale(
@@ -80,10 +106,9 @@ def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[st
             one.until(two.node, "alive")
         calm = _calm(lab, watchers[0], calm_s)
         for kind, blow in BLOWS.items():
-            _log(f"{kind}, {rounds} rounds")
-            for turn in range(rounds):
-                _suffered(lab, watchers, f"{kind}{turn}", blow, figures)
+            _rounds(lab, watchers, kind, blow, figures, rounds)
         doubted = sum(_doubts(one, two) for one, two in (watchers, watchers[::-1]))
+        _rounds(lab, watchers, "partition", PARTITION, figures, rounds)  # after this each was right to doubt the other
         last = {watcher.node: watcher.end() for watcher in watchers}
     latency = _latency_ms(last)
     metrics = {"latency_p50_ms": _p(latency, 50), "latency_p99_ms": _p(latency, 99)} | calm
@@ -103,6 +128,12 @@ def measured(rounds: int, calm_s: float) -> tuple[dict[str, float], list[dict[st
     rows += [{"what": f"{kind}: watchers that had doubts before, left out", "count": each}
              for kind, each in figures.unusable.items()]  # fmt: skip
     return metrics, rows
+
+
+def _rounds(lab: MeshLab, watchers: tuple[Running, ...], kind: str, blow: Blow, figures: Figures, rounds: int) -> None:
+    _log(f"{kind}, {rounds} rounds")
+    for turn in range(rounds):
+        _suffered(lab, watchers, f"{kind}{turn}", blow, figures)
 
 
 def _suffered(lab: MeshLab, watchers: tuple[Running, ...], name: str, blow: Blow, figures: Figures) -> None:

@@ -97,3 +97,5 @@ BLOWS: Final[Mapping[str, Blow]] = {
     "cut_beside_a_slow_reader": Blow(_cut, _heal, _slow_reader, judges=1),
     "cut_while_busy": Blow(_cut, _heal, _busy),
 }
+PARTITION: Final = Blow(lambda lab, _: lab.cut(WATCHER), lambda lab, _: lab.heal(WATCHER), judges=1)
+"""The first watcher is alone on its side: it loses everybody at once, and everybody it."""

@@ -97,7 +97,7 @@ def moved(rounds: int) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """With agents as they ship, and with deaf ones; the nodes change places in each round, and their agents begin it
     anew, as one that met a burst before keeps room for another."""
     metrics: dict[str, float] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = [{"what": "load average, one minute, at the start", "value": os.getloadavg()[0]}]
     with ready_to_move() as stage:
         pairs = cycle([stage.nodes, stage.nodes[::-1]])
         for name, module in AGENTS.items():
@@ -213,18 +213,18 @@ def looking(stage: Stage, node: str) -> Iterator[list[Tick]]:
 
 
 @contextmanager
-def burst(sender: Namespace, receiver: Namespace) -> Iterator[None]:
+def burst(sender: Namespace, receiver: Namespace, address: str = plan.VIP) -> Iterator[None]:
     """New flows begin as long as the block lasts."""
     with receiver.entered():
         hearing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         hearing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
-        hearing.bind((plan.VIP, plan.STREAM_PORT))  # nobody reads: what does not fit is not what is counted
+        hearing.bind((address, plan.STREAM_PORT))  # nobody reads: what does not fit is not what is counted
     ended, failure = threading.Event(), Failure()
 
     def send() -> None:
         with failure.noted(), sender.entered():
             go_first()
-            _send(ended)
+            _send(ended, address)
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
@@ -237,13 +237,13 @@ def burst(sender: Namespace, receiver: Namespace) -> Iterator[None]:
     failure.check()
 
 
-def _send(ended: threading.Event) -> None:
+def _send(ended: threading.Event, address: str) -> None:
     alive: deque[socket.socket] = deque()
     begin = time.monotonic()
     for tick in count():
         alive.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         alive[-1].bind(("", next(_ports)))
-        alive[-1].connect((plan.VIP, plan.STREAM_PORT))
+        alive[-1].connect((address, plan.STREAM_PORT))
         if len(alive) > ALIVE:
             alive.popleft().close()
         if ended.wait(max(0.0, begin + tick * TICK_S - time.monotonic())):

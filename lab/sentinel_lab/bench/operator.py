@@ -90,7 +90,7 @@ async def _measured(size: int, steady_s: float) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory(prefix="sentinel-bench-") as folder,
         control_plane(Path(folder)) as plane,
-        kubelets(plane.kwok, plane.admin, Path(folder) / "kwok.log"),
+        kubelets(plane.kwok, plane.admin, Path(folder) / "kwok.log", size),
     ):
         async with session(plane.token, plane.ca) as door:
             fleet = Fleet(door, plane.url, size, DEMAND)

@@ -134,10 +134,12 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def kubelets(kwok: str, kubeconfig: str, log: Path) -> Iterator[None]:
-    """kwok plays them. A real kubelet renews its Lease four times as often; that is the API server's burden alone."""
+def kubelets(kwok: str, kubeconfig: str, log: Path, size: int = 1) -> Iterator[None]:
+    """kwok plays them. A real kubelet renews its Lease four times as often, and with more than a thousand of them these
+    do so more seldom still: 25 a second. That is the API server's burden alone."""
+    lease_s = 160 * max(1, size // 1000)
     argv = [kwok, f"--kubeconfig={kubeconfig}", f"--manage-nodes-with-annotation-selector={KWOK_NODE}=fake"]
-    argv += ["--server-address=127.0.0.1:0", "--node-lease-duration-seconds=160"]
+    argv += ["--server-address=127.0.0.1:0", f"--node-lease-duration-seconds={lease_s}"]
     with log.open("ab") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=out)
     try:

@@ -40,7 +40,7 @@ FIRST_PORT: Final = 9_001
 RATE_BITS: Final = 800_000_000
 SECONDS, QUICK_SECONDS = 90.0, 20.0  # at most what the agent remembers of its ticks
 SETTLING_S: Final = 8.0  # until imports, the first pass through the flow table and the first limits are over
-START_S: Final = 60.0
+START_S: Final = 300.0
 END_S: Final = 20.0
 DEBUG: Final = "http://127.0.0.1:9466/debug/ticks"
 MIB: Final = 1 << 20
@@ -117,7 +117,7 @@ def _ms(spent_ns: NDArray[np.int64], percent: float) -> float:
 
 
 def _ticks() -> dict[str, Any]:
-    with urllib.request.urlopen(DEBUG, timeout=5) as answer:
+    with urllib.request.urlopen(DEBUG, timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 

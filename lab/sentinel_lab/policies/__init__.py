@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sentinel_lab.scenario import Scenario
 
 __all__ = [
+    "CONTROLS",
     "LEARNERS",
     "NAMES",
     "NEEDS_TRUTH",
@@ -51,6 +52,8 @@ POLICIES: dict[str, Callable[[Scenario], Policy]] = {
 NAMES = (*POLICIES, *SLANTS)
 LEARNERS = frozenset({PRODUCT, "threshold", *NEEDS_TRUTH})
 """Only these can make anything of a past."""
+CONTROLS = frozenset({"reactive-1s", "threshold", "predictive-late", "predictive-early", "predictive-silent"})
+"""There to show that they are no danger, or no rival: in a whole comparison one run of each will do."""
 
 
 def known(name: str) -> None:

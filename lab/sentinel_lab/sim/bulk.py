@@ -1,5 +1,8 @@
 """Bulk TCP in closed loop: flows with a congestion window each, which grow by CUBIC, lose packets and back off.
 
+As the kernel has it by default: slow start ends where waits grow (HyStart), not only where packets are lost, and a flow
+that loses below its last peak leaves room to others (fast convergence).
+
 A fluid of bytes per flow and quantum, clocked by acknowledgements that arrive one base round trip after the bytes left
 the queue. Every flow has always something to send.
 """
@@ -17,6 +20,12 @@ BETA: Final = 0.7  # CUBIC, RFC 9438
 CUBIC_C: Final = 0.4
 START_SEGMENTS: Final = 10.0
 LEAST_SEGMENTS: Final = 2.0
+CONVERGING: Final = (1.0 + BETA) / 2.0
+HYSTART_SEGMENTS: Final = 16.0
+HYSTART_S: Final = (0.004, 0.016)
+"""HyStart looks from this window on; an eighth of the least round trip more, within these, is a queue that grows."""
+UNKNOWN_GAIN: Final = 0.05
+"""Of what is acknowledged, before the first loss: the kernel does not wait for a cubic that has no peak to aim at."""
 RENO_SLOPE: Final = 3.0 * (1.0 - BETA) / (1.0 + BETA)
 DRAWS: Final = 4096
 
@@ -32,29 +41,47 @@ class Flow:
     friendly: float = 0.0
     epoch_s: float = 0.0
     deaf_until_s: float = 0.0
+    least_s: float = math.inf
+    round_left: float = 0.0
+    met_loss: bool = False
     flying: float = 0.0
     queued: float = 0.0
     sent: float = 0.0
 
     def back_off(self, now_s: float, deaf_s: float) -> None:
-        self.most = self.window
+        self.most = self.window * (CONVERGING if self.window < self.most else 1.0)
+        self.met_loss = True
         self.turn_s = math.cbrt(self.most / MSS_BYTES * (1.0 - BETA) / CUBIC_C)
         self.window = max(self.window * BETA, LEAST_SEGMENTS * MSS_BYTES)
         self.threshold = self.friendly = self.window
         self.epoch_s = now_s
         self.deaf_until_s = now_s + deaf_s
 
-    def grow(self, acked: float, now_s: float, rtt_s: float) -> None:
+    def grow(self, acked: float, now_s: float, rtt_s: float, waited_s: float) -> None:
         """By what was acknowledged, not by time: a standing queue makes round trips longer, and this slower."""
         wide = max(self.window, MSS_BYTES)
         self.friendly += RENO_SLOPE * MSS_BYTES * acked / wide
         if self.window < self.threshold:
             self.window += acked
+            self._watch(acked, now_s, rtt_s + waited_s)
             return
         age = now_s - self.epoch_s + rtt_s
         cubic = CUBIC_C * (age - self.turn_s) ** 3 * MSS_BYTES + self.most
         gain = (max(cubic, self.friendly) - self.window) / wide
-        self.window += min(max(gain, 0.0), 0.5) * acked
+        self.window += min(max(gain, 0.0 if self.met_loss else UNKNOWN_GAIN), 0.5) * acked
+
+    def _watch(self, acked: float, now_s: float, took_s: float) -> None:
+        """By the first answers of each round: those behind them have waited for the round's own packets."""
+        self.least_s = min(self.least_s, took_s)
+        self.round_left -= acked
+        if self.round_left > 0.0:
+            return
+        self.round_left = self.window
+        shortest, longest = HYSTART_S
+        grown_s = min(max(self.least_s / 8.0, shortest), longest)
+        if self.window >= HYSTART_SEGMENTS * MSS_BYTES and took_s > self.least_s + grown_s:
+            self.most = self.threshold = self.friendly = self.window
+            self.turn_s, self.epoch_s = 0.0, now_s
 
 
 @dataclass(slots=True)
@@ -73,7 +100,7 @@ class Bulk:
         self._rtt_s = base_rtt_s
         self._rtt = max(1, round(base_rtt_s / step_s))
         self._flows = [Flow() for _ in range(flows)]
-        self._acks: list[list[float] | None] = [None] * (self._rtt + 1)
+        self._acks: list[tuple[list[float], float] | None] = [None] * (self._rtt + 1)
         self._losses: dict[int, _Heard] = {}
         self._luck: list[list[float]] = np.random.default_rng((seed, 77)).random((DRAWS, flows)).tolist()
         self._at = 0
@@ -86,9 +113,9 @@ class Bulk:
         acked = self._acks[self._at % (self._rtt + 1)]
         total = 0.0
         for index, flow in enumerate(self._flows):
-            if acked is not None and acked[index] > 0.0:
-                flow.flying -= acked[index]
-                flow.grow(acked[index], now_s, self._rtt_s)
+            if acked is not None and acked[0][index] > 0.0:
+                flow.flying -= acked[0][index]
+                flow.grow(acked[0][index], now_s, self._rtt_s, acked[1])
             flow.sent = max(flow.window - flow.flying, 0.0)
             flow.flying += flow.sent
             total += flow.sent
@@ -105,7 +132,7 @@ class Bulk:
         left = [flow.queued * part for flow in self._flows]
         for flow, gone in zip(self._flows, left, strict=True):
             flow.queued -= gone
-        self._acks[(self._at + self._rtt) % (self._rtt + 1)] = left
+        self._acks[(self._at + self._rtt) % (self._rtt + 1)] = left, waiting_s
         self._at += 1
 
     def _hear(self, heard: _Heard, now_s: float, waiting_s: float) -> None:

@@ -12,7 +12,7 @@ from sentinel_lab import seasoning
 from sentinel_lab.policies import NEEDS_TRUTH, made
 from sentinel_lab.scenario import MIXED, of_pattern
 from sentinel_lab.sim.run import Lane, Result, simulate
-from sentinel_lab.sim.traffic import Traffic, of_lives
+from sentinel_lab.sim.traffic import BASE_RTT_S, Traffic, of_lives
 from sentinel_lab.traffic.patterns import TRACE
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Case:
     seed: int
     seconds: float
     past_s: float = seasoning.PAST_S
+    round_trip_s: float = BASE_RTT_S
+    """Of bulk, beside what its queue takes."""
 
 
 def scenario_of(pattern: str) -> Scenario:
@@ -72,7 +74,8 @@ def carried_out(cases: Sequence[Case]) -> list[Result]:
         if key not in stories:
             stories[key] = _told(case)
         story = stories[key]
-        lanes.append(Lane(case.scenario, story.traffic, policy(case, story.lives), seed=case.seed))
+        rule = policy(case, story.lives)
+        lanes.append(Lane(case.scenario, story.traffic, rule, seed=case.seed, base_rtt_s=case.round_trip_s))
     return simulate(lanes)
 
 
@@ -110,6 +113,7 @@ def row(case: Case, result: Result) -> dict[str, Any]:
         "drain_bytes_per_s": case.scenario.drain_bytes_per_s,
         "static_small_bytes": case.scenario.floor_bytes,
         "pool_bytes": case.scenario.pool_bytes,
+        "round_trip_ms": 1000 * case.round_trip_s,
         "about": case.scenario.about,
         "beside": case.scenario.beside,
         "held_bytes_mean": result.pool_held_mean,

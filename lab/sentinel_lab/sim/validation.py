@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sentinel_lab import seasoning
 from sentinel_lab.experiment import Plan, carried_out
-from sentinel_lab.policies import made
+from sentinel_lab.policies import NEEDS_TRUTH, made
 from sentinel_lab.report import machine
 from sentinel_lab.scenario import MIXED, SINGLE
 from sentinel_lab.sim.run import Lane, Result, simulate
-from sentinel_lab.sim.traffic import Traffic, of_pattern
+from sentinel_lab.sim.traffic import Traffic, of_lives
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sentinel_lab.experiment import Run
+    from sentinel_lab.policies import Policy
 
 STEP_S: Final = 0.0005
 TAIL_S: Final = 4.0
@@ -51,6 +53,8 @@ PATTERNS: Final = (
     ("precursor", "static-large", 13.0),
 )
 TRACE_SECONDS: Final = 20.0
+ROUND_TRIPS_MS: Final = (0.0, 20.0)
+SHARED_POLICIES: Final = ("static-small", "static-large", "reactive-10ms")
 TRACE_POLICIES: Final = ("static-small", "reactive-10ms")
 
 
@@ -60,6 +64,7 @@ class Comparison:
 
     pattern: str
     policy: str
+    round_trip_ms: float
     of: str
     seconds: float
     sent: int
@@ -82,7 +87,11 @@ class Comparison:
 
 def shared() -> list[Plan]:
     """Beside real TCP; reported, and not asked to agree."""
-    return [Plan(MIXED, "scheduled", policy, TRACE_SECONDS, seed=1) for policy in ("static-small", "static-large")]
+    return [
+        Plan(MIXED, "scheduled", policy, TRACE_SECONDS, seed=1, round_trip_ms=each)
+        for each in ROUND_TRIPS_MS
+        for policy in SHARED_POLICIES
+    ]
 
 
 class Unfit(Exception):
@@ -117,15 +126,32 @@ def side_by_side(plan: Plan) -> list[Comparison]:
 
 
 def simulated(plan: Plan) -> Result:
-    traffic = of_pattern(plan.scenario, plan.pattern, plan.seconds, plan.seed, STEP_S)
+    """The same schedule as far after a look as there, and a learner's past before it."""
+    lives = plan.lives()
+    traffic = of_lives(plan.scenario, plan.pattern, lives, plan.seconds, STEP_S)
     lane = Lane(
         plan.scenario,
-        _with_tail(traffic) if plan.scenario == SINGLE else traffic,  # bulk never ends, so its run has no tail
-        made(plan.policy, plan.scenario),
+        _between(traffic, plan.phase_ns, 0.0 if plan.scenario.name == MIXED.name else TAIL_S),
+        _seasoned(plan, lives),
         seed=plan.seed,
-        base_rtt_s=STEP_S,  # a cable of veth
+        base_rtt_s=max(STEP_S, plan.round_trip_ms / 1000),
     )
     return simulate([lane])[0]
+
+
+def _seasoned(plan: Plan, lives: Sequence[seasoning.Life]) -> Policy:
+    truth = seasoning.truth(plan.scenario, lives, plan.phase_ns) if plan.policy in NEEDS_TRUTH else None
+    found = made(plan.policy, plan.scenario, truth)
+    season = getattr(found, "season", None)
+    if season is not None and plan.past_s:
+        season(seasoning.samples(plan.scenario, lives, plan.phase_ns))
+    return found
+
+
+def _between(traffic: Traffic, head_ns: int, tail_s: float) -> Traffic:
+    classes = traffic.frames.shape[1]
+    head, tail = (np.zeros((round(each / STEP_S), classes), np.float32) for each in (head_ns / 1e9, tail_s))
+    return replace(traffic, frames=np.concatenate([head, traffic.frames, tail]))
 
 
 def late_packets(run: Run) -> float:
@@ -138,17 +164,13 @@ def late_packets(run: Run) -> float:
     return float(np.quantile(due - (arrived - arrived[0]), 0.99)) if arrived.size else float("inf")
 
 
-def _with_tail(traffic: Traffic) -> Traffic:
-    tail = np.zeros((round(TAIL_S / traffic.step_s), traffic.frames.shape[1]), np.float32)
-    return replace(traffic, frames=np.concatenate([traffic.frames, tail]))
-
-
 def _beside(run: Run, result: Result, late: float, name: str) -> Comparison:
     real, model = next(each for each in run.classes if each.name == name), result.figures[name]
     pattern = run.plan.pattern
     return Comparison(
         pattern=f"trace:{Path(pattern).name}" if pattern.startswith("trace:") else pattern,
         policy=run.plan.policy,
+        round_trip_ms=run.plan.round_trip_ms,
         of=name,
         seconds=run.plan.seconds,
         sent=real.sent,
@@ -162,8 +184,8 @@ def _beside(run: Run, result: Result, late: float, name: str) -> Comparison:
 
 def main(arguments: Sequence[str]) -> None:
     rows: list[dict[str, Any]] = []
-    told = [] if "--bulk" in arguments else plans(Path(arguments[0]) if arguments else None)
-    for plan in [*told, *shared()]:
+    told = shared() if "--bulk" in arguments else plans(Path(arguments[0]) if arguments else None)
+    for plan in told:
         sys.stderr.write(f"{plan.pattern} under {plan.policy}\n")
         try:
             found = side_by_side(plan)

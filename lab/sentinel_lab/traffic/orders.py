@@ -56,6 +56,8 @@ class ReceiveOrder(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     namespace: str
+    beside: tuple[str, ...] = ()
+    """Namespaces of other backends, in which it takes the same ports."""
     ports: tuple[int, ...]
     syn_ports: tuple[int, ...] = ()
     output: str  # .npy with one record a packet

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentinel_lab.namespaces import enter_for_good, go_first
+from sentinel_lab.namespaces import enter_for_good, entered, go_first
 from sentinel_lab.traffic.frames import STAMP, Batch
 from sentinel_lab.traffic.orders import Received, ReceiveOrder
 from sentinel_lab.traffic.syns import counted
@@ -28,7 +28,7 @@ ARRIVAL = np.dtype([*((name, STAMP[name]) for name in ("stream", "sequence", "du
 def main() -> None:
     order = ReceiveOrder.model_validate_json(sys.stdin.readline())
     enter_for_good(order.namespace)
-    listening = [listen(port) for port in order.ports]
+    listening = _all_sockets(order)
     by_descriptor = {each.fileno(): each for each in listening}
     poller = select.poll()
     poller.register(sys.stdin, select.POLLIN | select.POLLHUP)
@@ -63,8 +63,24 @@ def main() -> None:
             kept.append(arrivals_of(batch, count, time.monotonic_ns()))
     arrivals = np.concatenate(kept) if kept else np.zeros(0, dtype=ARRIVAL)
     np.save(order.output, arrivals)
-    answer = Received(packets=arrivals.size, syns=syns, overflowed=_overflowed(order.ports))
+    answer = Received(packets=arrivals.size, syns=syns, overflowed=_all_overflowed(order))
     sys.stdout.write(answer.model_dump_json() + "\n")
+
+
+def _all_sockets(order: ReceiveOrder) -> list[socket.socket]:
+    found = [listen(port) for port in order.ports]
+    for name in order.beside:
+        with entered(name):
+            found += [listen(port) for port in order.ports]
+    return found
+
+
+def _all_overflowed(order: ReceiveOrder) -> int:
+    lost = _overflowed(order.ports)
+    for name in order.beside:
+        with entered(name):
+            lost += _overflowed(order.ports)
+    return lost
 
 
 def listen(port: int) -> socket.socket:

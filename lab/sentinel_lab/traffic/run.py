@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORST_LAG_US_P99 = 10_000.0  # the shortest burst lasts as long: a later one has another shape
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 120  # only ends a hang
 HEAD_START_NS = 50_000_000
 
 
@@ -129,11 +129,16 @@ class Traffic:
 
 
 @contextmanager
-def ready(send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[TcpOrder] = ()) -> Iterator[Traffic]:
-    """Every process under way, all at once; they end with the block, whatever happens in it."""
+def ready(
+    send: SendOrder, receive_namespace: str, folder: Path, tcp: Sequence[TcpOrder] = (), beside: Sequence[str] = ()
+) -> Iterator[Traffic]:
+    """Every process under way, all at once; they end with the block, whatever happens in it. `beside` are namespaces
+    where datagrams are received as well."""
     output = folder / "arrivals.npy"
     ports, syn_ports = (tuple(each.port for each in send.streams if each.kind == kind) for kind in ("udp", "syn"))
-    receive = ReceiveOrder(namespace=receive_namespace, ports=ports, syn_ports=syn_ports, output=str(output))
+    receive = ReceiveOrder(
+        namespace=receive_namespace, beside=tuple(beside), ports=ports, syn_ports=syn_ports, output=str(output)
+    )
     with ExitStack() as stack:
         receiving = stack.enter_context(_process("receiver", receive.model_dump_json()))
         servers = {

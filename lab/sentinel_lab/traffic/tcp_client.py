@@ -17,7 +17,10 @@ from sentinel_lab.traffic.tcp_server import ANSWER, GREETING
 
 CHUNK = bytes(1 << 16)
 SEND_BUFFER_BYTES = 4 << 20  # more than the pool: what waits must be able to wait in the queue under test
-CONNECT_SECONDS = 10.0
+SO_SNDBUFFORCE = 32  # a machine's own maximum may be far less
+TCP_NOTSENT_LOWAT = 25
+UNSENT_BYTES = 1 << 17  # what waits in the sender's own memory when a run ends would be sent after it
+CONNECT_SECONDS = 120.0  # only ends a hang: a busy machine starts the other end that much later
 AGAIN_SECONDS = 0.02
 SETTLE_NS = 3_000_000_000
 """Answers may come in so long after the last request was due; what comes later is counted as failed."""
@@ -35,7 +38,8 @@ class Connection:
 
 def _fresh(congestion: str) -> socket.socket:
     opened = socket.socket()
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    opened.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES)
+    opened.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
     return opened

@@ -58,6 +58,7 @@ class Hands:
         self._ways: dict[int, tuple[str, Way, str]] = {}
         self._inherited = {number: found.address for number, found in plane.tables.found().items()}
         self._source: Source | None = None
+        self._mac = b""
         self._states: dict[str, State] = {}
         self._strays = Strays()
 
@@ -142,6 +143,9 @@ class Hands:
         if source != self._source:
             self._plane.tables.put_source(source)
             self._source = source
+        if uplink.mac != self._mac:
+            self._plane.tables.put_mac(uplink.mac)
+            self._mac = uplink.mac
 
     def _put_ways(self, config: BalancerConfig, world: World, standings: Sequence[Standing]) -> None:
         encap = ENCAPS[config.encapsulation]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentinel_lb.decide.states import Standing
 
 # Indexed by cpu x (cells of one CPU): the counters that are read without a system call.
-SHARDED: Final = frozenset({"sn_lb_by_node", "sn_lb_by_vip", "sn_lb_reasons"})
+SHARDED: Final = frozenset({"sn_lb_by_node", "sn_lb_by_vip", "sn_lb_near", "sn_lb_reasons"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,10 @@ class Tables:
         self._states = loaded.map("sn_lb_states").view(writable=True)
         self._room = loaded.map("sn_ready").view(writable=True).reshape(len(self._states), -1)
         self._source = loaded.map("sn_lb_source").view(writable=True)
+        self._own = loaded.map("sn_lb_own").view(writable=True)
         self._strays = loaded.map("sn_lb_doubt").view(writable=True)
         self._flags = layout.constants(loaded.path, "sn_backend_flag")
+        self._own["changes"][0] += 1  # who was here before may have changed VIPs and not have come to say so
 
     def put_ring(self, pairs: NDArray[np.uint16], keep: Collection[int] = ()) -> int:
         """Fill a ring that no VIP uses, nor is in `keep`, and say which; nothing changes until a VIP is told to use
@@ -111,6 +113,7 @@ class Tables:
         """One store: packets see the old entry or the new one. `index` is that of its counters."""
         flags = self._sticky if sticky else 0
         self._vips.put(self._key(vip), idle_ns=idle_ns, ring=ring, index=index, flags=flags)
+        self._own["changes"][0] += 1
 
     def vips(self) -> dict[Address, Served]:
         """What is served now, whoever wrote it."""
@@ -128,7 +131,9 @@ class Tables:
 
     def delete_vip(self, vip: Address) -> bool:
         """Whether there was such a VIP."""
-        return self._vips.delete(self._key(vip))
+        found = self._vips.delete(self._key(vip))
+        self._own["changes"][0] += 1
+        return found
 
     def put_backend(self, number: int, address: str, *, mac: bytes, mtu: int, encap: str = "IP") -> None:
         """Before the first ring names it; `encap` is IP, UDP or L2, `mtu` counts the outer header."""
@@ -178,6 +183,10 @@ class Tables:
     def doubt(self, numbers: Sequence[int]) -> None:
         """From now on unanswered probes suffice to take these for dead."""
         self._states["flags"][list(numbers)] |= self._flags["SN_BACKEND_SUSPECTED"]
+
+    def put_mac(self, mac: bytes) -> None:
+        """Frames to other hardware addresses are left alone from here on; zeroes: none is."""
+        self._own["mac"][0] = np.frombuffer(mac.ljust(8, b"\0"), np.uint64)[0]
 
     def put_source(self, source: Source) -> None:
         """The outer source of tunnels; the bits of `vary` follow the flow."""

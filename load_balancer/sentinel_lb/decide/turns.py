@@ -38,6 +38,12 @@ class Turn:
             return True
         return all(each - self.ticks[name] >= TICKS for name, each in ticks.items() if name in self.ticks)
 
+    def counted_from(self, ticks: Ticks) -> Turn:
+        """A node that was never heard counts from its first word: how far it had come by then says nothing about the
+        news, since nobody knows how far it was when they were told."""
+        first = {name: ticks[name] for name, each in self.ticks.items() if not each and ticks.get(name)}
+        return replace(self, ticks={**self.ticks, **first}) if first else self
+
 
 @dataclass(frozen=True, slots=True)
 class Turns:
@@ -55,7 +61,8 @@ def turns(before: Turns, standings: Sequence[Standing], ticks: Ticks, now_ns: in
     if before.known is None:
         return Turns(known, asked)
     closed = (before.closed & known) | (known - before.known)
-    pending = {name: before.pending.get(name) or Turn(now_ns, ticks) for name in closed ^ asked}
+    told = {name: before.pending.get(name) or Turn(now_ns, ticks) for name in closed ^ asked}
+    pending = {name: turn.counted_from(ticks) for name, turn in told.items()}
     done = {name for name, turn in pending.items() if turn.over(ticks, now_ns)}
     return Turns(known, closed ^ done, {name: turn for name, turn in pending.items() if name not in done})
 

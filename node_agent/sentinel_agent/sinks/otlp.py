@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from prometheus_client.core import Metric
     from prometheus_client.samples import Sample
@@ -28,7 +28,7 @@ def request(families: Iterable[Metric], node: str, at_ns: int) -> bytes:
 def _metric(family: Metric, at_ns: int) -> dict[str, Any]:
     told: dict[str, Any] = {"name": family.name, "description": family.documentation, "unit": _unit(family.name)}
     if family.type == "histogram":
-        return told | {"histogram": {"aggregationTemporality": CUMULATIVE, "dataPoints": [_spread(family, at_ns)]}}
+        return told | {"histogram": {"aggregationTemporality": CUMULATIVE, "dataPoints": _spreads(family, at_ns)}}
     points = [_point(sample, at_ns) for sample in family.samples if math.isfinite(sample.value)]
     if family.type == "counter":
         told_sum = {"aggregationTemporality": CUMULATIVE, "isMonotonic": True, "dataPoints": points}
@@ -46,11 +46,20 @@ def _point(sample: Sample, at_ns: int) -> dict[str, Any]:
     }
 
 
-def _spread(family: Metric, at_ns: int) -> dict[str, Any]:
-    """Our histograms have no labels, so there is one; OTLP counts each bucket alone, Prometheus all up to it."""
-    upto = [(each.labels["le"], int(each.value)) for each in family.samples if each.name.endswith("_bucket")]
+def _spreads(family: Metric, at_ns: int) -> list[dict[str, Any]]:
+    """One for each set of labels."""
+    together: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
+    for each in family.samples:
+        labels = tuple((name, value) for name, value in each.labels.items() if name != "le")
+        together.setdefault(labels, []).append(each)
+    return [_spread(samples, at_ns) | {"attributes": _attributes(dict(of))} for of, samples in together.items()]
+
+
+def _spread(samples: Sequence[Sample], at_ns: int) -> dict[str, Any]:
+    """OTLP counts each bucket alone, Prometheus all up to it."""
+    upto = [(each.labels["le"], int(each.value)) for each in samples if each.name.endswith("_bucket")]
     counts = [count - before for (_, count), before in zip(upto, [0, *(n for _, n in upto)], strict=False)]
-    total = next(each.value for each in family.samples if each.name.endswith("_sum"))
+    total = next(each.value for each in samples if each.name.endswith("_sum"))
     return {
         "startTimeUnixNano": str(STARTED_NS),
         "timeUnixNano": str(at_ns),

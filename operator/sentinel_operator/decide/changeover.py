@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from sentinel_api.v1alpha1.buffernode import BufferNode, BufferNodeStatus
 from sentinel_api.v1alpha1.clusterstatus import BufferClusterStatus, Rollout
@@ -10,7 +9,7 @@ from sentinel_api.v1alpha1.nodeconfig import NodeConfig
 from sentinel_operator.decide import rollout
 from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.rollout import Member
-from sentinel_operator.decide.world import Node, World
+from sentinel_operator.decide.world import AgentPod, Node, World
 from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render import daemonset
 
@@ -71,15 +70,15 @@ def _members(world: World, nodes: tuple[Node, ...], wanted: _Wanted) -> tuple[Me
     """Nodes without orders are no members: they have nothing that could change."""
     ours = {node.name for node in nodes}
     old = {pod.node for pod in world.pods or () if pod.template != wanted.version}
-    since = {pod.node: pod.since for pod in world.pods or ()}
+    own = {pod.node: pod for pod in world.pods or ()}
     return tuple(
-        _member(world, order, wanted.config, outdated=order.metadata.name in old, since=since.get(order.metadata.name))
+        _member(world, order, wanted.config, own.get(order.metadata.name), outdated=order.metadata.name in old)
         for order in world.own_nodes
         if order.metadata.name in ours
     )
 
 
-def _member(world: World, order: BufferNode, config: str, *, outdated: bool, since: datetime | None) -> Member:
+def _member(world: World, order: BufferNode, config: str, pod: AgentPod | None, *, outdated: bool) -> Member:
     status, gate = order.status, world.cluster.spec.model.gate
     ordered = order.spec.config_digest == config and not outdated
     alive = answers(order, world.now)
@@ -89,7 +88,7 @@ def _member(world: World, order: BufferNode, config: str, *, outdated: bool, sin
     return Member(
         node=order.metadata.name,
         ordered=ordered,
-        running=ordered and status.config_digest == config and _said_itself(status, since),
+        running=ordered and status.config_digest == config and _said_itself(status, pod),
         healthy=alive and any(c.type == "Ready" and c.status == "True" for c in status.conditions),
         alive=alive,
         dropped=status.buffer.dropped_packets if status.buffer else 0,
@@ -97,9 +96,12 @@ def _member(world: World, order: BufferNode, config: str, *, outdated: bool, sin
     )
 
 
-def _said_itself(status: BufferNodeStatus, since: datetime | None) -> bool:
-    """Whether this agent said so: what its predecessor wrote last stands there until then, and proves nothing."""
-    return since is None or status.forecast is None or status.forecast.observed_at >= since
+def _said_itself(status: BufferNodeStatus, pod: AgentPod | None) -> bool:
+    """Whether this agent said so: what its predecessor wrote last stands there until then, and proves nothing. Both
+    instants are whole seconds of the node's own clock: only of a later second is it certain that it came later."""
+    if pod is None or status.forecast is None:
+        return True
+    return pod.since is not None and status.forecast.observed_at > pod.since
 
 
 def _outdated(world: World, change: frozenset[str], wanted: _Wanted) -> tuple[Key, ...]:

@@ -9,10 +9,10 @@ from sentinel_api.names import CLUSTER_LABEL, FINALIZER, ROLE_EDGE, ROLE_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_api.v1alpha1.clusterstatus import Rollout
 from sentinel_api.v1alpha1.nodeconfig import NodeConfig, node_config
-from sentinel_operator.decide import claims, members, spares
+from sentinel_operator.decide import claims, spares, zones
 from sentinel_operator.decide.changeover import Changeover, changeover
-from sentinel_operator.decide.freshness import answers
 from sentinel_operator.decide.leadtime import Arrived, arrived, asked_at
+from sentinel_operator.decide.leaving import leaving
 from sentinel_operator.decide.parting import Parting, parting
 from sentinel_operator.decide.spares import RoleChange
 from sentinel_operator.decide.world import Node, World
@@ -26,6 +26,7 @@ from sentinel_operator.render import (
     daemonset,
     mesh,
     monitors,
+    routers,
     service,
 )
 
@@ -40,14 +41,6 @@ class Relabel:
     node: str
     value: str | None
     asked_at: datetime | None = None  # when a decision asked for it, where its driver does not choose nodes
-
-
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """BufferNodes that are no longer ours: those whose agent must still hand back, and those that are done."""
-
-    detaching: tuple[BufferNode, ...]
-    gone: tuple[BufferNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ def plan(world: World) -> Plan:
     if world.cluster.spec.paused:
         return Plan(blocked="Paused")
     nodes = claims.claimed(world)
-    leaving = _leaving(world, {node.name for node in nodes})
+    parted = leaving(world, {node.name for node in nodes})
     config = _config(world)
     change = changeover(world, nodes, config)
     moves = spares.moves(world)
@@ -91,13 +84,13 @@ def plan(world: World) -> Plan:
         finalizer="keep" if held else "add",
         nodes=_nodes_asked_for(world) if held else None,
         replicas=_replicas_asked_for(world),
-        apply=(*_changed(world, wanted), *orders, *_detach_orders(world, leaving.detaching), *leave.orders),
+        apply=(*_changed(world, wanted), *orders, *_detach_orders(world, parted.detaching), *leave.orders),
         roles=moves.roles,
-        relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in leaving.detaching}),
+        relabel=_relabels(world, {node.name for node in nodes} | {n.metadata.name for n in parted.detaching}),
         delete=(
             *change.restart,
             *_stale(world, wanted, change.state, keep_balancers=leave.waits),
-            *(buffernode.key_of(n.metadata.name) for n in leaving.gone),
+            *(buffernode.key_of(n.metadata.name) for n in parted.gone),
         ),
         config=config,
         missing=moves.missing,
@@ -130,15 +123,24 @@ def _objects(world: World, config: NodeConfig, change: Changeover, missing: int)
     owner, spec = world.owner, world.cluster.spec
     asks_for_room = spec.scaling.driver.type == "CapacityBuffer" and world.buffers_capacity
     return (
-        *access.render(owner, secured=world.release.secured),
+        *access.render(owner, secured=world.release.secured, zoned=world.release.zoned),
         configmap.render(owner, config),
         daemonset.render(owner, change.template, change.good_template),
         service.render(owner, spec),
-        *mesh.render(owner, world.release, members.names(world)),
+        *_mesh(world),
         *balancers.render(owner, spec, world.release),
         *(capacity.render(owner, spec, world.release, missing) if asks_for_room else ()),
         *(monitors.render(owner, spec) if world.monitored else ()),
     )
+
+
+def _mesh(world: World) -> tuple[Manifest, ...]:
+    owner, release, found = world.owner, world.release, zones.zones(world)
+    speakers = zones.speakers(world, found) if release.secured else ()
+    if found is None:
+        return mesh.render(owner, release, speakers)
+    told = routers.file(owner, release, found)
+    return (*mesh.render(owner, release, speakers, told), *routers.render(owner, world.cluster.spec, release, found))
 
 
 def _changed(world: World, wanted: dict[Key, Manifest]) -> tuple[Manifest, ...]:
@@ -215,23 +217,13 @@ def _relabels(world: World, ours: set[str]) -> tuple[Relabel, ...]:
     return (*bind, *free)
 
 
-def _leaving(world: World, kept: set[str]) -> Leaving:
-    """A node that leaves keeps its label, and so its agent, until that agent has handed everything back."""
-    leaving = tuple(n for n in world.own_nodes if n.metadata.name not in kept)
-    answering = [answers(node, world.now) for node in leaving]
-    return Leaving(
-        detaching=tuple(node for node, still in zip(leaving, answering, strict=True) if still),
-        gone=tuple(node for node, still in zip(leaving, answering, strict=True) if not still),
-    )
-
-
 def _farewell(world: World) -> Plan:
     """Agents and balancers hand everything back first; then labels, BufferNodes, the finalizer; ownership takes the
     rest."""
     if FINALIZER not in world.cluster.metadata.finalizers:
         return Plan()
     waits = world.cluster.spec.deletion_policy == "Detach" and not _patience_over(world)
-    detaching = _leaving(world, set()).detaching if waits else ()
+    detaching = leaving(world, set()).detaching if waits else ()
     leave = parting(world) if waits else Parting()
     if detaching or leave.waits:
         return Plan(apply=(*leave.orders, *_detach_orders(world, detaching)), blocked="Detaching")
@@ -247,7 +239,9 @@ def _shared_leftovers(world: World) -> tuple[Key, ...]:
     """The namespace's account and bindings, when this was its last cluster."""
     owner = world.owner
     here = [c for c in world.clusters if c.metadata.namespace == owner.namespace and c.metadata.name != owner.name]
-    return () if here else tuple(key(m) for m in access.render(owner, secured=True) if key(m) in world.owned)
+    return (
+        () if here else tuple(key(m) for m in access.render(owner, secured=True, zoned=True) if key(m) in world.owned)
+    )
 
 
 def _patience_over(world: World) -> bool:

@@ -5,16 +5,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sentinel_api.names import CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL
+from sentinel_api.names import CLUSTER_LABEL, ROLE_BUFFER, ROLE_LABEL, ZONE_LABEL
 from sentinel_api.v1alpha1.buffernode import BufferNode
 from sentinel_operator.decide import claims
 from sentinel_operator.decide.world import Node, World
 from sentinel_operator.render.buffernode import draining_since
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 DRAIN_PATIENCE_S = 120  # flows that live longer move when the agent hands back
-SETTLE = timedelta(seconds=15)  # its load is that of an instant; balancers turn within a few seconds, and clients later
+SETTLE = timedelta(seconds=15)  # balancers turn within a few seconds, and its load is a mean of the ten before
 QUIET_SHARE = 100  # a node that carries less than a hundredth of its capacity has been left
 
 
@@ -102,15 +101,20 @@ def _worth(world: World, node: Node, order: BufferNode | None, in_zone: int) -> 
 
 
 def _drained(world: World, order: BufferNode | None) -> bool:
-    """Left by its flows, given up after a time, or with nobody there to drain it."""
-    if order is None or order.status is None or order.status.forecast is None:
-        return True
-    since = draining_since(order)
-    if since is None:
+    """Left by its flows as its agent says, or given up after a time. An agent that is silent says nothing about
+    flows: what it would count passes its node all the same."""
+    since = draining_since(order) if order else None
+    if order is None or since is None:
         return False
-    quiet = _carries(order) * QUIET_SHARE <= world.cluster.spec.scaling.node_capacity_bytes_per_second
-    obeyed = order.status.state == "Draining" and order.status.forecast.observed_at >= since + SETTLE
-    return (quiet and obeyed) or (world.now - since).total_seconds() >= DRAIN_PATIENCE_S
+    return (world.now - since).total_seconds() >= DRAIN_PATIENCE_S or _left(world, order, since)
+
+
+def _left(world: World, order: BufferNode, since: datetime) -> bool:
+    said = order.status
+    if said is None or said.forecast is None:
+        return False
+    obeyed = said.state == "Draining" and said.forecast.observed_at >= since + SETTLE
+    return obeyed and _carries(order) * QUIET_SHARE <= world.cluster.spec.scaling.node_capacity_bytes_per_second
 
 
 def _carries(order: BufferNode | None) -> int:

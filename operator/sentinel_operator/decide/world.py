@@ -44,8 +44,17 @@ class AgentPod:
     node: str
     template: str
     leaving: bool = False
-    since: datetime | None = None  # when it was made, or its agent started
+    since: datetime | None = None  # when its agent began, by the node's clock; None before
     trouble: str = ""  # why its container cannot start, in the kubelet's words
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerPod:
+    """A pod of the Deployment whose container runs."""
+
+    name: str
+    started: bool  # it has come to work, or has handed everything back
+    ready: bool  # it works, or has not obeyed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,10 @@ class World:
     release: Release
     now: datetime
     scale: ScaleObject | None = None  # None where no driver asks for one
-    pods: tuple[AgentPod, ...] | None = None  # read only while a roll-out may be under way; None: none is outdated
+    pods: tuple[AgentPod, ...] | None = None  # only while it rolls out, or a silent node leaves; None: all current
     balancers: Agents = Agents()
+    balancer_pods: tuple[BalancerPod, ...] = ()  # read only while balancers are on their way out
+    parting_since: datetime | None = None  # when they were told so
     buffers_capacity: bool = False  # the cluster knows CapacityBuffers
     monitored: bool = False  # the cluster knows PodMonitors
     good_template: Manifest | None = None  # of the agents' pods, as all nodes last ran it

@@ -11,13 +11,15 @@ MEMBER_ROLE = "sentinel-mesh-member"  # a ClusterRole of the chart: ask for a ce
 
 
 BALANCER_ACCOUNT = "sentinel-balancer"
+ROUTER_ACCOUNT = "sentinel-router"  # of the mesh; it may ask for a certificate and nothing else
 
 
-def render(owner: Owner, *, secured: bool) -> tuple[Manifest, ...]:
+def render(owner: Owner, *, secured: bool, zoned: bool) -> tuple[Manifest, ...]:
     """Shared by all clusters of a namespace, hence owned by none; the last one to go takes them along. `secured`:
-    the mesh asks for certificates."""
-    accounts = tuple(_account(owner, name) for name in (AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT))
-    members = (_bound(owner, MEMBER_ROLE, AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT),) if secured else ()
+    the mesh asks for certificates; `zoned`: its routers do, too."""
+    routers = (ROUTER_ACCOUNT,) if secured and zoned else ()
+    accounts = tuple(_account(owner, name) for name in (AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT, *routers))
+    members = (_bound(owner, MEMBER_ROLE, AGENT_SERVICE_ACCOUNT, BALANCER_ACCOUNT, *routers),) if secured else ()
     return (*accounts, _config_reader(owner), _bound(owner, ROLE, AGENT_SERVICE_ACCOUNT), *members)
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from sentinel_api.errors import Invalid
 from sentinel_api.v1alpha1.balancerconfig import BackendSpec, BalancerConfig, VipSpec
 from sentinel_api.v1alpha1.buffercluster import BufferCluster, BufferClusterSpec
 from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE
 from sentinel_api.v1alpha1.trafficclass import class_ids
-from sentinel_operator.objects import Manifest
+from sentinel_operator.objects import PARTING_SINCE, Manifest, instant
 from sentinel_operator.render import balancers
 from sentinel_operator.render.base import Owner, namespaced
 
@@ -58,6 +60,31 @@ def config(
 def farewell(owner: Owner, spec: BufferClusterSpec) -> Manifest:
     """By which balancers that shall go hand everything back: addresses too, where and how they told of them."""
     return render(owner, BalancerConfig(detached=True, announce=spec.load_balancer.announce))
+
+
+def dated(order: Manifest, now: datetime) -> Manifest:
+    """With when it was given, outside of what is signed: so that it outlives the operator that gave it."""
+    meta = order["metadata"]
+    return {**order, "metadata": {**meta, "annotations": {**meta["annotations"], PARTING_SINCE: now.isoformat()}}}
+
+
+def parting_since(live: Manifest) -> datetime | None:
+    return instant(live["metadata"].get("annotations", {}).get(PARTING_SINCE, ""))
+
+
+def place(address: str, port: int, protocol: str) -> str:
+    return f"{address} {port}/{protocol}"
+
+
+def sent_to(stored: Manifest | None) -> dict[str, frozenset[str]]:
+    """From what balancers are told now: which nodes get the flows of each place. What somebody else wrote there, and
+    nobody can read, is as nothing: it is about to be written anew."""
+    text = (stored or {}).get("data", {}).get(CONFIG_FILE, "{}")
+    try:
+        vips = BalancerConfig.parse(json.loads(text)).vips
+    except (ValueError, AttributeError, Invalid):
+        return {}
+    return {place(each.address, each.port, each.protocol): frozenset(each.backends) for each in vips}
 
 
 def render(owner: Owner, made: BalancerConfig) -> Manifest:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from sentinel_api.names import CLUSTER_LABEL, ROLE_EDGE, ROLE_LABEL
+from sentinel_api.names import CLUSTER_LABEL, ROLE_EDGE, ROLE_LABEL, ZONE_LABEL
 from sentinel_api.v1alpha1.buffercluster import BufferClusterSpec
 from sentinel_operator.objects import Key, Manifest
 from sentinel_operator.render import mesh
 from sentinel_operator.render.access import BALANCER_ACCOUNT
-from sentinel_operator.render.base import BPFFS_IN_POD, START_S, Owner, Release, labels, namespaced, probe
+from sentinel_operator.render.base import BPFFS_IN_POD, Owner, Release, labels, namespaced, probe
 
 COMPONENT = "balancer"
 COMMAND = "/opt/sentinel/bin/sentinel-lb"
 METRICS_PORT = 9467
+COME_UP_S = 3600  # without its orders, which are the API server's to give, it waits: to end it would not bring them
 MEMORY_BYTES = 536_870_912  # with the connection table in it
 
 
@@ -70,7 +71,7 @@ def _pod(owner: Owner, spec: BufferClusterSpec, release: Release) -> dict[str, A
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "topologySpreadConstraints": [
             _spread(owner, "kubernetes.io/hostname", "DoNotSchedule"),
-            _spread(owner, "topology.kubernetes.io/zone", "ScheduleAnyway"),
+            _spread(owner, ZONE_LABEL, "ScheduleAnyway"),
         ],
         "containers": [_container(owner, spec, release)],
         "volumes": [
@@ -120,7 +121,7 @@ def _container(owner: Owner, spec: BufferClusterSpec, release: Release) -> dict[
         },
         "livenessProbe": probe("/healthz", METRICS_PORT, period_s=10, failures=3),
         "readinessProbe": probe("/readyz", METRICS_PORT, period_s=2, failures=2),
-        "startupProbe": probe("/healthz", METRICS_PORT, period_s=1, failures=START_S),
+        "startupProbe": probe("/healthz", METRICS_PORT, period_s=1, failures=COME_UP_S),
         "volumeMounts": [
             {"name": "bpffs", "mountPath": BPFFS_IN_POD},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the pod's own, for libraries that insist on one

@@ -19,10 +19,15 @@ class Release:
     bpffs: str = "/sys/fs/bpf"
     mesh_port: int = 0  # 0: no mesh
     mesh_trust: str = ""  # certificates of the mesh's authority, in PEM; empty: it speaks in the clear
+    mesh_zones: bool = False  # members meet at routers of their zone, and not each other
 
     @property
     def secured(self) -> bool:
         return bool(self.mesh_port and self.mesh_trust)
+
+    @property
+    def zoned(self) -> bool:
+        return bool(self.mesh_port and self.mesh_zones)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import random
 import secrets
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +21,15 @@ from support.cluster.processes import Process, wait_until
 
 Part = Literal["etcd", "apiserver", "controller-manager", "scheduler"]
 BARE: tuple[Part, ...] = ("etcd", "apiserver")
-WHOLE: tuple[Part, ...] = (*BARE, "controller-manager", "scheduler")
+FOLLOWERS: tuple[Part, ...] = ("controller-manager", "scheduler")
+WHOLE: tuple[Part, ...] = (*BARE, *FOLLOWERS)
 
 SERVICE_CIDR = "10.96.0.0/16"
 ISSUER = "https://kubernetes.default.svc"
-READY_S = 60.0
-REQUEST_S = 60.0
+READY_S = 240.0  # a busy machine takes most of a minute; it only ends what hangs
+REQUEST_S = 120.0
+READY = ("/readyz", "/api/v1/namespaces/default")  # the first namespaces are made a moment after it calls itself ready
+RENEWAL_S = 10.0  # by default, after which one that cannot renew its Lease ends; its node starts it again
 PORTS = range(20_000, 30_000)
 
 
@@ -84,6 +88,7 @@ class ControlPlane:
         (self._port,) = free_ports(address, 1)
         self.url = f"https://{address}:{self._port}"
         self._processes = {part: self._process(part) for part in parts}
+        self._ended_s = dict.fromkeys(parts, float("inf"))
         self._session = requests.Session()
         self._session.verify = str(self.pki.root)
         self._session.trust_env = False  # a proxy of the machine must not come between
@@ -96,15 +101,31 @@ class ControlPlane:
             self.start(part)
 
     def start(self, part: Part) -> None:
-        self._processes[part].start()
         if part == "apiserver":
-            self.wait_ready()
+            with self._followers_start_again():
+                self._processes[part].start()
+                self.wait_ready()
+        else:
+            self._processes[part].start()
+
+    @contextlib.contextmanager
+    def _followers_start_again(self) -> Iterator[None]:
+        """As elsewhere, where they end for want of their Lease; one that lives on takes the nodes for silent."""
+        away = time.monotonic() - self._ended_s["apiserver"] > RENEWAL_S
+        ended = [each for part, each in self._processes.items() if part in FOLLOWERS and each.running] if away else []
+        for process in ended:
+            process.kill()
+        yield
+        for process in ended:
+            process.start()
 
     def stop(self, part: Part) -> None:
         self._processes[part].stop()
+        self._ended_s[part] = time.monotonic()
 
     def kill(self, part: Part) -> None:
         self._processes[part].kill()
+        self._ended_s[part] = time.monotonic()
 
     def close(self) -> None:
         for process in reversed(self._processes.values()):
@@ -118,9 +139,10 @@ class ControlPlane:
 
     def _ready(self) -> bool:
         self._processes["apiserver"].check()
+        headers = self._headers()
         try:
-            return self._session.get(f"{self.url}/readyz", headers=self._headers(), timeout=REQUEST_S).ok
-        except requests.ConnectionError:
+            return all(self._session.get(self.url + path, headers=headers, timeout=REQUEST_S).ok for path in READY)
+        except requests.RequestException:
             return False
 
     def _headers(self, token: str | None = None) -> dict[str, str]:
@@ -172,8 +194,15 @@ class ControlPlane:
         return str(answer["status"]["token"])
 
     def kubectl(self, *args: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [str(binary("kubectl")), f"--kubeconfig={self.kubeconfig}", *args]
+        # What it found out about kinds is kept by address, and another server may have had this one before.
+        own = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder / 'kubectl'}"]
+        command = [str(binary("kubectl")), *own, *args]
         return subprocess.run(command, check=check, capture_output=True, text=True, input=stdin)
+
+    def wait_served(self, *plurals: str) -> None:
+        """Until `kubectl` and so everybody knows these kinds: a definition is established a moment before that."""
+        asked = ("get", ",".join(plurals), "-A")
+        wait_until(f"{plurals} are served", lambda: self.kubectl(*asked, check=False).returncode == 0, READY_S)
 
     def kubeconfig_for(self, token: str, path: Path) -> Path:
         """A kubeconfig of another identity, for a client that reads nothing else."""

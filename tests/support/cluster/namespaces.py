@@ -9,7 +9,7 @@ from support.cluster.provider import Finished
 
 INIT = Path(__file__).parent / "node-init.sh"
 KINDS = {"net": "net", "mount": "mnt", "pid": "pid_for_children", "uts": "uts", "ipc": "ipc"}
-UP_S = 20.0
+UP_S = 120.0
 
 
 class Holder:

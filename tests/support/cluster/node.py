@@ -18,7 +18,7 @@ from support.cluster.slots import Slot
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
-CONTAINERD_UP_S = 30.0
+CONTAINERD_UP_S = 120.0
 PAUSE_IMAGE = "sentinel.test/pause:1"
 
 

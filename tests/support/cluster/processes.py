@@ -17,6 +17,7 @@ from pathlib import Path
 from support.cluster.errors import ClusterError
 
 GRACE_S = 10.0
+HANGS_S = 120.0  # what a busy machine does at last; it only ends a wait that would be for ever
 LOG_TAIL_LINES = 15
 
 
@@ -74,7 +75,7 @@ class Identity:
         self.signal_group(signal.SIGTERM)
         if not self.wait(grace_s):
             self.signal_group(signal.SIGKILL)
-            self.wait(GRACE_S)
+            self.wait(HANGS_S)
 
 
 def _groups() -> Iterator[tuple[int, int]]:
@@ -132,7 +133,7 @@ class Process:
             raise self.failure("ended at once")
         identity.write(self.record)
         wait_until(
-            f"{self.name} to be tied to its owner", lambda: not _still_tying(identity.pid), GRACE_S, pause_s=0.001
+            f"{self.name} to be tied to its owner", lambda: not _still_tying(identity.pid), HANGS_S, pause_s=0.001
         )
 
     def stop(self, grace_s: float = GRACE_S) -> None:
@@ -144,7 +145,7 @@ class Process:
         """As a crash would: no grace, no farewell."""
         if identity := self.identity:
             identity.signal_group(signal.SIGKILL)
-            identity.wait(GRACE_S)
+            identity.wait(HANGS_S)
         self._forget()
 
     def _forget(self) -> None:

@@ -175,7 +175,7 @@ def _hierarchies(name: str) -> list[Path]:
 
 def _remove_cgroup(root: Path) -> None:
     for folder in [*sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True), root]:
-        for _ in range(50):
+        for _ in range(600):
             try:
                 folder.rmdir()
             except FileNotFoundError:

@@ -61,8 +61,10 @@ def test_decisions_come_with_their_reasons_and_their_age():
         "observedAt": stamp,
         "decisions": [decision],
     }
-    said = told(scaling=scaling | {"demandP95BytesPerSecond": 4_500_000_000}, spec={"scaling": {"mode": "Auto"}})
-    assert "5 nodes needed in 60 s for 4.5 GB/s; 3 by present demand alone" in said
+    scaling |= {"demandP95BytesPerSecond": 4_500_000_000}
+    nodes = (buffer_node("n1", cluster(), report(demand=10 * MB)), buffer_node("n2", cluster(), report(demand=5 * MB)))
+    said = told(*nodes, buffer_node("n3", cluster()), scaling=scaling, spec={"scaling": {"mode": "Auto"}})
+    assert "5 nodes needed in 60 s for 4.5 GB/s; 3 by present demand alone, which is 15.0 MB/s" in said
     assert "40 s ago: went from 3 to 5 nodes (Forecast). More traffic is expected." in said
 
 
@@ -73,6 +75,12 @@ def test_each_node_shows_forecast_beside_what_it_carries():
     lines = told(node, silent).splitlines()
     assert " ".join(lines[-2].split()) == "n1 Active B (Probed) 10.0 MB/s 20.0 MB/s to 30.0 MB/s not yet 5 s ago"
     assert " ".join(lines[-1].split()) == "n2 silent - - - - never"
+
+
+def test_what_a_node_foretold_stands_beside_what_came():
+    judged = {"hits": 7, "falseAlarms": 2, "misses": 1, "trusted": True}
+    lines = told(buffer_node("n1", cluster(), report(scores=judged))).splitlines()
+    assert "yes, 7 of 9 right" in lines[-1]
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 B/s"), (999, "999 B/s"), (1_500, "1.5 kB/s"), (2e12, "2.0 TB/s")])

@@ -33,6 +33,22 @@ def test_an_error_of_ours_is_one_sentence_on_stderr(error: str, code: int):
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("bench", "burst", "--rounds", "0"), "not in the range 1<=x<=100. `sentinel bench burst --help` says"),
+        (("demo", "--scenario", "x"), "'x' is not one of 'bursts', 'failover'."),
+        (("bench", "nothing"), "`sentinel bench --help` lists the commands."),
+    ],
+)
+def test_a_wrong_command_line_is_a_sentence_too(arguments: tuple[str, ...], says: str):
+    command = [sys.executable, "-m", "sentinel_cli", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert says in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_as_a_kubectl_plugin_it_calls_itself_so():
     assert run("Invalid", "/usr/bin/kubectl-sentinel").stderr.startswith("kubectl sentinel: ")
 

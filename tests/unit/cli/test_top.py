@@ -1,7 +1,9 @@
 """`sentinel top`: looks become rates, rates a picture; keys, addresses, and agents that do not answer."""
 
 import json
+import socket
 import threading
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -12,7 +14,7 @@ from sentinel_api.errors import Invalid, Transient
 from sentinel_cli.top import keys, view
 from sentinel_cli.top.ask import look, targets
 from sentinel_cli.top.command import top
-from sentinel_cli.top.seen import lines, ordered, parsed
+from sentinel_cli.top.seen import Node, lines, ordered, parsed
 
 TEXT = """
 # TYPE sentinel_class_bytes counter
@@ -37,7 +39,9 @@ sentinel_pool_bytes{part="held"} 524288
 # TYPE sentinel_forecast_bytes_per_second gauge
 sentinel_forecast_bytes_per_second{horizon="60s",quantile="0.5"} 2000000
 sentinel_forecast_bytes_per_second{horizon="60s",quantile="0.95"} 3000000
-sentinel_forecast_bytes_per_second{horizon="30s",quantile="0.5"} 7
+sentinel_forecast_bytes_per_second{horizon="30s",quantile="0.5"} 1000000
+sentinel_forecast_bytes_per_second{horizon="120s",quantile="0.5"} 4000000
+sentinel_forecast_bytes_per_second{horizon="120s",quantile="0.95"} 5000000
 # TYPE sentinel_of_tomorrow gauge
 sentinel_of_tomorrow{strange="yes"} 1
 """
@@ -47,11 +51,11 @@ def node(at_s, sent, dropped=0, name="n1"):
     return parsed(name, at_s, TEXT % (sent, dropped))
 
 
-def drawn(looked, history, choice=None):
-    shown = history.add(looked)
-    console = Console(width=150, record=True, file=None, force_terminal=False)
+def drawn(looked, history, paper=None):
+    shown, paper = history.add(looked), paper or view.Paper()
+    console = Console(width=paper.columns, record=True, file=None, force_terminal=False)
     with console.capture() as said:
-        console.print(view.picture(looked, shown, history, choice or view.Choice()))
+        console.print(view.picture(looked, shown, history, view.Choice(), paper))
     return said.get()
 
 
@@ -77,6 +81,37 @@ def test_the_picture_shows_what_it_carries_holds_and_expects():
     assert "▁█" in row
     assert "█████·····" in row
     assert "2.5 ms" in row
+
+
+def test_what_is_expected_stands_behind_what_was_on_the_same_scale():
+    history = view.History()
+    drawn([node(0.0, 0)], history)
+    said = drawn([node(1.0, 8_000_000)], history)
+    assert "expect in 30s, 60s, 120s (median)" in said
+    assert "▁█│▂▃▅ in 120s 4.0 MB/s (95th: 5.0 MB/s)" in said
+
+
+def test_an_agent_that_tells_less_is_drawn_with_what_it_tells():
+    older = parsed("n1", 0.0, 'sentinel_class_bytes_total{interface="eth0",class="gold"} 5\n')
+    said = drawn([older], view.History())
+    assert next(line for line in said.splitlines() if "gold" in line).split()[:4] == ["n1", "eth0", "gold", "?"]
+    assert "expect" not in said
+
+
+def test_names_stay_whole_where_it_is_narrow():
+    said = drawn([node(0.0, 0, name="node-of-east-17")], view.History(), view.Paper(columns=84))
+    assert "node-of-east-17  eth0  gold" in said
+    assert "SIGNS" not in said
+
+
+def test_what_finds_no_room_is_counted_and_the_keys_stay_in_sight():
+    many = [node(0.0, 0, name=f"n{number}") for number in range(20)]
+    many += [Node(f"dead{number}", 0.0, error="no answer within 2 s") for number in range(20)]
+    said = drawn(many, view.History(), view.Paper(rows=30)).splitlines()
+    assert len(said) <= 30
+    assert any(line.startswith("and ") and "/ shows only" in line for line in said)
+    assert any("and 14 more that do not answer" in line for line in said)
+    assert "q quit" in said[-1]
 
 
 @pytest.mark.parametrize(("key", "first"), [("t", "gold"), ("n", "bulk"), ("r", "gold"), ("p", "gold")])
@@ -121,10 +156,20 @@ def served():
     """An HTTP server that counts up; its address."""
     looks = iter(range(1, 100))
 
+    with answering(
+        lambda path: (TEXT % (1_000_000 * next(looks), 0)).encode() if path == "/metrics" else b"{}"
+    ) as address:
+        yield address
+
+
+@contextmanager
+def answering(said):
+    """`said`: what a path gives, as bytes; nothing is a 404."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = (TEXT % (1_000_000 * next(looks), 0)).encode() if self.path == "/metrics" else b"{}"
-            self.send_response(200)
+            body = said(self.path)
+            self.send_response(200 if body else 404)
             self.end_headers()
             self.wfile.write(body)
 
@@ -143,6 +188,39 @@ def test_once_as_json_is_one_object(served):
     gold = next(each for each in told["classes"] if each["name"] == "gold")
     assert gold["bytes_per_s"] > 0
     assert told["nodes"][0]["poolBytes"]["total"] == 4_194_304
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html><body>Welcome!</body></html>", "are no metrics"),
+        (b"node_load1 0.3\n", "tells of no class"),
+        (b"\xff\xfe", "are no metrics"),
+        (b"", "answers 404"),
+    ],
+    ids=["a page for people", "another exporter", "no text", "nothing"],
+)
+def test_what_is_no_agent_is_one_line(body, words):
+    with answering(lambda _: body) as address:
+        (told,) = look([("n1", address)])
+    assert words in told.error
+    assert "\n" not in told.error
+
+
+def test_what_speaks_another_protocol_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=greet, args=(listening,), daemon=True).start()
+        (told,) = look([("n1", f"127.0.0.1:{listening.getsockname()[1]}")])
+    assert "speaks no HTTP" in told.error
+
+
+def greet(listening):
+    """As sshd does, and goes on only when the other side has gone."""
+    made, _ = listening.accept()
+    with made, suppress(OSError):
+        made.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        while made.recv(4096):
+            pass
 
 
 def test_nobody_there_is_an_error_that_says_what_to_do():

@@ -45,9 +45,23 @@ def test_a_model_that_becomes_worse_is_left():
     referee = DemandReferee(2)
     own, model = told(TRUTH + 100, TRUTH + 100), told(TRUTH, TRUTH)
     run(referee, SOON, own, model)
-    assert referee.trial.hears_model.all()
+    assert referee.hears_model.all()
     run(referee, SOON, own, told(TRUTH + 900, TRUTH + 900))
-    assert not referee.trial.hears_model.any()
+    assert not referee.hears_model.any()
+
+
+def test_one_slot_that_both_missed_by_far_does_not_decide():
+    referee = DemandReferee(2)
+    own, model = told(TRUTH, TRUTH), told(TRUTH + 300, TRUTH + 300)
+    run(referee, SOON, own, model)
+    high = 1_000.0 * TRUTH
+    referee.settle(np.full(2, TRUTH), np.ones(2, bool))
+    referee.answer(own, told(high / 2, high / 2))
+    for slot in range(1, RING):
+        referee.settle(np.full(2, high if slot in AHEAD else TRUTH), np.ones(2, bool))
+        referee.answer(own, model)
+    assert referee.trial.hears_model.all()
+    assert not referee.hears_model.any()
 
 
 def test_only_what_was_said_right_after_a_slot_is_judged():
@@ -57,7 +71,7 @@ def test_only_what_was_said_right_after_a_slot_is_judged():
         referee.settle(np.full(2, TRUTH), np.ones(2, bool))
         referee.answer(told(TRUTH, TRUTH), told(TRUTH + 300, TRUTH + 300))
         referee.answer(told(TRUTH + 300, TRUTH + 300), told(TRUTH, TRUTH))
-    assert not referee.trial.hears_model.any()
+    assert not referee.hears_model.any()
 
 
 def test_what_was_said_before_a_gap_is_not_judged_after_it():

@@ -1,5 +1,7 @@
 """Figures are taken from uneven ticks without letting the uneven ones count more."""
 
+from dataclasses import replace
+
 import pytest
 
 from sentinel_lab.history import History, Tick
@@ -21,6 +23,14 @@ def test_what_was_before_the_traffic_counts_for_nothing():
     for at_s, limit in ((0.0, 5), (5.0, 5), (10.0, 700), (11.0, 900), (12.0, 0)):
         history.add(1, tick(at_s, limit))
     assert history.after(int(10e9)).time_mean(1, "limit_bytes") == pytest.approx(800)
+
+
+def test_what_leaves_after_the_run_has_not_got_through_in_it():
+    history = History()
+    for at_s, sent in ((10.0, 500), (11.0, 2_500), (12.0, 4_500), (14.0, 90_000)):
+        history.add(1, replace(tick(at_s), sent_bytes=sent))
+    assert history.leaving_bytes_per_s(1, 3.0) == pytest.approx(2_000.0)
+    assert history.leaving_bytes_per_s(4, 3.0) == 0.0
 
 
 def test_a_class_that_was_never_seen_has_no_figures():

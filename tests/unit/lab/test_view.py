@@ -27,6 +27,18 @@ def tick(at_ns: int) -> Tick:
     return Tick(at_ns, 1 << 20, 1 << 10, 7, 700, 600, 0, 0, ())
 
 
+def test_each_node_has_a_line_with_what_it_expects():
+    nodes = {
+        "node1": History({BURSTY: [tick(0)]}, forecast="a burst in 4.2 s, chance 97%"),
+        "node2": History({BURSTY: [tick(0)]}, forecast="no burst expected"),
+    }
+    screen = StringIO()
+    Console(file=screen, width=80).print(frame(PLAN, nodes["node1"], 0, nodes=nodes))
+    lines = {line.split()[1]: line for line in screen.getvalue().splitlines() if "node" in line and " 1 " in line}
+    assert "burst in 4.2 s" in lines["node1"]
+    assert "no burst expected" in lines["node2"]
+
+
 def test_a_tick_that_comes_while_the_picture_is_drawn_is_in_the_next_one():
     history = History({BURSTY: Growing([tick(0)])})
     screen = StringIO()

@@ -78,3 +78,11 @@ def test_in_a_zone_a_member_speaks_under_its_own_name_there_and_for_the_whole_cl
     says = {rule["id"]: rule["key_exprs"] for rule in found["rules"] if "put" in rule["messages"]}
     assert says["own n1"] == ["sentinel/c.east/n1/**", "sentinel/c/n1/**"]
     assert Keys("c", "east").digest().startswith(says["own east"][1].removesuffix("**"))
+
+
+def test_a_zones_router_speaks_for_all_of_its_zone_and_no_node_for_one_of_its_own_making():
+    """Whoever listens to every zone would hear it."""
+    found = access(replace(PLACE, cluster="c", members=("n1", "zone_b"), zone="zone_a"))
+    says = {rule["id"]: rule["key_exprs"] for rule in found["rules"] if "put" in rule["messages"]}
+    assert f"{Keys('c', 'zone_b').space}/**" in says["own zone_b"]
+    assert not any(key.startswith(f"{Keys('c', 'n1').space}/") for key in says["own n1"])

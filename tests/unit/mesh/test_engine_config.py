@@ -19,3 +19,10 @@ def test_a_thousand_nodes_and_their_balancers_find_room(chosen):
 @pytest.mark.parametrize("chosen", CHOSEN.values(), ids=CHOSEN)
 def test_nobody_is_found_by_shouting(chosen):
     assert not any(chosen[f"scouting/{way}/enabled"] for way in ("multicast", "gossip"))
+
+
+def test_a_client_asks_each_router_once_and_the_next_after_it():
+    """Else the engine waits for the first for ever, though the second would answer."""
+    assert CHOSEN["client"]["connect/timeout_ms"] == 0
+    assert CHOSEN["client"]["connect/endpoints"] == CLIENT.routers
+    assert CHOSEN["peer"]["connect/timeout_ms"] == -1, "peers that are not there yet are waited for"

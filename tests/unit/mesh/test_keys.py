@@ -52,3 +52,11 @@ def test_a_zone_is_a_space_of_its_own_and_its_sum_lies_in_the_clusters():
         cluster.digest()
     with pytest.raises(Invalid, match="is no zone"):
         Keys("c", "a/b")
+
+
+def test_who_listens_wide_hears_every_zone_and_no_other_cluster():
+    wide = Keys("c", "east", wide=True)
+    assert wide.space == Keys("c", "east").space, "what it says itself lies in its own"
+    for heard in (wide.every_state, wide.every_beat, wide.every_alarm, wide.every_share, wide.every_token):
+        assert heard.startswith("sentinel/c.$*/")
+    assert wide.every_digest == Keys("c").every_digest

@@ -9,7 +9,7 @@ from sentinel_api.records import NodeState, Role, Tier
 from sentinel_api.wire import unpack_state
 from sentinel_mesh.voice import Voice
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def record(value, seq):

@@ -10,10 +10,9 @@ from monitoring.dashboards import DASHBOARDS, as_json
 from monitoring.render import files
 from monitoring.rules import RECORDINGS
 
-from sentinel_agent.described import FAMILIES
-
 PANELS = [(name, panel) for name, board in DASHBOARDS.items() for row in board.rows for panel in row.panels]
-KNOWN = {each.exposed for each in FAMILIES.values()} | {each.record for each in RECORDINGS}
+PAGE = (ROOT / "docs/reference/metrics.md").read_text()  # which `make check` compares with the code
+KNOWN = set(re.findall(r"^\| `(sentinel_\w+)`", PAGE, re.MULTILINE)) | {each.record for each in RECORDINGS}
 
 
 @pytest.mark.parametrize("path", sorted(files()))
@@ -34,11 +33,19 @@ def names(expr: str) -> set[str]:
 @pytest.mark.parametrize(
     "expr", [e.expr for e in (*RECORDINGS, *ALERTS)] + [q[0] for _, p in PANELS for q in p.queries]
 )
-def test_every_metric_of_an_agent_exists(expr):
-    asked = {
-        name.removesuffix("_bucket") for name in names(expr) if not re.match(r"sentinel_(lb|scaling|operator)_", name)
-    }
-    assert asked <= KNOWN
+def test_every_metric_exists(expr):
+    assert {name.removesuffix("_bucket") for name in names(expr)} <= KNOWN
+
+
+def test_reasons_that_are_asked_for_by_name_exist():
+    asked = {one for _, panel in PANELS for expr, _ in panel.queries for one in re.findall(r'{reason=~"([^"]+)"', expr)}
+    assert {reason for some in asked for reason in some.split("|")} <= set(re.findall(r"`(\w+)`", PAGE))
+
+
+def test_a_heat_is_counted_by_prometheus_not_by_grafana():
+    spread = [each for each in json.loads(as_json(DASHBOARDS["node"]))["panels"] if each["type"] == "heatmap"]
+    assert [target["format"] for each in spread for target in each["targets"]] == ["heatmap"]
+    assert [each["options"]["calculate"] for each in spread] == [False]
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS, ids=lambda value: getattr(value, "title", value))

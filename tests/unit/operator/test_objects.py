@@ -1,6 +1,8 @@
 """How objects are named and compared."""
 
-from sentinel_operator.objects import Key, digest, key, signature, signed
+from sentinel_api.v1alpha1.nodeconfig import CONFIG_FILE
+from sentinel_operator.objects import PARTING_SINCE, Key, digest, key, signature, signed
+from sentinel_operator.render import balancerconfig
 
 CONFIG = {
     "apiVersion": "v1",
@@ -29,3 +31,10 @@ def test_an_object_that_we_did_not_write_has_no_signature():
 def test_a_key_reads_as_people_name_things():
     assert str(key(CONFIG)) == "ConfigMap n/a"
     assert str(Key("v1", "Node", "", "n1")) == "Node n1"
+
+
+def test_what_balancers_were_told_and_nobody_can_read_is_as_nothing():
+    for text in ("{", "[]", '{"vips": [{}]}', '{"vips": 3}'):
+        assert balancerconfig.sent_to({"data": {CONFIG_FILE: text}}) == {}
+    assert balancerconfig.sent_to(None) == {}
+    assert balancerconfig.parting_since({"metadata": {"annotations": {PARTING_SINCE: "yesterday"}}}) is None

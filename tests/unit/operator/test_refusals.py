@@ -19,16 +19,16 @@ class Server:
         self.now_s = 0.0
         self.refusals = Refusals(lambda: self.now_s)
 
-    def look(self, **wanted):
-        def write(name, value):
+    def look(self, *, verbs=("apply",), **wanted):
+        def write(verb, name, value):
             async def send():
                 self.asked.append(name)
                 if name in self.answers:
                     raise self.answers[name]
 
-            return Write("apply", Key("v1", "ConfigMap", "", name), value, send)
+            return Write(verb, Key("v1", "ConfigMap", "", name), value, send)
 
-        writes = [write(name, value) for name, value in wanted.items()]
+        writes = [write(verb, name, value) for verb in verbs for name, value in wanted.items()]
         self.asked.clear()
         done = asyncio.run(self.refusals.carry_out(writes))
         self.refusals.forget_others(writes)
@@ -81,6 +81,13 @@ def test_of_a_thousand_that_are_refused_a_look_asks_for_a_few(server):
     done, asked = server.look(**dict.fromkeys(names, 1))
     assert (done, asked) == (False, names[:MOST_A_LOOK])
     assert server.look(**dict.fromkeys(names, 1))[1] == names[MOST_A_LOOK : 2 * MOST_A_LOOK], "each has its turn"
+
+
+def test_one_verb_that_is_refused_leaves_the_others_their_turn(server):
+    names = [f"n{number}" for number in range(10)]
+    server.answers = {name: Invalid("not allowed") for name in names}
+    asked = server.look(verbs=("apply", "role"), **dict.fromkeys(names, 1))[1]
+    assert asked == 2 * names[:MOST_A_LOOK]
 
 
 def test_what_fails_for_now_ends_it(server):

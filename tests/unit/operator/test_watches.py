@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
+from sentinel_api.names import LOAD_BALANCER_CLASS
 from sentinel_operator import watches
 from sentinel_operator.due import ClusterName, Due
 from sentinel_operator.handlers import Told
@@ -17,6 +18,7 @@ from support.false_server import reached
 
 NAME = ClusterName("default", "front")
 ORDERS = "/apis/sentinel.io/v1alpha1/buffernodes"
+ENDPOINTS = "/apis/discovery.k8s.io/v1/endpointslices"
 V1, V1ALPHA1 = {"version": "v1"}, {"version": "v1alpha1"}
 
 
@@ -29,9 +31,13 @@ KNOWN = {
     "/version": {},
     "/apis": {
         "kind": "APIGroupList",
-        "groups": [{"name": "sentinel.io", "versions": [V1ALPHA1], "preferredVersion": V1ALPHA1}],
+        "groups": [
+            {"name": "sentinel.io", "versions": [V1ALPHA1], "preferredVersion": V1ALPHA1},
+            {"name": "discovery.k8s.io", "versions": [V1], "preferredVersion": V1},
+        ],
     },
     "/api/v1": resources("nodes", "Node"),
+    "/apis/discovery.k8s.io/v1": resources("endpointslices", "EndpointSlice"),
     "/apis/sentinel.io/v1alpha1": resources("buffernodes", "BufferNode"),
 }
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
@@ -48,11 +54,12 @@ def event(kind, told):
 
 @dataclass
 class Server:
-    """Each watch of orders is told the next of `streams`, whole lines and then what is there of a last one; after the
-    last stream they hear nothing any more, as those of nodes do from the start."""
+    """Each watch of `path` is told the next of `streams`, whole lines and then what is there of a last one; after the
+    last stream they hear nothing any more, as those of all others do from the start."""
 
     streams: list[tuple[list, str]]
     listed: list
+    path: str = ORDERS
     since: list[str] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -62,7 +69,7 @@ class Server:
             return web.json_response(KNOWN.get(request.path, found))
         answer = web.StreamResponse()
         await answer.prepare(request)
-        if request.path == ORDERS:
+        if request.path == self.path:
             self.since.append(request.query["resourceVersion"])
             if self.streams:
                 lines, rest = self.streams.pop(0)
@@ -119,3 +126,24 @@ def test_what_the_watch_says_marks_its_cluster_and_what_the_list_had_does_not():
     asyncio.run(followed(server, told))
     assert list(told.due._marked) == [NAME]
     assert not list(told.mirror.buffer_nodes)
+
+
+def test_a_pod_of_a_service_of_ours_that_comes_or_goes_calls_for_a_look_and_no_other_does():
+    told = mirrored()
+    for name, policy in (("shop", "Local"), ("anywhere", "Cluster")):
+        ours = {"type": "LoadBalancer", "loadBalancerClass": LOAD_BALANCER_CLASS, "externalTrafficPolicy": policy}
+        meta = {"namespace": "default", "name": name, "resourceVersion": "9"}
+        told.mirror.keep({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": ours})
+    unimportant = [event("MODIFIED", endpoints("other", 22)), event("MODIFIED", endpoints("anywhere", 23))]
+    server = Server([(unimportant, "")], listed=[], path=ENDPOINTS)
+    asyncio.run(followed(server, told))
+    assert not told.due._marked
+    server = Server([([event("MODIFIED", endpoints("shop", 22))], "")], listed=[], path=ENDPOINTS)
+    asyncio.run(followed(server, told))
+    assert list(told.due._marked) == [NAME]
+
+
+def endpoints(service, version):
+    labels = {"kubernetes.io/service-name": service}
+    meta = {"namespace": "default", "name": f"{service}-1", "labels": labels, "resourceVersion": str(version)}
+    return {"kind": "EndpointSlice", "metadata": meta}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pages import chart, conditions, environment
+from pages import chart, conditions, environment, metrics
 from pages.verdicts import Verdict, verdicts
 
 from sentinel_operator.decide import autoscale
@@ -71,3 +71,16 @@ def test_a_comment_speaks_of_the_value_below_it_however_deep():
 def test_a_value_without_a_word_is_refused():
     with pytest.raises(AssertionError, match=r"says nothing of a\.b"):
         list(chart.described("a:\n  b: 1\n"))
+
+
+def test_metrics_of_all_three_programs_stand_on_the_page_with_unit_and_labels():
+    rows = {line.split("`")[1]: line for line in metrics.page(ROOT).splitlines() if line.startswith("| `sentinel_")}
+    assert "| counter | bytes | `interface`, `class` |" in rows["sentinel_class_bytes_total"]
+    assert "| counter | bytes | `vip` |" in rows["sentinel_lb_vip_bytes_total"]
+    assert "| gauge | % | `namespace`, `cluster` |" in rows["sentinel_scaling_coverage_percent"]
+
+
+def test_a_label_that_nobody_explains_is_no_page():
+    strange = metrics.Metric("sentinel_new", "gauge", ("client",), "New.")
+    with pytest.raises(AssertionError, match="what the label client tells"):
+        metrics._section([strange], metrics.AGENT_LABELS)

@@ -73,9 +73,9 @@ def test_only_a_tied_process_dies_with_its_owner(tmp_path: Path, tied: bool) -> 
     subprocess.run([sys.executable, "-c", script, tmp_path], check=True, env=os.environ | {"PYTHONPATH": str(tests)})
     identity = Identity.read(tmp_path / "processes" / "child.json")
     assert identity is not None
-    assert identity.wait(10 if tied else 0.2) is tied
+    assert identity.wait(120 if tied else 0.2) is tied
     identity.signal_group(signal.SIGKILL)
-    assert identity.wait(10)
+    assert identity.wait(120)
 
 
 def test_a_death_is_reported_with_the_logs_end(tmp_path: Path) -> None:

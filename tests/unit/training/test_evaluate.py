@@ -6,7 +6,7 @@ import pytest
 from sentinel_agent.predict.onnx import file_of
 from sentinel_api.v1alpha1.prediction import Prediction
 from sentinel_core.events import TRACE, Onsets
-from sentinel_training import baselines, evaluate, synthetic
+from sentinel_training import baselines, evaluate, measures, oracle, synthetic
 from sentinel_training.session import Session
 from sentinel_training.traces import Trace
 
@@ -113,3 +113,20 @@ def test_demand_is_compared_with_each_rival():
     metrics, rows = judged(trace(bursts([], 1500, random)))
     assert {row["horizon_s"] for row in rows if row.get("what") == "demand"} == {30, 60, 120, 300}
     assert metrics["made.demand_skill_60"] > 0.1  # persistence repeats the noise of one slot
+
+
+def test_who_knows_the_law_but_not_the_dice_is_hardly_ever_wrong_and_only_by_them():
+    seconds, seeds, window = 1200.0, range(5), (5, 10)
+    runs = [synthetic.made("periodic", seconds, seed) for seed in seeds]
+    hazard = oracle.periodic_all(runs, seconds, seeds)[:11_900]
+    onsets, raised, right = 0, 0, 0
+    for at, run in enumerate(runs):
+        told = measures.alarms(measures.due(hazard[:, at], window, evaluate.ALARM_AT), run.onsets_s, window, 0.1)
+        onsets, raised, right = onsets + told.onsets, raised + told.raised, right + told.right
+    assert right / raised > 0.97
+    assert right / onsets > 0.95
+    ends = (np.arange(len(hazard)) + 1) * 0.1
+    soon = np.stack([np.searchsorted(r.onsets_s, ends + 1.0) > np.searchsorted(r.onsets_s, ends) for r in runs], axis=1)
+    sure = hazard[:, :, 0] > 0.95
+    assert soon[sure].mean() > 0.9
+    assert hazard[:, :, 0].mean() == pytest.approx(soon.mean(), rel=0.2)

@@ -47,18 +47,45 @@ def test_an_interval_holds_the_value_and_widens_with_clumping():
 
 
 def test_an_alarm_is_right_when_a_burst_comes_in_its_window():
-    chance = np.zeros(100)
-    chance[[9, 39, 69]] = 0.9  # known at 10, 40 and 70 s
-    told = measures.alarms(chance, np.array([17.0, 43.0, 90.0]), 0.5, (5, 10), 1.0)
+    due = np.isin(np.arange(100), [9, 39, 69])  # known at 10, 40 and 70 s
+    told = measures.alarms(due, np.array([17.0, 43.0, 90.0]), (5, 10), 1.0)
     assert (told.raised, told.right, told.onsets, told.foretold) == (3, 1, 3, 1)
-    assert told.leads_s == (7.0,)
+    assert (told.leads_s, told.steps) == ((7.0,), (9,))
     assert told.precision == pytest.approx(1 / 3)
     assert told.recall == pytest.approx(1 / 3)
     assert told.false_per_hour == pytest.approx(72)
 
 
 def test_an_alarm_stands_for_ten_seconds_and_is_counted_once():
-    told = measures.alarms(np.full(40, 0.9), np.array([]), 0.5, (1, 10), 1.0)
+    told = measures.alarms(np.ones(40, bool), np.array([]), (1, 10), 1.0)
     assert told.raised == 4
     assert told.precision == 0.0
     assert told.recall is None
+
+
+def in_seconds(chances):
+    """Of an onset's second, turned into chances given none before."""
+    chances = np.array(chances)
+    return chances / (1.0 - np.cumsum(chances) + chances)
+
+
+def test_chances_of_a_window_are_of_the_first_onset():
+    hazard = np.full(10, 0.1)
+    inside, first, after = measures.chances(hazard, (5, 10))
+    assert inside == pytest.approx(0.9**5 - 0.9**10)
+    assert first == pytest.approx(0.9**5 * 0.1)
+    assert after == pytest.approx(0.9**10)
+
+
+def test_an_alarm_waits_while_more_can_come_into_its_window_than_leaves_it():
+    still_coming = in_seconds([0, 0, 0, 0, 0, 0, 0.01, 0.1, 0.3, 0.45])  # 0.14 lies after it, 0 in its first second
+    in_the_middle = in_seconds([0, 0, 0, 0, 0, 0.1, 0.3, 0.3, 0.2, 0.08])  # 0.02 lies after it
+    leaving = in_seconds([0, 0, 0, 0.1, 0.3, 0.4, 0.1, 0.05, 0, 0])  # 0.4 lies before it
+    due = measures.due(np.array([still_coming, in_the_middle, leaving]), (5, 10), 0.75)
+    assert due.tolist() == [False, True, False]
+    assert not measures.due(np.array([in_the_middle]), (5, 10), 0.99).any()
+
+
+def test_the_likeliest_second_is_that_of_the_first_onset():
+    hazard = np.array([[0.1, 0.5, 0.5, 0.9], [0.0, 0.0, 0.2, 1.0]])
+    assert measures.likeliest_s(hazard).tolist() == [1.5, 3.5]

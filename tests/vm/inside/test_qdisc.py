@@ -110,15 +110,16 @@ def test_sojourn_counts_each_packet_and_grows_with_the_queue(out, queue):
 
 
 def test_ten_times_too_much_is_held_to_limit_and_rate(out):
-    buffer = out.buffer(RATE)
-    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, RATE // 2, RATE, 50 * FRAME)])
+    rate = RATE // 10  # even a guest that is starved sends ten times as fast
+    buffer = out.buffer(rate)
+    buffer.configure([QueueClass(0, 1, rate, ROOM), QueueClass(A, rate // 2, rate, 50 * FRAME)])
     began, sent, deepest = time.monotonic(), 0, 0
-    while sent < 10 * RATE // FRAME // 2:
+    while sent < 10 * rate // FRAME:
         out.send(A, 20)
         sent += 20
         deepest = max(deepest, buffer.read()[A].backlog_bytes)
     gone = buffer.read()[A].sent_bytes
-    assert gone <= RATE * (time.monotonic() - began + BURST_S) + FRAME
+    assert gone <= rate * (time.monotonic() - began + BURST_S) + FRAME
     assert 40 * FRAME < deepest <= 51 * FRAME
     wait_empty(buffer)
     found = buffer.read()[A]
@@ -134,9 +135,11 @@ def test_all_classes_share_a_busy_link_by_their_guarantees(out):
     unit = slow // sum(weights.values())
     buffer = out.buffer(slow)
     buffer.configure([QueueClass(each, unit * weight, slow, ROOM) for each, weight in weights.items()])
+    pace(buffer, SLOW)  # until all is there
     for _ in range(10):
         for each in weights:
             out.send(each, 5)
+    pace(buffer, slow)
     begin = {each: reading.sent_bytes for each, reading in buffer.read().items()}
     wait_until(
         lambda: sum(each.sent_bytes for each in buffer.read().values()) - sum(begin.values()) > 200_000, "200 kB"
@@ -153,14 +156,16 @@ def test_all_classes_share_a_busy_link_by_their_guarantees(out):
 
 def test_a_ceiling_holds_one_class_back_and_no_other(out):
     buffer = out.buffer(RATE)
-    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, 1, RATE // 10, ROOM), QueueClass(B, 1, RATE, ROOM)])
+    held = RATE // 50  # 60 packets stand for six seconds: a starved guest still finds some
+    buffer.configure([QueueClass(0, 1, RATE, ROOM), QueueClass(A, 1, held, ROOM), QueueClass(B, 1, RATE, ROOM)])
     began = time.monotonic()
     out.send(A, 60)
     out.send(B, 60)
     wait_until(lambda: buffer.read()[B].backlog_packets == 0, "an empty class B")
     slow = buffer.read()[A]
-    assert slow.sent_bytes <= RATE // 10 * (time.monotonic() - began + BURST_S) + FRAME
+    assert slow.sent_bytes <= held * (time.monotonic() - began + BURST_S) + FRAME
     assert slow.backlog_packets > 0
+    buffer.configure([QueueClass(each, 1, RATE, ROOM) for each in (0, A, B)])
     wait_empty(buffer)
     wait_until(lambda: out.received_in_all() == 120, "every packet")
     buffer.detach()
@@ -169,11 +174,13 @@ def test_a_ceiling_holds_one_class_back_and_no_other(out):
 def test_the_pool_bounds_all_classes_together(out):
     buffer = out.buffer(RATE, pool_bytes=40 * FRAME)
     buffer.configure([QueueClass(each, 1, RATE, ROOM) for each in (0, A, B)])
+    pace(buffer, SLOW)
     for _ in range(10):
         out.send(A, 8)
         out.send(B, 8)
         assert sum(each.backlog_bytes for each in buffer.read().values()) <= 41 * FRAME
     assert sum(each.drops for each in buffer.read().values()) > 0
+    pace(buffer, RATE)
     wait_empty(buffer)
     buffer.detach()
 

@@ -27,7 +27,8 @@ RATE = 500_000
 ROOM = 5_000_000
 FRAME = 1042
 A = 1
-STATIC = [QueueClass(each, RATE // 2, RATE, 10 * FRAME) for each in (0, A)]
+SLOW = 50_000  # ten frames stand for a fifth of a second: a starved guest still sends more than leaves
+STATIC = [QueueClass(each, SLOW // 2, SLOW, 10 * FRAME) for each in (0, A)]
 WIDE = [QueueClass(each, RATE // 2, RATE, ROOM) for each in (0, A)]
 PIN = pins.link_path(probe.BPFFS / "test", "xdp", NODE_DEVICE)
 wires = tier_a_node.wires  # a fixture
@@ -70,7 +71,7 @@ def loader(wires):
     if child == 0:
         try:
             with agent_object() as agent, egress(agent, wires) as made:
-                buffer = made.buffer(RATE)
+                buffer = made.buffer(SLOW)
                 buffer.configure(STATIC)
                 buffer.resize({A: ROOM})
                 while True:
@@ -100,7 +101,8 @@ def test_a_killed_loader_leaves_a_queue_that_goes_on_and_falls_back(wires, loade
         heir.configure(WIDE)
         give_lease(agent, HOUR_NS)
         out.send(A, 60)
-        wait_until(lambda: out.received(A) == 100 + got + 60, "60 more, through the heir's limits")
+        # What had left the queue may have been on its way still when it was counted.
+        wait_until(lambda: out.received(A) >= 100 + got + 60, "60 more, through the heir's limits")
         assert heir.read()[A].drops == 0
         heir.detach()
         assert not list(discipline.folder().glob("*")), "the last queue takes the discipline with it"

@@ -11,7 +11,7 @@ from sentinel_bpf.buffer.port import QueueClass, Tier
 from support import tier_a_node
 from support.netns import wait_until
 from support.tier_a import EXIT_DEVICE, quiet
-from support.tier_a_node import RATE, ROOM, A, drained, wait_empty
+from support.tier_a_node import RATE, ROOM, SLOW, A, drained, wait_empty
 
 node, out, queue = tier_a_node.node, tier_a_node.out, tier_a_node.queue  # fixtures
 
@@ -48,8 +48,8 @@ def test_a_second_queue_at_the_same_spot_is_refused_and_the_first_goes_on(out, q
 
 
 def test_another_process_takes_the_queue_over_with_what_stands_in_it(out):
-    classes = [QueueClass(0, 1, RATE // 10, ROOM), QueueClass(A, 1, RATE // 10, ROOM)]
-    out.buffer(RATE // 10).configure(classes)
+    classes = [QueueClass(0, 1, SLOW, ROOM), QueueClass(A, 1, SLOW, ROOM)]
+    out.buffer(SLOW).configure(classes)
     out.send(A, 200)
     heir = out.buffer(RATE)
     heir.configure(classes)

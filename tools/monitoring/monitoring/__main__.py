@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monitoring.render import CHART, RUNBOOKS, files
+from monitoring.render import CHART, ROOT, RUNBOOKS, files
 
-ROOT = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OURS = (RUNBOOKS, CHART, f"{CHART}/dashboards", "deploy/grafana", "deploy/prometheus")
 
 

@@ -1,4 +1,4 @@
-"""What so many nodes would expose, without the nodes: names and labels are those of agents and balancers."""
+"""What so many nodes would expose, without the nodes: names and labels are those of agents, balancers, operators."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from sentinel_agent.described import FAMILIES
+from sentinel_agent.sojourn import TOLD_OCTAVES
 from sentinel_agent.timing import BOUNDS_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sentinel_agent.described import Described
 
@@ -22,8 +23,16 @@ VALUES: Final = {
     "sign": ("slope", "syn_growth", "pressure", "alarm"),
 }  # fmt: skip
 BALANCERS, VIPS = 4, 20
+DRAINING: Final = "node-0000"
+"""Ten begin so."""
 STATES: Final = ("ready", "busy", "draining", "dead")
-REASONS: Final = ("known", "by_room", "by_ring", "refused")
+REASONS: Final = ("known", "by_room", "by_ring", "none_alive")
+CLUSTERS: Final = 20
+SCALING: Final = (
+    "target_nodes", "required_nodes", "reactive_nodes", "demand_p95_bytes_per_second", "coverage_percent",
+    "correlation",
+)  # fmt: skip
+WAITS_S: Final = tuple(str((1 << octave) / 1e6) for octave in TOLD_OCTAVES)
 
 NOW: Final = "@"
 GROWING: Final = {
@@ -36,6 +45,8 @@ GROWING: Final = {
         "lb_backend_new_flows",
         "lb_backend_bytes",
         "lb_vip_bytes",
+        "operator_looks",
+        "operator_requests",
     )
 }
 NEVER: Final = {"sentinel_mesh_certificate_stale"}
@@ -46,17 +57,21 @@ Series = tuple[str, tuple[str, ...]]
 
 def exposition(nodes: int) -> Iterator[str]:
     """A line a series, as if one target spoke for all of a calm cluster; NOW stands where a counter grows."""
-    for name, series in (*_agents(nodes), *_balancers(nodes)):
+    for name, series in (*_agents(nodes), *_balancers(nodes), *_operators()):
         for labels in series:
             yield f"{name}{{{labels}}} {_value(name, labels)}\n"
 
 
 def _value(name: str, labels: str) -> str:
     """Such that no alert stands: thousands that do would be what is measured."""
-    if name in GROWING:
+    if name in GROWING and "Transient" not in labels:
         return NOW
-    if name in NEVER or (name == "sentinel_lb_backend_state" and 'state="ready"' not in labels):
+    if name == "sentinel_lb_backend_state":
+        return "1" if ('state="draining"' if f'backend="{DRAINING}' in labels else 'state="ready"') in labels else "0"
+    if name in NEVER:
         return "0"
+    if name == "sentinel_scaling_coverage_percent":
+        return "100"
     return "100" if 'part="total"' in labels else "1"
 
 
@@ -68,10 +83,16 @@ def _agents(nodes: int) -> Iterator[Series]:
 
 
 def _labels(family: Described) -> list[str]:
+    names, values = family.labels, [VALUES[label] for label in family.labels]
     if family.kind == "histogram":
-        return [f'le="{bound}"' for bound in (*BOUNDS_S, "+Inf")]
-    every = product(*(VALUES[label] for label in family.labels))
-    return [",".join(f'{k}="{v}"' for k, v in zip(family.labels, values, strict=True)) for values in every]
+        bounds = WAITS_S if family.labels else tuple(map(str, BOUNDS_S))
+        names, values = (*names, "le"), [*values, (*bounds, "+Inf")]
+    return _written(names, *values)
+
+
+def _written(names: Sequence[str], *values: Sequence[str]) -> list[str]:
+    """Every combination of the labels' values."""
+    return [",".join(f'{name}="{value}"' for name, value in zip(names, each, strict=True)) for each in product(*values)]
 
 
 def _balancers(nodes: int) -> Iterator[Series]:
@@ -88,3 +109,29 @@ def _balancers(nodes: int) -> Iterator[Series]:
     own = [f'job="balancer",instance="edge-{number}:9467"' for number in range(BALANCERS)]
     for name, labels in of.items():
         yield name, tuple(f"{each},{more}".rstrip(",") for each, more in product(own, labels))
+
+
+def _operators() -> Iterator[Series]:
+    """Two replicas look at some clusters; only the leader thinks about their size."""
+    clusters = _written(("namespace", "cluster"), ("shop",), [f"front-{number:02}" for number in range(CLUSTERS)])
+    changes = _written(("reason", "direction"), ("Forecast", "Reactive", "Calm"), ("out", "in"))
+    of: dict[str, list[str]] = {f"sentinel_scaling_{each}": clusters for each in SCALING}
+    of["sentinel_scaling_decisions_total"] = [f"{cluster},{change}" for cluster, change in product(clusters, changes)]
+    leading = 'job="sentinel-operator",instance="operator-0:8080"'
+    for name, labels in of.items():
+        yield name, tuple(f"{leading},{more}" for more in labels)
+    yield (
+        "sentinel_operator_looks_total",
+        tuple(f"{leading},{each}" for each in _written(("outcome",), ("ok", "Transient"))),
+    )
+    both = _written(("job", "instance"), ("sentinel-operator",), ("operator-0:8080", "operator-1:8080"))
+    verbs = _written(("verb",), ("get", "patch", "post", "delete"))
+    yield "sentinel_operator_requests_total", tuple(f"{each},{verb}" for each, verb in product(both, verbs))
+    for name in ("sentinel_operator_leading", "process_cpu_seconds_total", "process_resident_memory_bytes"):
+        yield name, tuple(both)
+
+
+def series_a_class() -> int:
+    """Of one agent and interface."""
+    mine = [family for family in FAMILIES.values() if "class" in family.labels]
+    return sum(len(_labels(family)) for family in mine) // len(CLASSES)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pages import chart, commands, conditions, environment
+from pages import chart, commands, conditions, environment, metrics
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,6 +18,7 @@ def files(root: Path = ROOT) -> dict[str, str]:
         "docs/reference/cli.md": commands.page(),
         "docs/reference/conditions.md": conditions.page(root),
         "docs/reference/configuration.md": environment.page(),
+        "docs/reference/metrics.md": metrics.page(root),
     }
 
 

@@ -56,6 +56,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "SENTINEL_MESH_PORT": "Port on each node where agents and balancers meet; 0 is off.",
     "SENTINEL_MESH_ROUTERS": "Routers whose client this node is, instead of peers.",
     "SENTINEL_MESH_ZONE": "Whose routers those are: other zones hear no more of this node than a sum.",
+    "SENTINEL_MESH_ZONES": "`true`: members meet at routers of their zone, which the operator runs.",
+    "SENTINEL_MESH_ZONES_FILE": "File that says which zone this node is in and who its routers are, instead of both.",
     "SENTINEL_METRICS_PORT": "For Prometheus.",
     "SENTINEL_NAMESPACE": "Where the Lease or the configuration is kept.",
     "SENTINEL_NODE_NAME": "This node's name, as Kubernetes and the mesh know it.",

@@ -1,4 +1,5 @@
-"""`python -m pictures terminal|dashboards|operator`: a recording of the demo, or panels of dashboards, to docs/img/."""
+"""`python -m pictures terminal|dashboards|operator`: a recording of the demo, or panels of dashboards with one of
+`sentinel top` beside them, to docs/img/."""
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ from pictures import dashboards, terminal, watched
 
 ROOT = Path(__file__).parents[3]
 IMAGES = ROOT / "docs/img"
-CAST = ROOT / "out/pictures/demo.cast"  # to play; too much for a repository
+CASTS = ROOT / "out/pictures"  # to play; too much for a repository
 BOARDS = {"dashboards": (dashboards.OF_LAB, watched.lab), "operator": (dashboards.OF_FLEET, watched.fleet)}
-DEMO = (str(ROOT / ".venv/bin/sentinel"), "demo", "--simulate")
+SENTINEL = str(ROOT / ".venv/bin/sentinel")
+TOP_S = 40.0  # its past is thirty looks
 
 
 def main() -> None:
@@ -28,12 +30,17 @@ def main() -> None:
         with nullcontext(asked.prometheus) if asked.prometheus else built(asked.seconds) as prometheus:
             for name in names:
                 dashboards.draw(name, prometheus, asked.seconds, IMAGES / f"dashboard-{name}.png")
+            if asked.what == "dashboards" and not asked.prometheus:
+                _play(terminal.recorded((SENTINEL, "top", *watched.nodes()), "q", TOP_S), "top")
         return
-    told = terminal.recorded(DEMO)
-    told = terminal.Recorded(("sentinel", *DEMO[1:]), told.events)
-    CAST.parent.mkdir(parents=True, exist_ok=True)
-    CAST.write_text(told.cast())
-    (IMAGES / "demo.svg").write_text(terminal.svg(told))
+    _play(terminal.recorded((SENTINEL, "demo", "--simulate")), "demo")
+
+
+def _play(told: terminal.Recorded, name: str) -> None:
+    told = terminal.Recorded(("sentinel", *told.argv[1:]), told.events)
+    CASTS.mkdir(parents=True, exist_ok=True)
+    (CASTS / f"{name}.cast").write_text(told.cast())
+    (IMAGES / f"{name}.svg").write_text(terminal.svg(told))
 
 
 if __name__ == "__main__":

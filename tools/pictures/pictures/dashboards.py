@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 from monitoring.dashboards import DASHBOARDS
@@ -173,11 +174,17 @@ def _panel(figure: Figure, place: Any, panel: Shown, series: Series, seconds: in
         said = panel.idle or "Nothing in this time."
         figure.text(middle, box.y0 + box.height / 2 - 0.25 / high, said, fontsize=8, ha="center", color=FAINT)
         return
-    legend_high = 0.17 * -(-min(len(series), MOST_LINES) // LEGEND_COLUMNS) + 0.12
+    lines = 0 if panel.kind == "heat" else min(len(series), MOST_LINES)
+    legend_high = 0.17 * -(-lines // LEGEND_COLUMNS) + 0.12
     below = (legend_high + 0.32) / high
     axes = figure.add_axes(
         (left + 0.75 / wide, box.y0 + below, box.width - 1.0 / wide, box.height - below - 0.62 / high), facecolor=CARD
     )
+    if panel.kind == "heat":
+        _heat(axes, series)
+        _timed(axes, seconds)
+        axes.grid(visible=False)
+        return
     _curves(axes, panel, series[:MOST_LINES])
     _mark(axes, marks)
     _scaled(axes, panel, series, seconds)
@@ -195,8 +202,34 @@ def _curves(axes: Axes, panel: Shown, series: Series) -> None:
         shown = [[row.get(at, 0.0) for at in times] for row in rows]
         axes.stackplot(times, shown, labels=[legend or panel.title for legend, _ in series], alpha=0.7, lw=0)
         return
+    if panel.band is not None:
+        _band(axes, *(dict(dict(series).get(legend, ())) for legend in panel.band))
     for legend, values in series:
         axes.plot([at for at, _ in values], [value for _, value in values], lw=1.3, label=legend or panel.title)
+
+
+def _band(axes: Axes, upper: dict[float, float], lower: dict[float, float]) -> None:
+    at = sorted(upper.keys() & lower.keys())
+    axes.fill_between(
+        at, [lower[each] for each in at], [upper[each] for each in at], alpha=0.15, lw=0, color=COLOURS[2]
+    )
+
+
+def _heat(axes: Axes, series: Series) -> None:
+    """A row a bucket, named by its upper bound; darker is fewer, and the page's colour is none."""
+    by_bound = sorted((float(legend), dict(values)) for legend, values in series)
+    times = sorted({at for _, values in by_bound for at in values})
+    upto = np.array([[values.get(at, 0.0) for at in times] for _, values in by_bound])
+    counts = np.diff(upto, axis=0, prepend=0.0)
+    seen = np.ma.masked_less(counts, 0.5)
+    axes.pcolormesh(
+        times, range(len(by_bound)), seen, cmap="inferno", norm=mpl.colors.LogNorm(vmin=0.5), shading="nearest"
+    )
+    axes.set_yticks(range(len(by_bound)), [_bound(bound) for bound, _ in by_bound])
+
+
+def _bound(seconds: float) -> str:
+    return "more" if seconds == float("inf") else f"≤ {EngFormatter('s', places=0)(seconds)}"
 
 
 def _mark(axes: Axes, marks: Series) -> None:
@@ -210,19 +243,25 @@ def _mark(axes: Axes, marks: Series) -> None:
 
 def _scaled(axes: Axes, panel: Shown, series: Series, seconds: int) -> None:
     most = max((value for _, values in series for _, value in values), default=0.0)
-    axes.set_ylim(0, None if most else 1.0)
-    axes.set_xlim(-seconds, 0)
+    least = min((value for _, values in series for _, value in values), default=0.0)
+    if panel.kind != "balance" or not least < 0:
+        axes.set_ylim(0, None if most else 1.0)
     axes.yaxis.set_major_formatter(_axis(panel.unit))
     axes.yaxis.set_major_locator(MaxNLocator(4))
+    _timed(axes, seconds)
+    unit = RATES.get(panel.unit, "")
+    axes.set_ylabel(unit, fontsize=7, color=FAINT)
+    if not most and not least:
+        axes.text(0.5, 0.5, "0 all the time", ha="center", color=FAINT, transform=axes.transAxes)
+
+
+def _timed(axes: Axes, seconds: int) -> None:
+    axes.set_xlim(-seconds, 0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.0f} s" if at else "now"))
     axes.tick_params(labelsize=7, colors=FAINT, length=0)
     axes.grid(color=GRID, lw=0.6)
     for side in axes.spines.values():
         side.set_visible(False)
-    unit = RATES.get(panel.unit, "")
-    axes.set_ylabel(unit, fontsize=7, color=FAINT)
-    if not most:
-        axes.text(0.5, 0.5, "0 all the time", ha="center", color=FAINT, transform=axes.transAxes)
 
 
 def _legend(template: str, labels: dict[str, Any]) -> str:

@@ -45,16 +45,19 @@ class Recorded:
         return "\n".join([json.dumps(head), *lines]) + "\n"
 
 
-def recorded(argv: Sequence[str]) -> Recorded:
-    """Runs to its end in a pseudo-terminal."""
+def recorded(argv: Sequence[str], typed_at_last: str = "", after_s: float = 0.0) -> Recorded:
+    """Runs to its end in a pseudo-terminal, or until what ends it was typed after so long."""
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "xterm-256color"
         os.execvp(argv[0], list(argv))  # noqa: S606  a command of our own
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     decode, events, at_s = codecs.getincrementaldecoder("utf-8")("replace"), [], 0.0
-    last_s = time.monotonic()
+    last_s = began_s = time.monotonic()
     while True:
+        if typed_at_last and time.monotonic() - began_s > after_s:
+            os.write(terminal, typed_at_last.encode())
+            typed_at_last = ""
         try:
             read = os.read(terminal, 65536)
         except OSError:  # the child has closed its end

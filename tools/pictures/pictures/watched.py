@@ -1,5 +1,5 @@
-"""What the pictures of dashboards are drawn from, watched by a real Prometheus: two agents and a balancer under bursts,
-in namespaces (the caller is in the client's while it asks); and an operator that scales a fleet on a real API server.
+"""What the pictures of dashboards are drawn from, watched by a real Prometheus: agents and a balancer under bursts, in
+namespaces (the caller is in the client's while it asks); and an operator that scales a fleet on a real API server.
 
 Built from what the tests build (`PYTHONPATH=tests`).
 """
@@ -18,31 +18,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AGENTS, BALANCER = ("node1", "node2"), "lb1"
 PERIOD_S, BURST_S = 8.0, 2.0
 PIECE = b"x" * 60_000
 
 
 @contextmanager
 def lab(seconds: int) -> Iterator[str]:
-    labs, prometheus = import_module("support.lb_lab"), import_module("support.prometheus")
-    jobs = {
-        "agent": [f"{labs.address(node)}:9465" for node in AGENTS],
-        "balancer": [f"{labs.address(BALANCER)}:9467"],
-    }
-    with tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder, labs.lab(Path(folder)) as built:
-        built.balancers[BALANCER].start()
-        labs.wait_until(lambda: built.states() == dict.fromkeys(AGENTS, "ready"), "both nodes are ready")
+    labs, prometheus = import_module("support.board_lab"), import_module("support.prometheus")
+    with tempfile.TemporaryDirectory(prefix="sentinel-lab-") as folder, labs.board_lab(Path(folder)) as built:
         over = threading.Event()
         busy = threading.Thread(target=_load, args=(built, labs, over), daemon=True)
         busy.start()
-        with prometheus.prometheus(Path(folder), jobs, built.spaces["client"]) as watching:
-            watching.wait_for("count(up == 1) == 3")
+        with prometheus.prometheus(Path(folder), labs.JOBS, built.spaces["client"]) as watching:
+            watching.wait_for("count(up == 1) == 4")
             time.sleep(seconds)
             with built.spaces["client"].entered():
                 yield f"http://127.0.0.1:{prometheus.PORT}"
         over.set()
         busy.join(60)
+
+
+def nodes() -> list[str]:
+    """As `sentinel top` is told of them."""
+    return [address.removesuffix(":9465") for address in import_module("support.board_lab").JOBS["agent"]]
 
 
 @contextmanager
@@ -72,9 +70,13 @@ def fleet(seconds: int) -> Iterator[str]:
 
 def _load(built: Any, labs: Any, over: threading.Event) -> None:
     """A trickle, and for a quarter of the time as much as one client can; a piece fits what both ends keep for it."""
-    while not over.wait(0.1):
-        with built.connected() as bulk, built.datagrams() as few:
-            labs.echoed(few)
-            labs.echoed(bulk, PIECE)
-            while time.monotonic() % PERIOD_S < BURST_S and not over.is_set():
-                labs.echoed(bulk, PIECE)
+    echoed = import_module("support.lb_lab").echoed
+    with labs.strays(built) as lost:
+        while not over.wait(0.1):
+            with built.connected() as bulk, built.datagrams() as few:
+                echoed(few)
+                echoed(bulk, PIECE)
+                labs.astray(lost, datagrams=2)
+                while time.monotonic() % PERIOD_S < BURST_S and not over.is_set():
+                    echoed(bulk, PIECE)
+                    labs.astray(lost)

@@ -65,6 +65,18 @@ def test_otlp_counts_each_bucket_alone_and_marks_counters_as_cumulative():
     assert (spread["count"], spread["sum"]) == ("6", 4.5)
 
 
+def test_otlp_keeps_histograms_of_different_labels_apart():
+    waited = HistogramMetricFamily("waited_seconds", "How long.", labels=["class"])
+    waited.add_metric(["gold"], [("0.1", 3), ("+Inf", 5)], 1.0)
+    waited.add_metric(["bulk"], [("0.1", 0), ("+Inf", 9)], 2.0)
+    told = json.loads(otlp.request([waited], "n1", 5))["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]
+    found = {
+        spread["attributes"][0]["value"]["stringValue"]: (spread["bucketCounts"], spread["sum"])
+        for spread in told["histogram"]["dataPoints"]
+    }
+    assert found == {"gold": (["3", "2"], 1.0), "bulk": (["0", "9"], 2.0)}
+
+
 def test_what_a_sink_sends_arrives_with_its_headers(received, tmp_path):
     (tmp_path / "token").write_text("secret\n")
     env = {

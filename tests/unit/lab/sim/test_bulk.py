@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sentinel_lab.sim.bulk import MSS_BYTES, Bulk
+from sentinel_lab.sim.bulk import MSS_BYTES, Bulk, Flow
 
 STEP_S, RTT_S, LINK = 0.002, 0.02, 8_000_000.0
 
@@ -30,7 +30,7 @@ def test_with_room_for_a_round_trip_the_link_is_full():
 
 
 def test_a_larger_queue_stands_fuller_and_drops_less():
-    small, large = through(limit=100_000), through(limit=1_600_000)
+    small, large = through(limit=100_000, seconds=30.0), through(limit=1_600_000, seconds=30.0)
     assert large[1] > 4 * small[1]
     assert large[2] < small[2]
 
@@ -64,3 +64,33 @@ def test_luck_belongs_to_the_seed():
 
     assert last_sent(9) == last_sent(9)
     assert last_sent(9) != last_sent(4)
+
+
+def test_slow_start_ends_where_waits_grow_and_not_with_a_flood_of_losses():
+    """As the kernel's does; without, what stands would grow as fast as the link drains."""
+    flows, backlog = Bulk(7, 4, RTT_S, STEP_S), 0.0
+    for step in range(round(0.5 / STEP_S)):
+        waiting = backlog / LINK
+        arriving = flows.send(step * STEP_S, waiting)
+        served = min(backlog + arriving, LINK * STEP_S)
+        backlog += arriving - served
+        flows.served(0.0, served, waiting)
+    assert served == pytest.approx(LINK * STEP_S)
+    assert backlog < 2 * LINK * RTT_S
+
+
+def test_a_flow_that_loses_below_its_last_peak_remembers_a_lower_one():
+    flow = Flow(window=100 * MSS_BYTES)
+    flow.back_off(0.0, 0.0)
+    peak = flow.most
+    flow.back_off(1.0, 0.0)
+    assert flow.most == pytest.approx(0.85 * 0.7 * peak)
+
+
+def test_before_its_first_loss_a_flow_grows_by_a_twentieth_of_what_is_acknowledged():
+    fresh, known = (Flow(window=100 * MSS_BYTES, threshold=0.0, most=100 * MSS_BYTES) for _ in range(2))
+    known.met_loss = True
+    for flow in (fresh, known):
+        flow.grow(20 * MSS_BYTES, 0.0, RTT_S, 0.0)
+    assert fresh.window == pytest.approx(101 * MSS_BYTES)
+    assert known.window < 100.5 * MSS_BYTES

@@ -7,6 +7,7 @@ from sentinel_lab.bench import front as command
 from sentinel_lab.bench.front_figures import PRODUCT, averaged, dominates, intervals, metrics
 from sentinel_lab.sim import front
 from sentinel_lab.sim.front import Case, carried_out, pool, scenario_of, smallest_pools
+from sentinel_lab.sim.traffic import BASE_RTT_S
 
 pytestmark = pytest.mark.timeout(300)  # two CPU seconds, which a busy machine may stretch
 
@@ -93,3 +94,14 @@ def test_a_trace_goes_by_its_name_and_not_by_where_it_lay():
 def test_an_unknown_pattern_is_refused_with_a_sentence():
     with pytest.raises(Invalid, match="there is no pattern"):
         list(command._cases(["nope"], [PRODUCT], 1, None))
+
+
+def test_the_sweep_changes_one_constant_at_a_time():
+    for case in command._swept():
+        whole = scenario_of(case.pattern)
+        changed = [
+            case.scenario.drain_bytes_per_s != whole.drain_bytes_per_s,
+            case.scenario.floor_bytes != whole.floor_bytes,
+            case.round_trip_s != BASE_RTT_S,
+        ]
+        assert changed.count(True) == 1, case

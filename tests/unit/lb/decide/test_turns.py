@@ -77,6 +77,17 @@ def test_one_that_is_new_gets_flows_when_it_had_the_time_too():
     assert drained(turns(first, now, {"a": 9, "b": 1 + TICKS}, NOW + 3 * TICK), *now) == set()
 
 
+def test_one_that_was_never_heard_is_waited_for_from_its_first_word_on():
+    """It has counted to five hundred, but nobody knows how much of that since the news."""
+    before = turns(Turns(), (standing("a"), standing("b")), {"a": 5, "b": 0}, NOW)
+    now = standing("a", draining=True), standing("b")
+    told = turns(before, now, {"b": 0}, NOW)
+    heard = turns(told, now, {"b": 500}, NOW + TICK)
+    assert drained(heard, *now) == set(), "this word may have been under way before"
+    assert drained(turns(heard, now, {"b": 499 + TICKS}, NOW + 2 * TICK), *now) == set()
+    assert drained(turns(heard, now, {"b": 500 + TICKS}, NOW + 3 * TICK), *now) == {"a"}
+
+
 def test_two_that_change_places_do_so_in_one_tick():
     before = turns(Turns(), (standing("a"), standing("b", draining=True)), {"a": 5}, NOW)
     now = standing("a", draining=True), standing("b")

@@ -1,6 +1,7 @@
 """A changed spec as plans: whose orders change, whose pod goes, and what is put back when it went wrong."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -79,19 +80,31 @@ def test_a_pod_that_is_going_already_is_not_deleted_again(settled):
     assert not todo.delete
 
 
-def test_what_a_predecessor_said_last_does_not_count_for_the_new_agent(settled):
-    """It worked, and its word stands until the new one reports: which is then seen to start, and not to break."""
+@pytest.fixture
+def renewed(settled):
+    """The canary's pod was made anew, a second after its predecessor's last word."""
     new = {**CAREFUL["agent"], "logLevel": "Debug"}
     version = daemonset.template_digest(template(plan(asked(settled, agent=new))))
     old = daemonset.template_digest(settled.good_template)
-    first = AgentPod("agent-n0", "n0", version, since=NOW)
     others = tuple(AgentPod(f"agent-{n.name}", n.name, old) for n in THREE[1:])
-    changed = asked(replace(settled, pods=(first, *others)), agent=new)
-    silent = told(changed)
-    assert silent.cluster.status.rollout.phase == "Canary"
+
+    def begun(since):
+        return asked(replace(settled, pods=(AgentPod("agent-n0", "n0", version, since=since), *others)), agent=new)
+
+    return begun
+
+
+def test_what_a_predecessor_said_last_does_not_count_for_the_new_agent(renewed):
+    """It worked, and its word stands until the new one reports: which is then seen to start, and not to break."""
+    silent = told(renewed(NOW - timedelta(seconds=1)))
+    assert silent.cluster.status.rollout.phase == "Canary", "a word of the same second may be its predecessor's"
     starting = told(silent, n0={"ready": "False", "seconds_ago": 0})
     assert starting.cluster.status.rollout.phase == "Canary"
     assert told(starting, n0={"seconds_ago": 0}).cluster.status.rollout.phase == "Soaking"
+
+
+def test_a_pod_whose_agent_has_not_begun_has_said_nothing_whatever_the_clocks_say(renewed):
+    assert told(renewed(None), n0={"seconds_ago": 0}).cluster.status.rollout.phase == "Canary"
 
 
 def test_a_canary_that_breaks_gets_its_old_configuration_and_template_back(settled):

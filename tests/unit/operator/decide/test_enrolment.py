@@ -49,6 +49,29 @@ def test_everybody_else_gets_a_reason(asker, name, why):
     assert why in said(asker, name)
 
 
+ROUTER = replace(AGENT, username="system:serviceaccount:default:sentinel-router", extra={NODE_NAME_CLAIM: ["z1"]})
+ZONED = (*NODES, node("z1", role=None, zone="a"))
+
+
+@pytest.mark.parametrize(
+    ("asker", "name", "why"),
+    [
+        pytest.param(ROUTER, "zone_a", "", id="its node's zone"),
+        pytest.param(replace(ROUTER, extra={NODE_NAME_CLAIM: ["n1"]}), "zone_none", "", id="a node without a zone"),
+        pytest.param(ROUTER, "zone_b", "runs on node z1, so it gets no certificate for zone_b", id="another zone"),
+        pytest.param(ROUTER, "z1", "no certificate for z1", id="the node's own name"),
+        pytest.param(replace(ROUTER, extra={}), "zone_a", "belongs to no node", id="a token without a pod"),
+        pytest.param(
+            replace(ROUTER, extra={NODE_NAME_CLAIM: ["gone"]}), "zone_none", "runs on node gone", id="unknown"
+        ),
+        pytest.param(replace(AGENT, extra={NODE_NAME_CLAIM: ["z1"]}), "zone_a", "no certificate", id="an agent there"),
+    ],
+)
+def test_a_router_is_called_after_its_nodes_zone_and_nothing_else(asker, name, why):
+    said = refusal(asker, name, ZONED, {"default"})
+    assert (why in said) if why else said == ""
+
+
 def test_members_are_nodes_by_their_labels_and_the_operator():
     mine = cluster(loadBalancer={"addressPool": ["192.0.2.0/24"]})
     here = world(mine, nodes=NODES, buffer_nodes=(buffer_node("leaving", mine),))

@@ -2,18 +2,22 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel_api.names import CLUSTER_LABEL, FINALIZER
 from sentinel_api.v1alpha1.buffernode import BufferNode
+from sentinel_operator.decide.leaving import unheard
+from sentinel_operator.decide.parting import NEWS
 from sentinel_operator.decide.plan import DETACH_PATIENCE_S, Relabel, plan, report_seconds
-from sentinel_operator.decide.world import Agents
+from sentinel_operator.decide.world import AgentPod, BalancerPod
 from sentinel_operator.objects import Key
-from sentinel_operator.render import configmap
+from sentinel_operator.render import balancerconfig, configmap
 from sentinel_operator.render.base import Release
-from support.worlds import buffer_node, carried_out, cluster, node, report, world
+from support.worlds import NOW, buffer_node, carried_out, cluster, node, report, world
 
 THREE = tuple(node(f"n{i}") for i in range(3))
 
@@ -155,6 +159,47 @@ def test_a_node_whose_agent_is_dead_is_let_go_at_once():
     assert todo.relabel == (Relabel("n0", None),)
 
 
+def coming_up(seconds=5, said=None, *, leaving=False, deleted_seconds_ago=None):
+    """A node on its way out whose agent's container runs for so long; `said` is the last word from there."""
+    mine = cluster(deleted_seconds_ago=deleted_seconds_ago)
+    since = NOW - timedelta(seconds=seconds) if seconds is not None else None
+    leaver = node("n0", role="", **{CLUSTER_LABEL: "default.front"})
+    here = world(of=mine, nodes=[leaver], buffer_nodes=[buffer_node("n0", mine, said)])
+    return replace(here, pods=(AgentPod("agent-n0", "n0", "any", since=since, leaving=leaving),))
+
+
+def test_an_agent_that_is_coming_up_hands_back_before_its_node_is_let_go():
+    """It has perhaps attached its programs by the orders before, and not said a word yet."""
+    for here in (coming_up(), coming_up(said=report(seconds_ago=91))):
+        todo = plan(here)
+        assert (orders(todo), todo.relabel) == ({"n0": "Detached"}, ())
+    going = plan(coming_up(deleted_seconds_ago=1))
+    assert (orders(going), going.blocked) == ({"n0": "Detached"}, "Detaching")
+
+
+@pytest.mark.parametrize(
+    "here",
+    [
+        pytest.param(coming_up(seconds=91), id="it never says anything"),
+        pytest.param(coming_up(seconds=None), id="it has not begun"),
+        pytest.param(coming_up(leaving=True), id="it ends already"),
+        pytest.param(coming_up(said=report(state="Detached", seconds_ago=91)), id="it has handed back"),
+        pytest.param(replace(coming_up(), pods=None), id="there is none"),
+    ],
+)
+def test_nobody_else_who_is_silent_is_waited_for(here):
+    assert plan(here).relabel == (Relabel("n0", None),)
+
+
+def test_pods_are_looked_at_where_a_silent_node_leaves_and_nowhere_else():
+    stays, mine = node("n0"), cluster()
+    assert unheard(coming_up())
+    assert unheard(coming_up(deleted_seconds_ago=1))
+    assert not unheard(coming_up(said=report()))
+    assert not unheard(coming_up(said=report(state="Detached", seconds_ago=91)))
+    assert not unheard(world(of=mine, nodes=[stays], buffer_nodes=[buffer_node("n0", mine)])), "it only begins"
+
+
 FRONTED = {"addressPool": ["192.0.2.0/24"], "replicas": 2}
 DEPLOYMENT = Key("apps/v1", "Deployment", "default", "front-balancer")
 
@@ -165,31 +210,55 @@ def told_balancers(todo):
     return [(config["detached"], config["vips"]) for config in map(json.loads, told)]
 
 
-def with_balancers(ready, **meta):
+WORKS, COMES_UP, DONE = BalancerPod("a", True, True), BalancerPod("b", False, False), BalancerPod("c", True, False)
+
+
+def with_balancers(*pods, **meta):
     """A cluster whose balancers have run for a while."""
     here, _ = carried_out(world(of=cluster(loadBalancer=FRONTED), nodes=THREE))
     gone = replace(here, buffer_nodes=(), cluster=cluster(loadBalancer=FRONTED, **meta))
-    return replace(gone, balancers=Agents(desired=2, ready=ready, updated=2))
+    return replace(gone, balancer_pods=pods)
+
+
+def some_time_later(told, *pods):
+    """A while after the order, with these pods."""
+    return replace(told, balancer_pods=pods, parting_since=NOW - NEWS)
 
 
 def test_deletion_waits_until_every_balancer_has_handed_back():
-    dying = with_balancers(2, deleted_seconds_ago=1)
+    dying = with_balancers(WORKS, WORKS, deleted_seconds_ago=1)
     told, todo = carried_out(dying)
     assert (todo.finalizer, todo.blocked, told_balancers(todo)) == ("keep", "Detaching", [(True, [])])
-    waiting = plan(told)
+    waiting = plan(some_time_later(told, WORKS, DONE))
     assert (waiting.finalizer, waiting.blocked, waiting.apply) == ("keep", "Detaching", ())
-    assert plan(replace(told, balancers=Agents(desired=2, ready=0))).finalizer == "release"
-    assert plan(with_balancers(2, deleted_seconds_ago=DETACH_PATIENCE_S + 1)).finalizer == "release"
+    assert plan(some_time_later(told, DONE, DONE)).finalizer == "release"
+    assert plan(some_time_later(told)).finalizer == "release", "none runs"
+    late = with_balancers(WORKS, deleted_seconds_ago=DETACH_PATIENCE_S + 1)
+    assert plan(late).finalizer == "release"
+
+
+def test_a_balancer_that_is_coming_up_is_waited_for_too():
+    """It began by older orders: it may attach its program when all others are done."""
+    told, _ = carried_out(with_balancers(COMES_UP, deleted_seconds_ago=1))
+    assert plan(some_time_later(told, COMES_UP, DONE)).blocked == "Detaching"
+
+
+def test_nobody_is_believed_to_be_done_before_the_order_can_have_reached_it():
+    """One that came up a moment ago is not ready yet either."""
+    told, todo = carried_out(with_balancers(DONE, deleted_seconds_ago=1))
+    (order,) = (m for m in made(todo, "ConfigMap") if m["metadata"]["name"] == "front-balancer")
+    assert balancerconfig.parting_since(order) == NOW
+    assert plan(replace(told, parting_since=NOW - NEWS + timedelta(seconds=1))).blocked == "Detaching"
 
 
 def test_balancers_without_an_address_to_give_away_hand_back_before_they_go():
-    before = with_balancers(2)
+    before = with_balancers(WORKS, DONE)
     asked = replace(before, cluster=cluster(loadBalancer={"replicas": 2}))
     told, todo = carried_out(asked)
     assert told_balancers(todo) == [(True, [])]
     assert DEPLOYMENT not in todo.delete
-    assert DEPLOYMENT not in plan(told).delete, "one is ready yet"
-    assert DEPLOYMENT in plan(replace(told, balancers=Agents(desired=2, ready=0))).delete
+    assert DEPLOYMENT not in plan(some_time_later(told, WORKS, DONE)).delete, "one is ready yet"
+    assert DEPLOYMENT in plan(some_time_later(told, DONE)).delete
 
 
 def test_deletion_detaches_first_and_lets_go_when_all_have_handed_back():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sentinel_api.names import CLUSTER_LABEL, ROLE_LABEL
 from sentinel_operator.decide.plan import plan
-from sentinel_operator.decide.spares import CONTROL_PLANE_LABEL, Moves, moves
+from sentinel_operator.decide.spares import CONTROL_PLANE_LABEL, DRAIN_PATIENCE_S, Moves, moves
 from sentinel_operator.decide.world import ScaleObject
 from support.worlds import NOW, buffer_node, carried_out, cluster, node, report, world
 
@@ -93,7 +93,8 @@ def test_a_node_is_drained_before_it_gives_its_role_back():
         pytest.param(report("Draining", demand=0), 10, False, id="a quiet instant, too early to say anything"),
         pytest.param(report("Draining", demand=0), 20, True, id="its flows have left"),
         pytest.param(report("Active", demand=10**8), 120, True, id="patience is over"),
-        pytest.param(None, 0, True, id="no agent ever came up"),
+        pytest.param(None, 119, False, id="no agent ever spoke, so nobody knows what passes there"),
+        pytest.param(None, 120, True, id="no agent ever spoke, and patience is over"),
     ],
 )
 def test_when_a_draining_node_goes(said, seconds, goes):
@@ -102,6 +103,12 @@ def test_when_a_draining_node_goes(said, seconds, goes):
     here = world(of=mine, nodes=[node("n0"), node("n1")], buffer_nodes=nodes)
     assert freed(here) == (["n1"] if goes else [])
     assert moves(here).draining == {"n1": NOW - timedelta(seconds=seconds)}
+
+
+def test_a_node_without_orders_is_told_to_drain_before_it_goes():
+    here, _ = carried_out(world(of=asking(1), nodes=[node("n0"), node("n1")]))
+    assert {b.metadata.name: b.spec.desired_state for b in here.buffer_nodes} == {"n0": "Draining", "n1": "Active"}
+    assert not freed(here)
 
 
 def test_demand_that_comes_back_ends_the_draining():
@@ -141,9 +148,13 @@ def test_growth_carried_out_asks_for_nothing_more_and_takes_no_node_away(found, 
 
 
 @given(st.lists(ZONES, min_size=1, max_size=8), st.integers(1, 8))
-def test_shrinking_carried_out_ends_at_the_target(zones, target):
+def test_shrinking_carried_out_ends_at_the_target_after_all_have_had_their_time(zones, target):
     nodes = [node(f"n{i}", zone=zone) for i, zone in enumerate(zones)]
     here = world(of=asking(min(target, len(nodes))), nodes=nodes)
+    for _ in range(2):
+        here, _ = carried_out(here)
+    assert len([n for n in here.nodes if ROLE_LABEL in n.labels]) == len(nodes), "nobody goes undrained"
+    here = replace(here, now=NOW + timedelta(seconds=DRAIN_PATIENCE_S))
     for _ in range(4):
         here, _ = carried_out(here)
     assert len([n for n in here.nodes if ROLE_LABEL in n.labels]) == min(target, len(nodes))

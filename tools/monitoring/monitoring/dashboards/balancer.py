@@ -4,6 +4,8 @@ from monitoring.dashboards.shown import MOST, Dashboard, Row, Shown
 
 AT = 'instance=~"$balancer"'
 AWAY = 'state!="ready"'
+PLACED = 'reason:sentinel_lb_packets:rate1m{reason=~"by_room|by_ring|by_load|only_one"}'
+LOST = 'reason:sentinel_lb_packets:rate1m{reason=~"none_alive|no_way|not_moved|too_big_lost"}'
 
 BALANCER = Dashboard(
     "Balancer",
@@ -40,6 +42,24 @@ BALANCER = Dashboard(
                     "pps",
                     (("reason:sentinel_lb_packets:rate1m", "{{reason}}"),),
                     width=24,
+                ),
+                Shown(
+                    "How new flows are placed",
+                    "Share, by what decided between the two candidates. `by_room`: more room; `by_ring`: nothing "
+                    "fresh was known, so the first; `by_load`: neither had room, so the less loaded; `only_one`: the "
+                    "other is gone.",
+                    "percentunit",
+                    ((f"{PLACED} / ignoring (reason) group_left sum({PLACED})", "{{reason}}"),),
+                    "areas",
+                    idle="Empty while no flow begins.",
+                ),
+                Shown(
+                    "Drops, by reason",
+                    "Packets that reached no node. `none_alive`: nobody to send to; `no_way`: the node has no address; "
+                    "`too_big_lost`: too long, and nobody to tell; `not_moved`: no room for the tunnel's header.",
+                    "pps",
+                    ((LOST, "{{reason}}"),),
+                    idle="Empty until the first one.",
                 ),
             ),
         ),

@@ -9,6 +9,11 @@ MARKS = (
 )
 FORECAST = "horizon_quantile:sentinel_forecast_bytes_per_second:sum"
 
+
+def _imagined(rule: str) -> str:
+    return f'sum(rate(sentinel_shadow_dropped_bytes_total{{rule="{rule}"}}[1m]))'
+
+
 CLUSTER = Dashboard(
     "Cluster",
     "sentinel-cluster",
@@ -93,11 +98,11 @@ CLUSTER = Dashboard(
                         (f'{FORECAST}{{horizon="60s",quantile="0.5"}}', "in 60 s, median"),
                         (f'{FORECAST}{{horizon="60s",quantile="0.95"}}', "in 60 s, 95th"),
                     ),
+                    band=("in 60 s, 95th", "in 60 s, median"),
                 ),
                 Shown(
                     "Drops by class",
-                    "Packets a second, by the policer and by the queues. How many were avoided cannot be "
-                    "seen from inside; `sentinel bench burst` compares.",
+                    "Packets a second, by the policer and by the queues.",
                     "pps",
                     (('class:sentinel_class_drops:rate1m{class=~"$class"}', "{{class}}"),),
                 ),
@@ -161,12 +166,23 @@ CLUSTER = Dashboard(
                 ),
                 Shown(
                     "What would have been dropped",
-                    "Where agents only observe: bytes a second that the orders, the reactive rule and the floors alone "
-                    "would have dropped. An estimate, by a fluid model.",
+                    "Where agents only observe. An estimate, by a fluid model: bytes a second that the orders, the "
+                    "reactive rule and the floors alone would have dropped.",
                     "Bps",
                     (("sum by (rule) (rate(sentinel_shadow_dropped_bytes_total[1m]))", "{{rule}}"),),
-                    width=24,
                     idle="Empty where queues are enforced.",
+                ),
+                Shown(
+                    "Drops that orders would have avoided",
+                    "Where agents only observe. An estimate, by a fluid model: bytes a second that floors alone, and "
+                    "the reactive rule, would have dropped beyond what orders would. Below zero orders would cost.",
+                    "Bps",
+                    (
+                        (f"{_imagined('static')} - {_imagined('ordered')}", "against floors alone"),
+                        (f"{_imagined('reactive')} - {_imagined('ordered')}", "against the reactive rule"),
+                    ),
+                    "balance",
+                    idle="Empty where queues are enforced: there is no second network without Sentinel beside yours.",
                 ),
             ),
         ),

@@ -4,6 +4,7 @@ from monitoring.dashboards.shown import Dashboard, Row, Shown
 
 ON = 'instance=~"$node",class=~"$class"'
 AT = 'instance=~"$node"'
+WAITED = "sentinel_class_waited_seconds_bucket"
 TICKS = f"sum by (instance, le) (rate(sentinel_tick_duration_seconds_bucket{{{AT}}}[$__rate_interval]))"
 
 NODE = Dashboard(
@@ -50,6 +51,26 @@ NODE = Dashboard(
                     "s",
                     ((f"sentinel_class_sojourn_seconds{{{ON}}}", "{{instance}} {{class}} {{quantile}}"),),
                     idle="Empty where no packet waited, and in tier C.",
+                ),
+                Shown(
+                    "How times in the queue spread",
+                    "Packets by how long they waited; each bound is four times the one below it.",
+                    "s",
+                    (
+                        (
+                            f"sum by (le) (increase({WAITED}{{{ON}}}[$__rate_interval]))",
+                            "{{le}}",
+                        ),
+                    ),
+                    "heat",
+                    idle="Empty in tier C.",
+                ),
+                Shown(
+                    "Controller",
+                    "Share of packets that the PID of each class marks or drops, as the last packet found it.",
+                    "percentunit",
+                    ((f"sentinel_class_pid_output{{{ON}}}", "{{instance}} {{class}}"),),
+                    idle="Empty in tier C, and where leaving packets queue.",
                 ),
                 Shown(
                     "Tier in force",

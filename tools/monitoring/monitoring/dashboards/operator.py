@@ -1,6 +1,6 @@
 """Operator: what it looks at, and what it thinks about the number of nodes."""
 
-from monitoring.dashboards.shown import Dashboard, Row, Shown
+from monitoring.dashboards.shown import MOST, Dashboard, Row, Shown
 
 AT = 'cluster=~"$cluster"'
 CHANGES = f"sentinel_scaling_decisions_total{{{AT}}}"
@@ -44,11 +44,11 @@ OPERATOR = Dashboard(
                 ),
                 Shown(
                     "Decisions",
-                    "Changes of the number of nodes, an hour.",
+                    f"Changes of the number of nodes, an hour; the {MOST} kinds with most.",
                     "short",
                     (
                         (
-                            f"sum by (cluster, direction, reason) (increase({CHANGES}[1h]))",
+                            f"topk({MOST}, sum by (cluster, direction, reason) (increase({CHANGES}[1h])))",
                             "{{cluster}} {{direction}} {{reason}}",
                         ),
                     ),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,15 +26,18 @@ Query = tuple[str, str]  # PromQL, and what a line of its answer is called
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """`unit` is Grafana's name of it; `idle` names why a healthy system may have nothing to show here."""
+    """`unit` is Grafana's name of it; `idle` names why a healthy system may have nothing to show here. A heat's query
+    gives a line a bucket, named by its `le`; a balance may be below zero. Between the two lines of a `band` it is
+    filled, the upper one first."""
 
     title: str
     text: str
     unit: str
     queries: tuple[Query, ...]
-    kind: Literal["lines", "areas", "number"] = "lines"
+    kind: Literal["lines", "areas", "number", "heat", "balance"] = "lines"
     width: int = 12
     idle: str = ""
+    band: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def built(shown: Dashboard) -> str:
     for row in shown.rows:
         made = made.with_row(dashboard.Row(row.title))
         for panel in row.panels:
-            made = made.with_panel(_number(panel) if panel.kind == "number" else _lines(panel))
+            made = made.with_panel(DRAWN.get(panel.kind, _lines)(panel))
     return JSONEncoder(sort_keys=True, indent=1).encode(made.build()) + "\n"
 
 
@@ -116,7 +121,6 @@ def _lines(panel: Shown) -> timeseries.Panel:
         .title(panel.title)
         .description(_text(panel))
         .unit(panel.unit)
-        .min(0)
         .datasource(SOURCE)
         .span(panel.width)
         .height(HIGH)
@@ -126,6 +130,11 @@ def _lines(panel: Shown) -> timeseries.Panel:
         .legend(common.VizLegendOptions().show_legend(True).placement(shapes.LegendPlacement.BOTTOM))
         .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
     )
+    if panel.kind != "balance":
+        made = made.min(0)
+    if panel.band is not None:
+        upper, lower = panel.band
+        made = made.override_by_name(upper, [model.DynamicConfigValue("custom.fillBelowTo", lower)])
     if panel.kind == "areas":
         made = made.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL))
     for target in _targets(panel):
@@ -147,3 +156,26 @@ def _number(panel: Shown) -> stat.Panel:
     for target in _targets(panel):
         made = made.with_target(target)
     return made
+
+
+def _heat(panel: Shown) -> heatmap.Panel:
+    """Prometheus counts the buckets, and Grafana only colours them: dark where nothing was."""
+    made = (
+        heatmap.Panel()
+        .title(panel.title)
+        .description(_text(panel))
+        .unit(panel.unit)
+        .datasource(SOURCE)
+        .span(panel.width)
+        .height(HIGH)
+        .calculate(False)
+        .y_axis(heatmap.YAxisConfig().unit(panel.unit))
+        .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .show_tooltip()
+    )
+    for target in _targets(panel):
+        made = made.with_target(target.format(PromQueryFormat.HEATMAP))
+    return made
+
+
+DRAWN = {"number": _number, "heat": _heat}
