@@ -31,6 +31,8 @@ def climb(folder: Path, files: dict[str, str], *options: str, must_run: str = ""
         "-p",
         "pytest_timeout",
         "-p",
+        "pytest_rerunfailures",
+        "-p",
         "support.ladder",
         "--import-mode=importlib",
         "-rs",
@@ -73,6 +75,41 @@ WRITES_ITS_LANE = (
     "        print(os.environ['PYTEST_XDIST_WORKER'], file=lanes)\n"
 )
 LANES = ("-p", "xdist.plugin", "-p", "support.lanes", "-n", "2")
+
+
+FAILS_ONCE = (
+    "import pathlib\n"
+    "@pytest.mark.parametrize('n', range({}))\n"
+    "def test_it(n):\n"
+    "    seen = pathlib.Path(__file__).with_suffix(f'.{{n}}')\n"
+    "    before = seen.exists()\n"
+    "    seen.touch()\n"
+    "    assert before\n"
+)
+
+
+def test_a_timed_test_that_fails_beside_others_gets_one_second_look_and_the_run_says_so(tmp_path: Path):
+    files = {"netns/test_it.py": FAILS_ONCE.format(1), "unit/test_fine.py": PASSES}
+    code, said = climb(tmp_path, files, *LANES)
+    assert code == 0, said
+    assert "looked at again: tests/netns/test_it.py::test_it[0]" in said
+    kept = json.loads((tmp_path / "out" / "ladder.json").read_text())
+    assert kept["twice"] == ["tests/netns/test_it.py::test_it[0]"]
+    assert (kept["rungs"]["netns"]["tests"], kept["rungs"]["netns"]["passed"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        pytest.param({"netns/test_it.py": FAILS_ONCE.format(1)}, (), id="it ran alone"),
+        pytest.param({"unit/test_it.py": FAILS_ONCE.format(1)}, LANES, id="no clock is in it"),
+        pytest.param({"netns/test_it.py": "def test_it(): assert False\n"}, LANES, id="it fails again"),
+        pytest.param({"netns/test_it.py": FAILS_ONCE.format(ladder.SECOND_LOOKS + 1)}, LANES, id="too many did"),
+    ],
+)
+def test_a_second_look_hides_no_fault(tmp_path: Path, files: dict[str, str], options: tuple[str, ...]):
+    code, said = climb(tmp_path, files, *options)
+    assert code == 1, said
 
 
 def test_a_file_is_climbed_in_one_lane_and_the_table_counts_both(tmp_path: Path):
