@@ -5,22 +5,18 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from sentinel_api.errors import Invalid
 from sentinel_api.names import AGENT_SERVICE_ACCOUNT, NODE_NAME_CLAIM
 from sentinel_mesh import certificates
-from sentinel_mesh.apiserver import ApiServer
-from sentinel_mesh.credentials import Credentials
-from sentinel_mesh.enrolment import REQUESTS, Enrolment
-from sentinel_operator import authority
+from sentinel_mesh.enrolment import REQUESTS
 from sentinel_operator.authority import SECRET
 from support import audited
 from support.cluster import control_plane as planes
-from support.operators import EXAMPLE, SYSTEM, nursery, rights, running, until
+from support.enrolled import enrolment, signing, token_on, trusted
+from support.operators import EXAMPLE, SYSTEM, rights, running, until
 
 SECURED = {"mesh": {"port": 7447}}
 AGENT = AGENT_SERVICE_ACCOUNT
@@ -30,61 +26,16 @@ AGENT = AGENT_SERVICE_ACCOUNT
 def bench(tmp_path_factory, control_plane):  # its skip is ours too
     """The ten-line cluster under an operator that signs; nobody runs its nodes, so pods are put there by hand."""
     folder = tmp_path_factory.mktemp("mesh")
-    held = folder / "authority"
-    held.mkdir()
-    for name, value in authority.founded(datetime.now(UTC)).items():
-        (held / name).write_bytes(value)
     with running(folder, planes.BARE) as here:
-        here.plane.kubectl("apply", "-f", "-", stdin=rights(**SECURED))
-        until(here, "it may sign", lambda: here.may("watch", "certificatesigningrequests", "certificates.k8s.io"))
-        here.operators.append(signing(here, held))
+        signing(here, SECURED["mesh"])
         here.plane.kubectl("apply", "-f", str(EXAMPLE))
         until(here, "the accounts are there", lambda: here.get(f"/api/v1/namespaces/default/serviceaccounts/{AGENT}"))
         until(here, "members are named", lambda: "n1" in trusted(here)["members"])
         yield here
 
 
-def signing(here, held):
-    """An operator that has the authority."""
-    secured = {"SENTINEL_MESH_PORT": "7447", "SENTINEL_MESH_AUTHORITY": str(held)}
-    return nursery().start(here._environment("op", "sentinel.test/agent:1") | secured, here.folder / "op.log")
-
-
-def trusted(bench):
-    found = bench.get("/api/v1/namespaces/default/configmaps/front-mesh")
-    return found["data"] if found else {"members": ""}
-
-
-def token_on(bench, node):
-    """What a pod's own token would be on that node."""
-    pod = {
-        "metadata": {"name": f"agent-{node}"},
-        "spec": {
-            "nodeName": node,
-            "serviceAccountName": AGENT,
-            "automountServiceAccountToken": False,
-            "containers": [{"name": "agent", "image": "none"}],
-        },
-    }
-    status, made = bench.plane.request("POST", "/api/v1/namespaces/default/pods", pod)
-    assert status in (201, 409), made
-    return bench.plane.service_account_token("default", AGENT, f"agent-{node}")
-
-
-def enrolment(bench, folder: Path, node, token):
-    """As the pod of an agent has it: its token, and the ConfigMap that is mounted."""
-    folder.mkdir()
-    (folder / "token").write_text(token)
-    (folder / "ca.crt").write_text(trusted(bench)["ca.crt"])
-    at = urlsplit(bench.plane.url)
-    door = ApiServer(at.hostname, at.port, folder / "token", bench.plane.pki.root)
-    (folder / "own").mkdir()
-    own = Credentials.enrolled_in(folder / "own", folder / "ca.crt")
-    return Enrolment(own, node, door), own
-
-
 def test_an_agent_gets_a_certificate_for_its_node_and_renews_it(bench, tmp_path):
-    member, own = enrolment(bench, tmp_path / "n1", "n1", token_on(bench, "n1"))
+    member, own = enrolment(bench, tmp_path / "n1", "n1", token_on(bench, AGENT, "n1"))
     assert member.look(datetime.now(UTC))
     first = certificates.certificate(own.certificate.read_bytes())
     first.verify_directly_issued_by(certificates.certificate(own.ca.read_bytes()))
@@ -102,7 +53,7 @@ def test_an_agent_gets_a_certificate_for_its_node_and_renews_it(bench, tmp_path)
     ],
 )
 def test_an_agent_gets_no_certificate_for_anybody_else(bench, tmp_path, name, why):
-    member, own = enrolment(bench, tmp_path / name, name, token_on(bench, "n1"))
+    member, own = enrolment(bench, tmp_path / name, name, token_on(bench, AGENT, "n1"))
     with pytest.raises(Invalid, match=why):
         member.look(datetime.now(UTC))
     assert not own.present()
@@ -132,7 +83,7 @@ def test_a_token_without_a_node_and_a_claim_that_is_only_told_get_nothing(bench,
 
 
 def test_members_may_ask_and_read_and_nothing_else_of_requests(bench):
-    token = token_on(bench, "n1")
+    token = token_on(bench, AGENT, "n1")
     assert bench.plane.request("GET", REQUESTS, token=token)[0] == 403
     assert bench.plane.request("DELETE", f"{REQUESTS}/forged", token=token)[0] == 403
     approval = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "x", "message": "x"}]}}

@@ -32,11 +32,16 @@ CALM_BYTES = 131_072  # all floors together: what more is lent to idle classes w
 
 @dataclass(frozen=True)
 class Look:
-    """At all nodes together: the widest limit of the feed's queue, and what it dropped since its beginning."""
+    """The limit of the feed's queue at each node, and what all dropped since its beginning."""
 
     at: float
-    limit: float
+    limits: dict[str, float]
     drops: float
+
+    @property
+    def limit(self) -> float:
+        """The widest."""
+        return max(self.limits.values())
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,17 @@ class Feed:
         return max((look for look in self.looks if look.at <= moment), key=lambda look: look.at)
 
 
-def metrics(cluster: Cluster, node: str) -> dict[str, float]:
-    """What the node's agent tells of the feed: `drops` and `limit`."""
+def exposed(cluster: Cluster, node: str) -> str:
+    """All that the node's agent tells of itself."""
     url = f"http://{cluster.address(node)}:{METRICS_PORT}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:
-        text = answer.read().decode()
+        found: str = answer.read().decode()
+    return found
+
+
+def metrics(cluster: Cluster, node: str) -> dict[str, float]:
+    """What the node's agent tells of the feed: `drops` and `limit`."""
+    text = exposed(cluster, node)
     wanted = {"sentinel_class_drops_total": "drops", "sentinel_class_limit_bytes": "limit"}
     found = dict.fromkeys(wanted.values(), 0.0)
     for family in text_string_to_metric_families(text):
@@ -117,8 +128,9 @@ def _look_on(cluster: Cluster, feed: Feed) -> None:
     while feed.sending:
         with contextlib.suppress(OSError):
             at = time.monotonic()
-            every = [metrics(cluster, node) for node in BUFFERS]
-            feed.looks.append(Look(at, max(each["limit"] for each in every), sum(each["drops"] for each in every)))
+            every = {node: metrics(cluster, node) for node in BUFFERS}
+            limits = {node: each["limit"] for node, each in every.items()}
+            feed.looks.append(Look(at, limits, sum(each["drops"] for each in every.values())))
         time.sleep(LOOK_EVERY_S)
 
 

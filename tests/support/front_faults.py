@@ -26,8 +26,8 @@ class Fault:
 
 def delete_one(labels: str) -> Callable[[Cluster, str], None]:
     def blow(cluster: Cluster, _: str) -> None:
-        pod = sorted(each["metadata"]["name"] for each in shipped.items(cluster, "pods", "-l", labels))[0]
-        cluster.kubectl("delete", "pod", pod, "--wait=false")
+        pod = min(shipped.items(cluster, "pods", "-l", labels), key=lambda each: each["metadata"]["name"])
+        delete(cluster, pod)
 
     return blow
 
@@ -38,9 +38,17 @@ def delete_leader(cluster: Cluster, _: str) -> None:
         for each in shipped.items(cluster, "leases", "-n", shipped.SYSTEM)
         if "sentinel" in each["metadata"]["name"]
     ]
-    pods = [each["metadata"]["name"] for each in shipped.items(cluster, "pods", "-n", shipped.SYSTEM)]
-    (leader,) = [name for name in pods if name in lease]
-    cluster.kubectl("delete", "pod", "-n", shipped.SYSTEM, leader, "--wait=false")
+    pods = shipped.items(cluster, "pods", "-n", shipped.SYSTEM)
+    (leader,) = [each for each in pods if each["metadata"]["name"] in lease]
+    delete(cluster, leader)
+
+
+def delete(cluster: Cluster, pod: dict) -> None:
+    """Until it is gone: a kubelet that lost the API server a while ago may let it serve for a minute more, and what
+    breaks with it then is this fault's doing and not the next one's."""
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    cluster.kubectl("delete", "pod", "-n", namespace, name, "--wait=false")
+    shipped.until(cluster, f"{name} is gone", lambda: shipped.get(cluster, "pod", name, "-n", namespace) is None)
 
 
 def speaker(cluster: Cluster, address: str) -> str:

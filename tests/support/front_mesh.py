@@ -1,0 +1,42 @@
+"""The mesh of a front: whom its agents hear, and its routers where it has zones."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from sentinel_api.names import ZONE_LABEL
+from support import shipped
+from support.cluster.provider import Cluster
+from support.front import BUFFERS, EDGES
+from support.front_bursts import exposed
+
+ZONES = {"edge1": "east", "buffer1": "east", "buffer2": "east", "edge2": "west", "buffer3": "west"}
+ROUTERS = 2 * len(set(ZONES.values()))
+
+
+def zoned(cluster: Cluster) -> None:
+    for node, zone in ZONES.items():
+        cluster.kubectl("label", "node", node, f"{ZONE_LABEL}={zone}")
+
+
+def heard(cluster: Cluster) -> dict[str, float]:
+    """How many others each buffer node's agent hears; none where it does not answer."""
+    return {node: _alive(cluster, node) for node in BUFFERS}
+
+
+def _alive(cluster: Cluster, node: str) -> float:
+    try:
+        text = exposed(cluster, node)
+    except OSError:
+        return 0.0
+    return sum(
+        each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+        if each.name == "sentinel_mesh_members" and each.labels["level"] == "alive"
+    )
+
+
+def rolled(cluster: Cluster, agents: set[str], balancers: set[str]) -> bool:
+    """All of both are others than these, and ready."""
+    now = {"agent": shipped.running_pods(cluster, "agent"), "balancer": shipped.running_pods(cluster, "balancer")}
+    whole = len(now["agent"]) == len(BUFFERS) and len(now["balancer"]) == len(EDGES)
+    return whole and not (now["agent"] & agents or now["balancer"] & balancers)
