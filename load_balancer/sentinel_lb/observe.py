@@ -50,6 +50,11 @@ class World:
     round_trips_ns: Mapping[int, int] = field(default_factory=lambda: NOBODY)
     """Of the last probe, by the backend's number; where `zone_of` says something."""
 
+    @property
+    def hears(self) -> bool:
+        """Somebody in the mesh; who hears nobody does not know whether he is alone."""
+        return any(each.level is Level.ALIVE for each in self.members.values())
+
 
 @dataclass(slots=True)
 class Observer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import select
@@ -17,7 +19,9 @@ from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_lab.namespaces import Namespace, remove_leftovers
 from sentinel_lb.act import checkup
 from sentinel_lb.act.addresses import Addresses
+from sentinel_lb.act.announce import rivals, segment
 from sentinel_lb.act.announce.bgp import Frr
+from sentinel_lb.act.announce.rivals import APART_NS, Rivals
 from sentinel_lb.act.announce.segment import Segment
 from sentinel_lb.settings import FrrSettings
 from support.lb_lab import wait_until
@@ -96,6 +100,90 @@ def test_an_address_is_on_the_device_and_everybody_is_told(pair):
         assert Addresses("v0").held() == set(VIPS[:1])
         Segment("v0").withdraw()
         assert Addresses("v0").held() == set()
+        announcing.withdraw()
+
+
+CLAIMANT = bytes.fromhex("020000000099")
+HOUR_NS = 3_600_000_000_000
+
+
+def told(hearing: socket.socket) -> str:
+    """The hardware address of the next frame that says where the address is."""
+    while True:
+        frame = hearing.recv(2000)
+        if frame[28:32] == frame[38:42] == socket.inet_aton(VIPS[0]):
+            return frame[22:28].hex(":")
+
+
+def test_who_took_us_for_gone_for_a_moment_is_answered(pair, monkeypatch):
+    """Neighbours believe the last word: without an answer they would go astray until we next speak by ourselves."""
+    monkeypatch.setattr(segment, "AGAIN_NS", HOUR_NS)
+    with pair["bird"].entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ARP)) as wire:
+        wire.bind(("v0", ARP))
+        wire.settimeout(60)
+        with pair["lb"].entered():
+            speaking = Segment("v0")
+            ours = []
+            while len(ours) < segment.TELLINGS:
+                speaking.announce(VIPS[:1])
+                with contextlib.suppress(TimeoutError):
+                    wire.settimeout(0.05)
+                    ours.append(told(wire))
+            assert len(set(ours)) == 1
+            wire.send(segment.gratuitous(VIPS[0], CLAIMANT))
+            wait_until(lambda: heard_after(speaking, wire) == ours[0], "an answer to the claim")
+            speaking.withdraw()
+
+
+def heard_after(speaking: Segment, wire: socket.socket) -> str:
+    speaking.announce(VIPS[:1])
+    try:
+        return told(wire)
+    except TimeoutError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("sure", "patience_ns", "takes"),
+    [
+        pytest.param(True, 0, True, id="after a while all the same, if the mesh says that it is gone"),
+        pytest.param(True, HOUR_NS, False, id="not before that"),
+        pytest.param(False, 0, False, id="and never while nobody is heard"),
+    ],
+)
+def test_an_address_that_somebodys_kernel_answers_for_is_not_taken(pair, monkeypatch, sure, patience_ns, takes):
+    """Packets still find their way there, and a process that is silent may only be waiting for a CPU."""
+    monkeypatch.setattr(segment, "PATIENCE_NS", patience_ns)
+    monkeypatch.setattr(rivals, "ANSWER_S", 10.0)  # it ends as soon as it is answered
+    pair["bird"].ip("address", "add", f"{VIPS[0]}/32", "dev", "v0")
+    with pair["lb"].entered():
+        speaking = Segment("v0")
+        speaking.announce(VIPS[:1], sure=sure)
+        assert Addresses("v0").held() == ({VIPS[0]} if takes else set())
+        if not takes:
+            pair["bird"].ip("address", "del", f"{VIPS[0]}/32", "dev", "v0")
+            monkeypatch.setattr(rivals, "ANSWER_S", 0.1)
+            speaking.announce(VIPS[:1], sure=sure)
+            assert Addresses("v0").held() == {VIPS[0]}, "it is free now"
+        speaking.withdraw()
+
+
+def test_who_insists_is_answered_three_times_in_ten_seconds_and_each_but_a_second_after_the_last(pair):
+    answered = []
+    with pair["bird"].entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("v0", ARP))
+        with pair["lb"].entered():
+            ear = Rivals("v0")
+        for tenth in range(250):
+            wire.send(segment.gratuitous(VIPS[0], CLAIMANT))
+            wire.send(segment.gratuitous(LATER, CLAIMANT))
+            found = ear.to_answer({VIPS[0]}, tenth * APART_NS // 10)
+            assert found in ({}, {VIPS[0]: CLAIMANT.hex(":")})
+            answered += [tenth] * len(found)
+        ear.close()
+    assert answered
+    assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(answered))
+    assert all(answered[n + 3] - answered[n] >= 100 for n in range(len(answered) - 3))
 
 
 def test_while_the_link_is_down_nothing_breaks_and_what_is_owed_is_told_later(pair):
@@ -115,13 +203,16 @@ def test_while_the_link_is_down_nothing_breaks_and_what_is_owed_is_told_later(pa
             announcing.announce(VIPS[:1])
         while socket.inet_ntop(socket.AF_INET, hearing.recv(2000)[28:32]) != VIPS[0]:
             continue
+        with pair["lb"].entered():
+            announcing.withdraw()
 
 
 def test_somebody_elses_address_stays(pair):
     pair["lb"].ip("address", "add", "203.0.113.5/32", "dev", "v0")
     with pair["lb"].entered():
-        Segment("v0").announce(VIPS)
-        Segment("v0").withdraw()
+        announcing = Segment("v0")
+        announcing.announce(VIPS)
+        announcing.withdraw()
     assert "203.0.113.5" in pair["lb"].ip("address", "show", "dev", "v0")
 
 

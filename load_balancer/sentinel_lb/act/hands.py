@@ -112,7 +112,7 @@ class Hands:
         self._checkup.aim(checks_of(wanted, world.ways.uplink, targets, standings))
         self._note_changes(standings)
         if self._announcer is not None:
-            self._announcer.announce(addresses)
+            self._announcer.announce(addresses, sure=world.hears)
 
     def expect(self, strays: Strays) -> None:
         """These UDP flows go by way of the candidate that they would not have been given."""

@@ -56,7 +56,7 @@ class Frr:
         self._wanted = rendered(Speaker(bgp, router_id, config.addresses, passwords, config.draining))
         self._changed.set()
 
-    def announce(self, addresses: Collection[str]) -> None:
+    def announce(self, addresses: Collection[str], *, sure: bool = True) -> None:  # noqa: ARG002  routers hear all
         """The device itself is asked what is there: it costs microseconds, and whoever took one away is outvoted."""
         held = self._addresses.held()
         for address in sorted(held - set(addresses)):

@@ -16,7 +16,8 @@ class Announcer(Protocol):
     def configure(self, config: BalancerConfig) -> None:
         """What it may announce from now on, and to whom."""
 
-    def announce(self, addresses: Collection[str]) -> None: ...
+    def announce(self, addresses: Collection[str], *, sure: bool = True) -> None:
+        """Not `sure`: nobody is heard, so others may have them."""
 
     def withdraw(self) -> None:
         """All of them, as when everything is handed back."""
@@ -28,7 +29,7 @@ class Silent:
     def configure(self, config: BalancerConfig) -> None:
         pass
 
-    def announce(self, addresses: Collection[str]) -> None:
+    def announce(self, addresses: Collection[str], *, sure: bool = True) -> None:
         pass
 
     def withdraw(self) -> None:

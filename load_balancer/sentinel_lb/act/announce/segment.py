@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sentinel_lb.act.addresses import Addresses
+from sentinel_lb.act.announce.rivals import Rivals
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +24,9 @@ GAP_NS: Final = 200_000_000
 
 AGAIN_NS: Final = 10_000_000_000
 """And again now and then: a neighbour may have learnt another balancer's word for it while we were away."""
+
+PATIENCE_NS: Final = 3_000_000_000
+"""Then an address is taken although somebody's kernel still answers for it: its process is gone, and its tables age."""
 
 _BROADCAST: Final = b"\xff" * 6
 _ALL_NODES: Final = ipaddress.ip_address("ff02::1")
@@ -38,6 +42,9 @@ class Segment:
     def __init__(self, device: str) -> None:
         self._device = device
         self._mute = False
+        self._rivals: Rivals | None = None
+        self._elsewhere: dict[str, int] = {}
+        """Since when others are known to have what we are to have."""
         self._addresses = Addresses(device)
         self._held = set(self._addresses.held())
         # Tellings left, and when the next is due; what a predecessor held may be believed to be elsewhere by now.
@@ -46,22 +53,56 @@ class Segment:
     def configure(self, config: BalancerConfig) -> None:
         """Nothing to be told: whatever is asked for is put on the device."""
 
-    def announce(self, addresses: Collection[str]) -> None:
+    def announce(self, addresses: Collection[str], *, sure: bool = True) -> None:
         wanted = {str(ipaddress.ip_address(address)) for address in addresses}
+        now_ns = time.monotonic_ns()
         for address in sorted(self._held - wanted):
             self._addresses.remove(address)
             self._held.discard(address)
             self._owed.pop(address, None)
             log.info("address_withdrawn", address=address)
-        for address in sorted(wanted - self._held):
+        for address in self._free(wanted - self._held, now_ns, sure=sure):
             self._addresses.add(address)
             self._held.add(address)
             self._owed[address] = (TELLINGS, 0)
             log.info("address_announced", address=address, device=self._device)
-        self._tell(time.monotonic_ns())
+        self._answer_rivals(now_ns)
+        self._tell(now_ns)
 
     def withdraw(self) -> None:
         self.announce(())
+
+    def _free(self, wanted: Collection[str], now_ns: int, *, sure: bool) -> list[str]:
+        """Of these the ones that nobody else has. Where the mesh says that its holder is gone, and its kernel answers
+        all the same, packets still find their way there: no haste."""
+        self._elsewhere = {address: since for address, since in self._elsewhere.items() if address in wanted}
+        if not wanted:
+            return []
+        holders = self._ear().holders(wanted)
+        for address, mac in holders.items():
+            if address not in self._elsewhere:
+                log.info("address_held_by_another", address=address, mac=mac)
+            self._elsewhere.setdefault(address, now_ns)
+        return [
+            address
+            for address in sorted(wanted)
+            if address not in holders or (sure and now_ns - self._elsewhere[address] >= PATIENCE_NS)
+        ]
+
+    def _answer_rivals(self, now_ns: int) -> None:
+        """The last word must be ours."""
+        if self._held:
+            for address, mac in self._ear().to_answer(self._held, now_ns).items():
+                log.info("address_claimed_by_another", address=address, mac=mac)
+                self._owed[address] = (TELLINGS, now_ns)
+        elif self._rivals is not None and not self._elsewhere:
+            self._rivals.close()
+            self._rivals = None
+
+    def _ear(self) -> Rivals:
+        if self._rivals is None:
+            self._rivals = Rivals(self._device)
+        return self._rivals
 
     def _tell(self, now_ns: int) -> None:
         due = [address for address, (_, when_ns) in self._owed.items() if now_ns >= when_ns]
