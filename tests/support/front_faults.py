@@ -33,14 +33,17 @@ def delete_one(labels: str) -> Callable[[Cluster, str], None]:
 
 
 def delete_leader(cluster: Cluster, _: str) -> None:
-    (lease,) = [
-        each["spec"]["holderIdentity"]
-        for each in shipped.items(cluster, "leases", "-n", shipped.SYSTEM)
-        if "sentinel" in each["metadata"]["name"]
-    ]
-    pods = shipped.items(cluster, "pods", "-n", shipped.SYSTEM)
-    (leader,) = [each for each in pods if each["metadata"]["name"] in lease]
+    shipped.until(cluster, "an operator leads", lambda: bool(leaders(cluster)))
+    (leader,) = leaders(cluster)
     delete(cluster, leader)
+
+
+def leaders(cluster: Cluster) -> list[dict]:
+    """The pod that holds the Lease; one that was deleted may still stand in it, and then nobody leads."""
+    leases = shipped.items(cluster, "leases", "-n", shipped.SYSTEM)
+    holders = {each["spec"]["holderIdentity"] for each in leases if "sentinel" in each["metadata"]["name"]}
+    pods = shipped.items(cluster, "pods", "-n", shipped.SYSTEM)
+    return [each for each in pods if any(each["metadata"]["name"] in holder for holder in holders)]
 
 
 def delete(cluster: Cluster, pod: dict) -> None:
