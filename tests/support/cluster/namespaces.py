@@ -47,7 +47,11 @@ class Holder:
         return ["nsenter", *spaces, *(["--wd=/"] if "mount" in self._kinds else []), "--"]
 
     def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> Finished:
-        return subprocess.run([*self.enter(), *argv], check=check, capture_output=True, text=True, input=stdin)
+        try:
+            return subprocess.run([*self.enter(), *argv], check=check, capture_output=True, text=True, input=stdin)
+        except subprocess.CalledProcessError as error:
+            error.add_note(error.stderr)
+            raise
 
     def _separate(self) -> bool:
         self.process.check()
