@@ -54,6 +54,14 @@ def delete(cluster: Cluster, pod: dict) -> None:
     shipped.until(cluster, f"{name} is gone", lambda: shipped.get(cluster, "pod", name, "-n", namespace) is None)
 
 
+def start_kubelet(cluster: Cluster) -> None:
+    """Until it is heard: it may call its pods unready for a moment then, and its node refuses what is new meanwhile."""
+    heard = lambda: (shipped.get(cluster, "lease", BUFFERS[0], "-n", "kube-node-lease") or {})["spec"]["renewTime"]  # noqa: E731
+    before = heard()
+    cluster.start_kubelet(BUFFERS[0])
+    shipped.until(cluster, f"the kubelet of {BUFFERS[0]} is heard", lambda: heard() != before)
+
+
 def speaker(cluster: Cluster, address: str) -> str:
     """The edge node that carries the address now."""
     return next(node for node in EDGES if address in cluster.run(node, "ip", "-o", "addr").stdout)
@@ -79,7 +87,7 @@ FAULTS = (
     Fault(
         "a buffer node's kubelet is killed for 10 s",
         lambda cluster, _: cluster.kill_kubelet(BUFFERS[0]),
-        lambda cluster: cluster.start_kubelet(BUFFERS[0]),
+        start_kubelet,
         10,
     ),
     Fault(
