@@ -20,6 +20,8 @@ PORT, FEED_PORT = 8080, 9000
 
 SERVER = f"""
 import hashlib, http.server, os, socket
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # five, the default, are full after a moment without a processor
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -35,7 +37,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 feed.bind(("", {FEED_PORT}))  # nobody reads it: what counts is whether it came
-http.server.ThreadingHTTPServer(("", {PORT}), Answer).serve_forever()
+Server(("", {PORT}), Answer).serve_forever()
 """
 
 
@@ -53,6 +55,7 @@ def shop() -> str:
                 "command": ["python3", "-c", SERVER],
                 "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
                 "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+                "resources": {"requests": {"cpu": "50m"}},  # else it stands behind everybody who asked for some
             }
         ],
     }

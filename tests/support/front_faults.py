@@ -127,6 +127,7 @@ def row_of(name: str, asked: Load) -> dict:
         "failed": asked.fresh.failed + asked.kept.failed,
         "broken": asked.broken,
         "outage_ms": round(1000 * max(asked.fresh.outage_s, asked.kept.outage_s)),
+        "by": asked.fresh.by,
         "why": asked.why[:WHY],
     }
 

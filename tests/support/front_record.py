@@ -13,6 +13,7 @@ from support import shipped
 from support.cluster.binaries import binary
 from support.cluster.provider import Cluster
 
+LOG_BYTES = 2_000_000  # of a log, its end
 AGAIN_S = 3.0  # after which a watch that ended is tried again: the API server may be what was taken away
 WATCHED = {
     "endpoints": (
@@ -55,8 +56,21 @@ class Record:
         for name, which in TOLD.items():
             told = self.cluster.kubectl("logs", *which, "--prefix", "--tail=400", check=False)
             (self.folder / name).write_text(told.stdout)
-        for log in Path(self.cluster.kubeconfig).parent.glob("*.log"):
-            shutil.copy(log, self.folder)
+        self._keep_what_pods_missed()
+        home = Path(self.cluster.kubeconfig).parent
+        for log in (*home.glob("log/*.log"), *home.glob("node*/log/kube*.log")):
+            name = "-".join(part for part in log.relative_to(home).parts if part != "log")
+            (self.folder / name).write_bytes(log.read_bytes()[-LOG_BYTES:])
+
+    def _keep_what_pods_missed(self) -> None:
+        """Connections that a pod's own queue had no room for look from outside like packets that got lost."""
+        with (self.folder / "pods.missed").open("w") as out:
+            for pod in shipped.items(self.cluster, "pods", "-l", "app=shop"):
+                name = pod["metadata"]["name"]
+                told = self.cluster.kubectl("exec", name, "--", "cat", "/proc/net/netstat", check=False).stdout
+                names, values = ([*line.split()] for line in told.splitlines()[:2]) if told else ([], [])
+                missed = {each: value for each, value in zip(names, values, strict=True) if each.startswith("Listen")}
+                out.write(f"{pod['spec']['nodeName']} {name} {missed}\n")
 
     def end(self) -> None:
         self._over.set()

@@ -51,17 +51,22 @@ class Load:
 
     def _ask(self, connection: http.client.HTTPConnection, tally: Tally, before: str = "") -> str:
         """Who answered; nobody where it failed. `before` is who answered this connection last."""
-        began = time.monotonic()
+        began, step = time.monotonic(), "asked"
         try:
+            if connection.sock is None:
+                step = "knocked"
+                connection.connect()
+                step = "asked"
             connection.request("GET", self.path)
             who = connection.getresponse().read().decode().strip()
         except (OSError, http.client.HTTPException) as error:
+            port = f" from {connection.sock.getsockname()[1]}" if connection.sock else ""
             connection.close()
             with self._lock:
                 tally.failed += 1
                 now = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
                 kept = f", kept by {before}" if before else ""
-                self.why.append(f"{now}, after {time.monotonic() - began:.1f} s{kept}: {error!r}")
+                self.why.append(f"{now}, {step} {time.monotonic() - began:.1f} s ago{port}{kept}: {error!r}")
             return ""
         with self._lock:
             tally.hear(who)
