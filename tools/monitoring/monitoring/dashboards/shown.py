@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${source}")
-WIDE, HIGH = 24, 8
+WIDE, HIGH, LOW = 24, 8, 4
 ONE_BY_ONE = {"node"}
 """Of these a board begins with the first: all of a thousand would be ten thousand lines."""
 MOST = 20
 """Lines of a panel that has one a node."""
+Panel = TypeVar("Panel", timeseries.Panel, stat.Panel, heatmap.Panel)
 Query = tuple[str, str]  # PromQL, and what a line of its answer is called
 
 
@@ -111,19 +112,21 @@ def _targets(panel: Shown) -> list[prometheus.Dataquery]:
     ]
 
 
-def _text(panel: Shown) -> str:
-    return f"{panel.text} {panel.idle}".strip()
-
-
-def _lines(panel: Shown) -> timeseries.Panel:
-    made = (
-        timeseries.Panel()
-        .title(panel.title)
-        .description(_text(panel))
+def _framed(made: Panel, panel: Shown) -> Panel:
+    """What every kind of panel says of itself."""
+    return (
+        made.title(panel.title)
+        .description(f"{panel.text} {panel.idle}".strip())
         .unit(panel.unit)
         .datasource(SOURCE)
         .span(panel.width)
         .height(HIGH)
+    )
+
+
+def _lines(panel: Shown) -> timeseries.Panel:
+    made = (
+        _framed(timeseries.Panel(), panel)
         .line_width(1)
         .fill_opacity(20 if panel.kind == "areas" else 6)
         .show_points(shapes.VisibilityMode.NEVER)
@@ -143,16 +146,7 @@ def _lines(panel: Shown) -> timeseries.Panel:
 
 
 def _number(panel: Shown) -> stat.Panel:
-    made = (
-        stat.Panel()
-        .title(panel.title)
-        .description(_text(panel))
-        .unit(panel.unit)
-        .datasource(SOURCE)
-        .span(panel.width)
-        .height(4)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    )
+    made = _framed(stat.Panel(), panel).height(LOW).reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     for target in _targets(panel):
         made = made.with_target(target)
     return made
@@ -161,13 +155,7 @@ def _number(panel: Shown) -> stat.Panel:
 def _heat(panel: Shown) -> heatmap.Panel:
     """Prometheus counts the buckets, and Grafana only colours them: dark where nothing was."""
     made = (
-        heatmap.Panel()
-        .title(panel.title)
-        .description(_text(panel))
-        .unit(panel.unit)
-        .datasource(SOURCE)
-        .span(panel.width)
-        .height(HIGH)
+        _framed(heatmap.Panel(), panel)
         .calculate(False)
         .y_axis(heatmap.YAxisConfig().unit(panel.unit))
         .color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
