@@ -199,8 +199,10 @@ class Balancer:
 
     def _debug(self, checkup: Checkup) -> Mapping[str, health.Made]:
         def read() -> dict[str, object]:
-            tick = self._loop.last if self._loop is not None else None
-            return report.state(tick, checkup.health) if tick is not None else {}
+            loop = self._loop
+            if loop is None or loop.last is None:
+                return {}
+            return report.state(loop.last, checkup.health, loop.hands.spared)
 
         return {"/debug/state": health.state(read)}
 

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from sentinel_api.records import Digest
-    from sentinel_lb.act.checkup import Checkup
+    from sentinel_lb.act.checkup import Checkup, Key
     from sentinel_lb.act.plane import Plane
     from sentinel_lb.act.prober import Prober
-    from sentinel_lb.decide.services import Service
     from sentinel_lb.loop import Loop, Tick
 
 
@@ -38,8 +37,9 @@ def share(tick: Tick, born: int) -> Share:
     return Share(born, tick.seq, tick.intended)
 
 
-def state(tick: Tick, health: Mapping[tuple[str, int], Health]) -> dict[str, Any]:
+def state(tick: Tick, health: Mapping[Key, Health], spared: Mapping[Key, frozenset[int]]) -> dict[str, Any]:
     """`/debug/state`: the last tick with its reasons."""
+    names = {each.seat.number: each.seat.spec.name for each in tick.standings}
     return {
         "seq": tick.seq,
         "tookMicros": tick.took_ns // 1000,
@@ -48,7 +48,7 @@ def state(tick: Tick, health: Mapping[tuple[str, int], Health]) -> dict[str, Any
         "uplink": {"address4": tick.world.ways.uplink.address4, "address6": tick.world.ways.uplink.address6},
         "vips": [
             {"address": each.address, "port": each.port, "protocol": each.protocol, "backends": len(each.members)}
-            | ({"health": _health(health, each).value} if each.protocol == PROTOCOLS["TCP"] else {})
+            | (_asked((each.address, each.port), health, spared, names) if each.protocol == PROTOCOLS["TCP"] else {})
             for each in tick.services
             if each.port != FRAGMENTS
         ],
@@ -82,6 +82,16 @@ def state(tick: Tick, health: Mapping[tuple[str, int], Health]) -> dict[str, Any
     }
 
 
+def _asked(
+    key: Key, health: Mapping[Key, Health], spared: Mapping[Key, frozenset[int]], names: Mapping[int, str]
+) -> dict[str, Any]:
+    """What was found out by asking the service."""
+    return {
+        "health": health.get(key, Health.UNKNOWN).value,
+        "avoids": sorted(names.get(number, str(number)) for number in spared.get(key, ())),
+    }
+
+
 class BalancerCollector(Collector):
     """Made from the last tick and the kernel's counters when Prometheus asks."""
 
@@ -106,6 +116,7 @@ class BalancerCollector(Collector):
         yield CounterMetricFamily("sentinel_lb_ticks_failed", "Ticks that ended with an error.", loop.totals.failed)
         if loop.last is not None:
             yield from self._tick(loop.last)
+            yield from self._asked(loop.hands.spared)
 
     def _tick(self, tick: Tick) -> Iterator[Metric]:
         yield GaugeMetricFamily("sentinel_lb_tick_duration_seconds", "Duration of the last tick.", tick.took_ns / 1e9)
@@ -119,6 +130,15 @@ class BalancerCollector(Collector):
             for one in State:
                 states.add_metric([each.seat.spec.name, one.value], float(each.state is one))
         yield states
+        yield from _cells(
+            "backend",
+            self._plane.cells("sn_lb_by_node"),
+            {each.seat.spec.name: each.seat.number for each in tick.standings},
+        )
+        yield from _cells("vip", self._plane.cells("sn_lb_by_vip"), self._indexes())
+        yield from _zones(tick.world.zones)
+
+    def _asked(self, spared: Mapping[Key, frozenset[int]]) -> Iterator[Metric]:
         health = GaugeMetricFamily(
             "sentinel_lb_vip_health",
             "1 for what the service at the address last did when asked.",
@@ -128,13 +148,15 @@ class BalancerCollector(Collector):
             for verdict in Health:
                 health.add_metric([f"{address} {port}/{PROTOCOLS['TCP']}", verdict.value], float(found is verdict))
         yield health
-        yield from _cells(
-            "backend",
-            self._plane.cells("sn_lb_by_node"),
-            {each.seat.spec.name: each.seat.number for each in tick.standings},
+        avoided = GaugeMetricFamily(
+            "sentinel_lb_vip_avoids",
+            "Nodes that new clients are kept from: the service does not answer behind them, and does behind others.",
+            labels=["vip"],
         )
-        yield from _cells("vip", self._plane.cells("sn_lb_by_vip"), self._indexes())
-        yield from _zones(tick.world.zones)
+        for address, port in sorted(self._checkup.health):
+            numbers = spared.get((address, port), frozenset())
+            avoided.add_metric([f"{address} {port}/{PROTOCOLS['TCP']}"], float(len(numbers)))
+        yield avoided
 
     def _indexes(self) -> Mapping[str, int]:
         return {
@@ -150,10 +172,6 @@ class BalancerCollector(Collector):
             if totals[number]:
                 family.add_metric([name], float(totals[number]))
         yield family
-
-
-def _health(health: Mapping[tuple[str, int], Health], service: Service) -> Health:
-    return health.get((service.address, service.port), Health.UNKNOWN)
 
 
 def _cells(label: str, cells: np.ndarray[Any, np.dtype[Any]], indexes: Mapping[str, int]) -> Iterator[Metric]:

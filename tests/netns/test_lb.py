@@ -22,6 +22,7 @@ from support import web
 from support.frames import ethernet, ipv4, udp
 from support.lb_lab import (
     FRONT,
+    HOSTS,
     PATIENCE_S,
     UDP_PORT,
     VIP4,
@@ -41,6 +42,7 @@ WIDE, NARROW = 1_000_000_000, 2_000_000  # so little room that not one flow is d
 BULK = 4 << 20
 WEB_PORT = 8080
 LOSING_S = 1.0  # twice what readiness lives
+RING_S = 1.0  # in which another ring is built; nothing depends on it but who is asked too early
 ATTEMPTS = 5  # a machine that stands still for half a second lets what nodes said grow old: then only the ring decides
 NOBODY, FLOODED = bytes.fromhex("02fefefefefe"), 50
 pytestmark = pytest.mark.timeout(900)
@@ -225,6 +227,34 @@ def test_services_are_asked_end_to_end_whether_they_answer(running):
         return {(each["address"], each["port"]): each["health"] for each in every if "health" in each}
 
     wait_until(lambda: found() == told, "all have answered as they are")
+
+
+def test_new_clients_are_kept_from_a_node_behind_which_the_service_does_not_answer(running):
+    """As where a kube-proxy does not know the pods of its node: the node itself is well, and so are other nodes."""
+    node, way = running.agents["node1"].space, ("via", f"10.79.0.{HOSTS['service']}")
+    with at_node1(running) as kept:
+        node.ip("route", "replace", "blackhole", f"{VIP4}/32")
+        try:
+            wait_until(lambda: avoided(running) == {(VIP4, 80): ["node1"], (VIP6, 80): []}, "it is noticed")
+            time.sleep(RING_S)
+            before = counted(running)
+            for _ in range(4):
+                with running.connected() as fresh:
+                    assert echoed(fresh) == b"hello"
+            assert gained(running, before)["node1"] == 0
+            assert running.states()["node1"] == "ready", "nothing else is held against it"
+        finally:
+            node.ip("route", "del", "blackhole", f"{VIP4}/32")
+            node.ip("route", "replace", f"{VIP4}/32", *way)
+        packets = counted(running, "packets")
+        assert echoed(kept) == b"hello"
+        assert gained(running, packets, "packets")["node1"] > 0, "what was there stays where it was"
+    wait_until(lambda: avoided(running) == {(VIP4, 80): [], (VIP6, 80): []}, "it is trusted again")
+
+
+def avoided(made: Lab) -> dict[tuple[str, int], list[str]]:
+    every = made.balancers["lb1"].told()["vips"]
+    return {(each["address"], each["port"]): each["avoids"] for each in every if "avoids" in each}
 
 
 def at_node1(made: Lab) -> socket.socket:

@@ -62,6 +62,13 @@ def start_kubelet(cluster: Cluster) -> None:
     shipped.until(cluster, f"the kubelet of {BUFFERS[0]} is heard", lambda: heard() != before)
 
 
+def stall_proxy(cluster: Cluster, _: str) -> None:
+    """Its kube-proxy hears nothing while the node's pod is exchanged, as after an absence of the API server."""
+    cluster.run(BUFFERS[0], "pkill", "-STOP", "-x", "kube-proxy")
+    pods = shipped.items(cluster, "pods", "-l", "app=shop")
+    delete(cluster, next(each for each in pods if each["spec"]["nodeName"] == BUFFERS[0]))
+
+
 def speaker(cluster: Cluster, address: str) -> str:
     """The edge node that carries the address now."""
     return next(node for node in EDGES if address in cluster.run(node, "ip", "-o", "addr").stdout)
@@ -84,6 +91,13 @@ FAULTS = (
     Fault("the leading operator is deleted", delete_leader),
     Fault("a balancer's pod is deleted", delete_one("app.kubernetes.io/component=balancer"), lossless=False),
     Fault("a pod of the Service is deleted", delete_one("app=shop"), lossless=False),
+    Fault(
+        "a pod is exchanged while its node's kube-proxy stands still for 15 s",
+        stall_proxy,
+        lambda cluster: cluster.run(BUFFERS[0], "pkill", "-CONT", "-x", "kube-proxy"),
+        15,
+        lossless=False,
+    ),
     Fault(
         "a buffer node's kubelet is killed for 10 s",
         lambda cluster, _: cluster.kill_kubelet(BUFFERS[0]),

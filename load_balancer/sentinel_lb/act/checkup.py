@@ -1,4 +1,4 @@
-"""The slower probe, end to end: an opening packet to each TCP service through one of its nodes, as a client's would go.
+"""The slower probe, end to end: an opening packet to each TCP service through each of its nodes, as a client's goes.
 
 The service answers us directly, and is told at once that nothing follows. The stack never sees the answer: it comes
 from an address that may be our own.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import ipaddress
+import secrets
 import select
 import socket
 import struct
@@ -20,27 +21,38 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from sentinel_lb.act.prober import HOPS, IP6, IPIP, checksum
-from sentinel_lb.decide.checkup import Checked, Health
+from sentinel_lb.decide.checkup import Checked, Health, avoided, best
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sentinel_lb.act.prober import Target
 
-PERIOD_S: Final = 2.0
-PORT: Final = 18469  # nobody's: only the filter below looks for it
+PERIOD_S: Final = 1.0
+MOST: Final = 200
+"""Questions in a period: where there are more ways they take turns."""
+FIRST_PORT, PORTS = 0x4800, 0x100
+"""18432 to 18687, nobody's: only the filter below looks for them. A port a way: where two ways lead to one server, a
+second question from the same port would look to it like a bad word on the first."""
 TCP: Final = 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
 ETHERTYPES: Final = {4: 0x0800, 6: 0x86DD}
 SO_ATTACH_FILTER: Final = 26
 MOST_BYTES: Final = 256
 _TCP: Final = struct.Struct("!HHIIBBHHH")
-# Classic BPF over the IP packet: TCP, and to our port.
+# Classic BPF over the IP packet: TCP, and to one of our ports.
+_OF_OURS: Final = (0x54, 0, 0, 0xFFFF & -PORTS)
 FILTERS: Final = {
-    4: ((0x30, 0, 0, 9), (0x15, 0, 4, TCP), (0xB1, 0, 0, 0), (0x48, 0, 0, 2), (0x15, 0, 1, PORT)),
-    6: ((0x30, 0, 0, 6), (0x15, 0, 3, TCP), (0x28, 0, 0, 42), (0x15, 0, 1, PORT)),
+    4: ((0x30, 0, 0, 9), (0x15, 0, 5, TCP), (0xB1, 0, 0, 0), (0x48, 0, 0, 2), _OF_OURS, (0x15, 0, 1, FIRST_PORT)),
+    6: ((0x30, 0, 0, 6), (0x15, 0, 4, TCP), (0x28, 0, 0, 42), _OF_OURS, (0x15, 0, 1, FIRST_PORT)),
 }
 VERDICTS: Final = ((0x06, 0, 0, MOST_BYTES), (0x06, 0, 0, 0))
+
+NUMBERS, TURNS = 1 << 16, 1 << 16
+"""A question's sequence number is its turn and its node's number, so that the answer says by which way it went."""
+LATE_TURNS: Final = 2
+Key = tuple[str, int]
+"""Address and port of a service."""
 
 log = structlog.get_logger()
 
@@ -54,6 +66,10 @@ class Check:
     source: str
     ways: tuple[Target, ...]
 
+    @property
+    def key(self) -> Key:
+        return self.address, self.port
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -63,12 +79,18 @@ class Answer:
     acknowledged: int
 
 
-def segment(check: Check, flags: int, sequence: int) -> bytes:
+def asked(turn: int, number: int) -> int:
+    """The sequence number of a question."""
+    return turn * NUMBERS + number
+
+
+def segment(check: Check, way: Target, flags: int, sequence: int) -> bytes:
     """As it lies in the tunnel."""
+    port = FIRST_PORT + way.number % PORTS
     here, there = ipaddress.ip_address(check.source), ipaddress.ip_address(check.address)
-    bare = _TCP.pack(PORT, check.port, sequence, 0, 5 << 4, flags, 1024, 0, 0)
+    bare = _TCP.pack(port, check.port, sequence, 0, 5 << 4, flags, 1024, 0, 0)
     pseudo = here.packed + there.packed + struct.pack("!II", len(bare), TCP)
-    tcp = _TCP.pack(PORT, check.port, sequence, 0, 5 << 4, flags, 1024, checksum(pseudo + bare), 0)
+    tcp = _TCP.pack(port, check.port, sequence, 0, 5 << 4, flags, 1024, checksum(pseudo + bare), 0)
     if there.version == 6:
         return struct.pack("!IHBB", 6 << 28, len(tcp), TCP, HOPS) + here.packed + there.packed + tcp
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, HOPS, TCP, 0) + here.packed + there.packed
@@ -95,8 +117,9 @@ class Checkup:
     interface: str
     tunnel_port: int
     _checks: tuple[Check, ...] = ()
-    _last_way: dict[tuple[str, int], tuple[Check, Target]] = field(default_factory=dict)
-    _checked: dict[tuple[str, int], Checked] = field(default_factory=dict)
+    _checked: dict[Key, dict[int, Checked]] = field(default_factory=dict)
+    _avoided: Mapping[Key, frozenset[int]] = field(default_factory=dict)
+    _turn: int = field(default_factory=lambda: secrets.randbelow(TURNS))
     _sockets: dict[tuple[int, str, int], socket.socket] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
@@ -108,9 +131,14 @@ class Checkup:
         self._checks = checks
 
     @property
-    def health(self) -> Mapping[tuple[str, int], Health]:
-        """By address and port; of services that were asked."""
-        return {key: each.health for key, each in dict(self._checked).items()}
+    def health(self) -> Mapping[Key, Health]:
+        """Of services that were asked."""
+        return {key: best(list(each.values())) for key, each in dict(self._checked).items()}
+
+    @property
+    def avoided(self) -> Mapping[Key, frozenset[int]]:
+        """Numbers of the nodes that new clients of a service are kept from; services that avoid nobody are left out."""
+        return self._avoided
 
     def start(self) -> None:
         self._thread.start()
@@ -121,46 +149,66 @@ class Checkup:
 
     def _run(self) -> None:
         hearing = [ear(self.interface, version) for version in ETHERTYPES]
-        turn, deadline = 0, time.monotonic()
+        deadline = time.monotonic()
         try:
             while not self._stopped.is_set():
-                if time.monotonic() >= deadline:
-                    self._ask(turn)
-                    turn, deadline = turn + 1, time.monotonic() + PERIOD_S
-                heard, _, _ = select.select(hearing, [], [], 0.1)
+                heard, _, _ = select.select(hearing, [], [], min(max(0.0, deadline - time.monotonic()), 0.1))
                 for each in heard:
                     self._hear(received(each))
+                late_s = time.monotonic() - deadline
+                # What waits to be heard comes first: who had no processor himself takes nobody for silent.
+                if late_s > PERIOD_S or (late_s >= 0 and not heard):
+                    self._ask()
+                    deadline = time.monotonic() + PERIOD_S
         finally:
             for each in (*hearing, *self._sockets.values()):
                 each.close()
 
-    def _ask(self, turn: int) -> None:
+    def _ask(self) -> None:
         checks = self._checks
-        wanted = {(each.address, each.port) for each in checks}
-        for gone in self._checked.keys() - wanted:
-            del self._checked[gone]
-        for check in checks:
-            key, way = (check.address, check.port), check.ways[turn % len(check.ways)]
-            self._note(key, self._checked.get(key, Checked()).asked())
-            self._last_way[key] = check, way
-            self._send(way, segment(check, SYN, turn & 0xFFFFFFFF))
+        self._forget_all_but({each.key: {way.number for way in each.ways} for each in checks})
+        pairs = [(check, way) for check in checks for way in check.ways]
+        first = self._turn * MOST % max(1, len(pairs)) if len(pairs) > MOST else 0
+        self._turn = (self._turn + 1) % TURNS
+        for check, way in (pairs[first:] + pairs[:first])[:MOST]:
+            self._note(check.key, way.number, self._of(check.key, way.number).asked())
+            self._send(way, segment(check, way, SYN, asked(self._turn, way.number)))
+        self._avoid()
 
     def _hear(self, packet: bytes) -> None:
         found = answer_in(packet)
-        if found is None or (found.address, found.port) not in self._checked:
+        if found is None:
             return
-        key = (found.address, found.port)
+        check = next((each for each in self._checks if each.key == (found.address, found.port)), None)
+        turn, number = divmod((found.acknowledged - 1) & 0xFFFFFFFF, NUMBERS)
+        way = next((each for each in check.ways if each.number == number), None) if check else None
+        if check is None or way is None or (self._turn - turn) % TURNS > LATE_TURNS:
+            return
         refused = bool(found.flags & RST)
-        self._note(key, self._checked[key].answered(refused=refused))
+        self._note(check.key, number, self._of(check.key, number).answered(refused=refused))
         if not refused:
-            check, way = self._last_way[key]
-            self._send(way, segment(check, RST, found.acknowledged))
+            self._send(way, segment(check, way, RST, found.acknowledged))
 
-    def _note(self, key: tuple[str, int], checked: Checked) -> None:
-        before = self._checked.get(key, Checked()).health
-        self._checked[key] = checked
-        if checked.health is not before:
-            log.info("service_health", vip=key[0], port=key[1], health=checked.health.value)
+    def _of(self, key: Key, number: int) -> Checked:
+        return self._checked.get(key, {}).get(number, Checked())
+
+    def _note(self, key: Key, number: int, checked: Checked) -> None:
+        known = self._checked.get(key, {})
+        before, now = best(known.values()), known | {number: checked}
+        self._checked[key] = now
+        if best(now.values()) is not before:
+            log.info("service_health", vip=key[0], port=key[1], health=best(now.values()).value)
+
+    def _forget_all_but(self, wanted: Mapping[Key, set[int]]) -> None:
+        self._checked = {
+            key: {number: each for number, each in known.items() if number in wanted[key]}
+            for key, known in self._checked.items()
+            if key in wanted
+        }
+
+    def _avoid(self) -> None:
+        now = {key: avoided(self._avoided.get(key, frozenset()), known) for key, known in self._checked.items()}
+        self._avoided = {key: numbers for key, numbers in now.items() if numbers}
 
     def _send(self, way: Target, packet: bytes) -> None:
         """What cannot be sent is a question without an answer."""

@@ -13,7 +13,7 @@ from sentinel_lb.act.prober import Round, Target
 from sentinel_lb.act.services import ServiceTable
 from sentinel_lb.act.tables import Address, Source
 from sentinel_lb.decide.prober import period_ns
-from sentinel_lb.decide.services import FRAGMENTS
+from sentinel_lb.decide.services import FRAGMENTS, sparing
 from sentinel_lb.decide.strays import Strays
 from sentinel_lb.decide.weights import State
 
@@ -61,6 +61,8 @@ class Hands:
         self._mac = b""
         self._states: dict[str, State] = {}
         self._strays = Strays()
+        self.spared: Mapping[tuple[str, int], frozenset[int]] = {}
+        """Of each service the nodes that new clients are kept from, by number, as the kernel was told last."""
 
     def found(self) -> Mapping[int, Found]:
         return self._plane.tables.found()
@@ -107,7 +109,8 @@ class Hands:
         self._put_source(config, world.ways.uplink)
         self._put_ways(config, world, standings)
         self._plane.tables.tell(standings)
-        self._services.sync(wanted)
+        self._note_spared(standings)
+        self._services.sync(sparing(wanted, self.spared))
         targets = self._aim(config, world.ways.uplink, standings)
         self._checkup.aim(checks_of(wanted, world.ways.uplink, targets, standings))
         self._note_changes(standings)
@@ -168,6 +171,15 @@ class Hands:
         if wanted != self._prober.aimed:
             self._prober.aim(wanted)
         return targets
+
+    def _note_spared(self, standings: Sequence[Standing]) -> None:
+        before, self.spared = self.spared, self._checkup.avoided
+        if before != self.spared:
+            names = {each.seat.number: each.seat.spec.name for each in standings}
+            for key in sorted(before.keys() | self.spared.keys()):
+                if before.get(key) != self.spared.get(key):
+                    kept_from = sorted(names.get(each, str(each)) for each in self.spared.get(key, ()))
+                    log.info("service_avoids", vip=key[0], port=key[1], backends=kept_from)
 
     def _note_changes(self, standings: Sequence[Standing]) -> None:
         for each in standings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sentinel_core.rules import PROTOCOLS
@@ -50,6 +50,18 @@ def services(config: BalancerConfig, seats: Mapping[Key, Seat]) -> tuple[Service
             service = Service(address, port, protocol, members, vip.idle_ns, vip.sticky, vip.port)
             found.setdefault((address, port, protocol), service)
     return tuple(found.values())
+
+
+def sparing(wanted: Iterable[Service], avoided: Mapping[tuple[str, int], frozenset[int]]) -> tuple[Service, ...]:
+    """Without the nodes that new clients of a service are kept from; flows that are there stay where they are, and
+    where nobody else is left all stay."""
+    return tuple(_spared(each, avoided) if each.protocol == PROTOCOLS["TCP"] else each for each in wanted)
+
+
+def _spared(service: Service, avoided: Mapping[tuple[str, int], frozenset[int]]) -> Service:
+    numbers = avoided.get((service.address, service.counts_for), frozenset())
+    members = tuple(each for each in service.members if each.number not in numbers)
+    return replace(service, members=members) if members and numbers else service
 
 
 def members_of(vip: VipSpec, listed: Iterable[Seat]) -> Members:

@@ -1,6 +1,8 @@
 """Whether a service answers: by the last answer, until too many questions had none."""
 
-from sentinel_lb.decide.checkup import SILENT_AFTER, Checked, Health
+import pytest
+
+from sentinel_lb.decide.checkup import SILENT_AFTER, Checked, Health, avoided, best
 
 
 def asked(checked, times):
@@ -22,3 +24,58 @@ def test_an_answer_counts_until_as_many_questions_had_none():
 
 def test_a_refusal_is_an_answer_of_its_own_kind():
     assert Checked().asked().answered(refused=True).health is Health.REFUSES
+
+
+NOBODY = frozenset()
+GOOD = Checked(Health.ANSWERS, answers=SILENT_AFTER)
+SILENT = Checked(Health.SILENT, unanswered=SILENT_AFTER + 1, failures=SILENT_AFTER)
+REFUSES = Checked(Health.REFUSES, failures=SILENT_AFTER)
+
+
+def test_who_fails_is_avoided_while_the_service_answers_behind_another():
+    assert avoided(NOBODY, {1: GOOD, 2: SILENT, 3: REFUSES, 4: Checked()}) == {2, 3}
+
+
+@pytest.mark.parametrize("others", [SILENT, REFUSES, Checked()])
+def test_where_it_answers_behind_nobody_nobody_is_avoided(others):
+    assert avoided(NOBODY, {1: SILENT, 2: others}) == NOBODY
+    assert avoided(frozenset({1}), {1: SILENT, 2: others}) == NOBODY
+
+
+def test_a_question_or_two_without_an_answer_change_nothing():
+    lossy = asked(GOOD, SILENT_AFTER)
+    assert avoided(NOBODY, {1: GOOD, 2: lossy}) == NOBODY
+    assert avoided(NOBODY, {1: GOOD, 2: asked(lossy, 1)}) == {2}
+
+
+def test_a_node_behind_which_it_never_answered_gets_no_new_clients_after_the_first_question():
+    assert avoided(NOBODY, {1: GOOD, 2: asked(Checked(), 1)}) == NOBODY, "the answer may be on its way"
+    assert avoided(NOBODY, {1: GOOD, 2: asked(Checked(), 2)}) == {2}
+
+
+def test_a_refusal_or_two_change_nothing_as_where_one_of_many_pods_starts_again():
+    found = GOOD
+    for _ in range(SILENT_AFTER):
+        assert avoided(NOBODY, {1: GOOD, 2: found}) == NOBODY
+        found = found.asked().answered(refused=True)
+    assert avoided(NOBODY, {1: GOOD, 2: found}) == {2}
+
+
+def test_who_was_avoided_is_trusted_after_as_many_answers_in_a_row():
+    back, before = SILENT, frozenset({2})
+    for _ in range(SILENT_AFTER):
+        assert avoided(before, {1: GOOD, 2: back}) == before
+        back = back.asked().answered(refused=False)
+    assert avoided(before, {1: GOOD, 2: back}) == NOBODY
+
+
+def test_a_question_without_an_answer_begins_the_row_anew():
+    lossy = asked(asked(SILENT, 1).answered(refused=False), 2).answered(refused=False)
+    assert (lossy.answers, lossy.failures) == (1, 0)
+
+
+def test_a_service_is_as_well_as_behind_the_best_of_its_nodes():
+    assert best([SILENT, GOOD, REFUSES]) is Health.ANSWERS
+    assert best([SILENT, REFUSES]) is Health.REFUSES
+    assert best([SILENT, Checked()]) is Health.UNKNOWN
+    assert best([]) is Health.UNKNOWN

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_core.rules import compiled
 from sentinel_lb.decide.seats import seated
-from sentinel_lb.decide.services import FRAGMENTS, announced, class_of, services
+from sentinel_lb.decide.services import FRAGMENTS, announced, class_of, services, sparing
 from sentinel_lb.decide.states import Evidence, standing
 from sentinel_lb.decide.weights import State
 from sentinel_mesh.membership import Probe
@@ -67,3 +67,16 @@ def test_the_class_of_a_service_is_that_of_its_port_whoever_the_client_is():
     rules = compiled(CONFIG.traffic_classes, CONFIG.ids, "Ingress")
     found = {(each.counts_for, each.protocol): class_of(each, rules) for each in services(CONFIG, SEATS)}
     assert found == {(80, 6): 2, (90, 6): 2, (53, 17): 0}
+
+
+def test_new_clients_are_kept_from_who_is_avoided_and_from_nobody_else():
+    avoided = {("198.51.100.9", 80): frozenset({1}), ("2001:db8::9", 53): frozenset({0})}
+    found = {(e.address, e.port): [m.name for m in e.members] for e in sparing(services(CONFIG, SEATS), avoided)}
+    assert found["198.51.100.9", 80] == found["198.51.100.9", FRAGMENTS] == ["a", "c"]
+    assert found["198.51.100.9", 90] == ["b"]
+    assert found["2001:db8::9", 53] == ["a", "b", "c"], "what was asked by TCP says nothing of UDP"
+
+
+def test_where_nobody_would_be_left_all_stay():
+    wanted = services(CONFIG, SEATS)
+    assert sparing(wanted, {("198.51.100.9", 80): frozenset({0, 1, 2})}) == wanted
