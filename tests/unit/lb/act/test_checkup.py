@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from sentinel_lb.act import checkup
-from sentinel_lb.act.checkup import FIRST_PORT, RST, SYN, Check, Checkup, answer_in, segment
+from sentinel_lb.act.checkup import FIRST_PORT, RST, SYN, TURNS, Check, Checkup, answer_in, segment
 from sentinel_lb.act.prober import Target
 from support.frames import ACK, TCP, ipv4, ipv6, tcp
 
@@ -93,7 +93,8 @@ def test_a_word_on_what_was_never_asked_counts_for_nothing(asking):
         made._ask()
         (_, question), (_, other) = sent
         made._hear(answer_to(question))
-        made._hear(answer_to(other[:24] + bytes(4) + other[28:]))
+        long_ago = (int.from_bytes(other[24:26], "big") - 100) % TURNS
+        made._hear(answer_to(other[:24] + long_ago.to_bytes(2, "big") + other[26:]))
         made._hear(answer_to(other, by="198.51.100.10"))
     assert made.avoided == {(VIP4, 80): frozenset({DEAF.number})}
 
