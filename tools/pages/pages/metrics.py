@@ -156,7 +156,8 @@ def _balancer(root: Path) -> tuple[list[Metric], list[str]]:
         place=SimpleNamespace(object_path=built), cells=lambda _: ones, tables=SimpleNamespace(vips=dict)
     )
     tick = SimpleNamespace(took_ns=0, announced=(), standings=(), world=SimpleNamespace(zones={}))
-    loop = SimpleNamespace(totals=SimpleNamespace(ticks=0, missed=0, failed=0), last=tick)
+    totals = SimpleNamespace(ticks=0, missed=0, failed=0)
+    loop = SimpleNamespace(totals=totals, last=tick, hands=SimpleNamespace(spared={}))
     prober, checkup = SimpleNamespace(sent=0, late=0), SimpleNamespace(health={})
     found = list(BalancerCollector(lambda: cast("Any", loop), *cast("Any", (plane, prober, checkup))).collect())
     reasons = [sample.labels["reason"] for each in found for sample in each.samples if "reason" in sample.labels]
