@@ -27,6 +27,8 @@ HISTORY: Final = 2.0 / 3.0
 """Of a second week that is cut, so much of the time is the first one's end."""
 DENSE: Final = 0.9
 """Where so many seconds have an entry, a long run without any is a recorder that was off."""
+OFF_GRID: Final = 0.05
+"""Of a grid's step: what lies further from it is on none."""
 LEVELS: Final = ("capacity_", "qps", "queue", "segment")
 """Columns that say how much there is, not what arrived."""
 
@@ -98,8 +100,10 @@ def _check(name: str, times: Floats) -> None:
     if times[-1] < SHORTEST_S:
         raise NotUsable(f"{name} covers {times[-1]:.0f} s: at least {SHORTEST_S:.0f} are needed")
     stamps = np.unique(times)
-    grid = float(np.diff(stamps).min())
-    if grid > STEP_S + 1e-6 and np.allclose(stamps / grid, np.round(stamps / grid)):
+    apart = np.diff(stamps)
+    # Rounded stamps are off their grid by some milliseconds, so it is taken from all gaps, not from the shortest.
+    grid = float((stamps[-1] - stamps[0]) / np.round(apart / apart.min()).sum())
+    if grid > STEP_S + 1e-6 and np.abs(stamps / grid - np.round(stamps / grid)).max() < OFF_GRID:
         raise NotUsable(f"{name} is stamped every {grid:g} s: finer bins would hold false bursts")
 
 

@@ -54,6 +54,7 @@ def test_a_second_week_is_learned_from_the_first(tmp_path):
     [
         (["t_seconds", "n"], [(t, 1) for t in range(100)], "covers 99 s"),
         (["t_seconds", "tokens"], [(t * 3, 1) for t in range(500) for _ in range(2)], "stamped every 3 s"),
+        (["t_seconds", "n"], [(t * 3 + (0.001, 0, -0.001)[t % 3] * (t > 0), 1) for t in range(500)], "every 3 s"),
         (["t_seconds", "capacity_mbps"], [(t, 1) for t in range(1000)], "levels, not arrivals"),
         (["time", "n"], [(t, 1) for t in range(1000)], "first column must be t_seconds"),
     ],
