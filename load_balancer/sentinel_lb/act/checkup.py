@@ -32,8 +32,9 @@ PERIOD_S: Final = 1.0
 MOST: Final = 200
 """Questions in a period: where there are more ways they take turns."""
 FIRST_PORT, PORTS = 0x4800, 0x100
-"""18432 to 18687, nobody's: only the filter below looks for them. A port a way: where two ways lead to one server, a
-second question from the same port would look to it like a bad word on the first."""
+"""18432 to 18687, nobody's: only the filter below looks for them. No two questions of a turn come from one port: where
+two ways lead to one server, the second would look to it like a bad word on the first. And no two of a way within four
+minutes: a node that translated the first would do so to the second, even where the pod behind it is long gone."""
 TCP: Final = 6
 SYN, RST, ACK = 0x02, 0x04, 0x10
 ETHERTYPES: Final = {4: 0x0800, 6: 0x86DD}
@@ -84,9 +85,13 @@ def asked(turn: int, number: int) -> int:
     return turn * NUMBERS + number
 
 
-def segment(check: Check, way: Target, flags: int, sequence: int) -> bytes:
+def port_of(sequence: int) -> int:
+    turn, number = divmod(sequence, NUMBERS)
+    return FIRST_PORT + (turn + number) % PORTS
+
+
+def segment(check: Check, flags: int, sequence: int, port: int) -> bytes:
     """As it lies in the tunnel."""
-    port = FIRST_PORT + way.number % PORTS
     here, there = ipaddress.ip_address(check.source), ipaddress.ip_address(check.address)
     bare = _TCP.pack(port, check.port, sequence, 0, 5 << 4, flags, 1024, 0, 0)
     pseudo = here.packed + there.packed + struct.pack("!II", len(bare), TCP)
@@ -172,7 +177,8 @@ class Checkup:
         self._turn = (self._turn + 1) % TURNS
         for check, way in (pairs[first:] + pairs[:first])[:MOST]:
             self._note(check.key, way.number, self._of(check.key, way.number).asked())
-            self._send(way, segment(check, way, SYN, asked(self._turn, way.number)))
+            sequence = asked(self._turn, way.number)
+            self._send(way, segment(check, SYN, sequence, port_of(sequence)))
         self._avoid()
 
     def _hear(self, packet: bytes) -> None:
@@ -180,14 +186,15 @@ class Checkup:
         if found is None:
             return
         check = next((each for each in self._checks if each.key == (found.address, found.port)), None)
-        turn, number = divmod((found.acknowledged - 1) & 0xFFFFFFFF, NUMBERS)
+        sequence = (found.acknowledged - 1) & 0xFFFFFFFF
+        turn, number = divmod(sequence, NUMBERS)
         way = next((each for each in check.ways if each.number == number), None) if check else None
         if check is None or way is None or (self._turn - turn) % TURNS > LATE_TURNS:
             return
         refused = bool(found.flags & RST)
         self._note(check.key, number, self._of(check.key, number).answered(refused=refused))
         if not refused:
-            self._send(way, segment(check, way, RST, found.acknowledged))
+            self._send(way, segment(check, RST, found.acknowledged, port_of(sequence)))
 
     def _of(self, key: Key, number: int) -> Checked:
         return self._checked.get(key, {}).get(number, Checked())

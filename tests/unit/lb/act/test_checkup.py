@@ -16,9 +16,9 @@ NODE = Target(1, "203.0.113.1", "192.0.2.10", "IP")
 @pytest.mark.parametrize(("ours", "vip", "made"), [(OURS4, VIP4, ipv4), (OURS6, VIP6, ipv6)], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("flags", [SYN, RST])
 def test_a_question_is_a_whole_packet_with_sums_that_hold(ours, vip, made, flags):
-    sent = segment(Check(vip, 80, ours, (NODE,)), NODE, flags, 4711)
+    sent = segment(Check(vip, 80, ours, (NODE,)), flags, 4711, FIRST_PORT)
     at = 20 if made is ipv4 else 40
-    wanted = bytearray(tcp(source_port=FIRST_PORT + NODE.number, destination_port=80, flags=flags, ends=(ours, vip)))
+    wanted = bytearray(tcp(source_port=FIRST_PORT, destination_port=80, flags=flags, ends=(ours, vip)))
     assert sent[at : at + 4] == wanted[:4]
     assert (sent[at + 4 : at + 8], sent[at + 13]) == ((4711).to_bytes(4, "big"), flags)
     ends = ipaddress.ip_address(ours).packed + ipaddress.ip_address(vip).packed
@@ -37,18 +37,18 @@ def words(raw):
 
 @pytest.mark.parametrize("options", [b"", b"\1\1\1\1"])
 def test_an_answer_is_read_in_both_families(options):
-    said = tcp(source_port=80, destination_port=FIRST_PORT + NODE.number, flags=SYN | ACK, ends=(VIP4, OURS4))
+    said = tcp(source_port=80, destination_port=FIRST_PORT, flags=SYN | ACK, ends=(VIP4, OURS4))
     found = answer_in(ipv4(said, protocol=TCP, source=VIP4, destination=OURS4, options=options))
     assert found is not None
     assert (found.address, found.port, found.flags, found.acknowledged) == (VIP4, 80, SYN | ACK, 2000)
-    said = tcp(source_port=80, destination_port=FIRST_PORT + NODE.number, flags=RST, ends=(VIP6, OURS6))
+    said = tcp(source_port=80, destination_port=FIRST_PORT, flags=RST, ends=(VIP6, OURS6))
     found = answer_in(ipv6(said, protocol=TCP, source=VIP6, destination=OURS6))
     assert found is not None
     assert (found.address, found.port, found.flags) == (VIP6, 80, RST)
 
 
 def test_half_an_answer_is_none():
-    said = tcp(source_port=80, destination_port=FIRST_PORT + NODE.number, ends=(VIP4, OURS4))
+    said = tcp(source_port=80, destination_port=FIRST_PORT, ends=(VIP4, OURS4))
     assert answer_in(ipv4(said, protocol=TCP, source=VIP4, destination=OURS4)[:39]) is None
 
 
@@ -84,6 +84,16 @@ def test_each_way_is_asked_from_a_port_of_its_own_and_the_silent_one_is_avoided(
         made._hear(answer_to(question))
         assert (sent[-1][0], sent[-1][1][33]) == (WELL, RST), "nothing follows, and it is told so"
     assert made.avoided == {(VIP4, 80): frozenset({DEAF.number})}
+
+
+def test_a_way_is_asked_from_another_port_each_time_for_longer_than_a_node_remembers_the_question(asking):
+    """Two minutes, while nothing came back: it would send the next question where it sent the first."""
+    made, sent = asking
+    for _ in range(130):
+        made._ask()
+    for way in (WELL, DEAF):
+        ports = [packet[20:22] for asked, packet in sent if asked is way]
+        assert len(set(ports)) == len(ports) == 130
 
 
 def test_a_word_on_what_was_never_asked_counts_for_nothing(asking):
