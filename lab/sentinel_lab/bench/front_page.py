@@ -55,7 +55,7 @@ needs, which is `mixed`; elsewhere it only has to do no harm.
 
 Scheduled bursts of 50 to 500 ms beside four bulk flows (`mixed`). A pool suffices when the bursts lose at most 0.1 %,
 wait at most 5 % longer (p99) than with fixed shares of an ample pool, and bulk keeps 95 % of its goodput there. Pools
-lie a fifth apart; one seed.{older}
+lie a fifth apart; one seed.
 
 {pools}
 
@@ -86,11 +86,6 @@ both. The class that the scenario is about; pools of `mixed` together.{foresight
 {beside}
 """
 
-OLDER: Final = """
-
-**These pools and the table of `mixed` are from before simulated flows left slow start as the kernel's do** (0038).
-Under rules that give room as it is asked for, bulk overshot then: in 12 s `reactive-10ms` lost 11 % of the bursts, and
-none since."""
 FORESIGHT: Final = """
 In `mixed` bursts wait longer under foresight here than there, since bulk keeps its share of the link meanwhile; why it
 gives way there was not found."""
@@ -128,7 +123,6 @@ def page(stored: Sequence[Mapping[str, Any]], beside: Mapping[str, Any], samples
         + ". Times are virtual: the machine's load changes none of them.",
         verdicts=_verdicts(patterns, metrics(runs, pools)),
         pools=_pools(pools),
-        older="" if all("round_trip_ms" in each for each in plain if "bulk" in each["classes"]) else OLDER,
         patterns="\n\n".join(
             f"## {each}\n\n{_pattern([r for r in plain if r['pattern'] == each])}" for each in patterns
         ),
