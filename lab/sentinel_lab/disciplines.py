@@ -10,7 +10,7 @@ import json
 import select
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -102,9 +102,13 @@ def carried_out(plan: Plan, discipline: str) -> Measured:
             shaped(spaces[NODE], scenario.drain_bytes_per_s, DISCIPLINES[discipline](scenario)),
             Listener(spaces[RECEIVER], [each.port for each in order.streams]) as listener,
         ):
-            with spaces[SENDER].entered():
-                sources = [Source(order, index, stream) for index, stream in enumerate(order.streams)]
-            send(sources, time.monotonic_ns() + HEAD_START_NS)
+            with ExitStack() as stack:
+                with spaces[SENDER].entered():
+                    sources = [
+                        stack.enter_context(closing(Source(order, index, stream)))
+                        for index, stream in enumerate(order.streams)
+                    ]
+                send(sources, time.monotonic_ns() + HEAD_START_NS)
             _await_empty(spaces[NODE])
             dropped = int(_queue(spaces[NODE])["drops"])
     sent = tuple(each.result() for each in sources)

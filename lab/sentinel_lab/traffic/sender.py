@@ -40,10 +40,15 @@ class Source:
         self._kind = stream.kind
         if stream.kind == "syn":
             self._packets: Syns | Datagrams = Syns(BATCH, order.address, stream.port, stream.seed)
-            self._flows = cycle([outlet(order.address)])
+            self._sockets = [outlet(order.address)]
         else:
             self._packets = Datagrams(BATCH, stream.packet_bytes, index)
-            self._flows = cycle([_connected(order.address, stream.port) for _ in range(stream.flows)])
+            self._sockets = [_connected(order.address, stream.port) for _ in range(stream.flows)]
+        self._flows = cycle(self._sockets)
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
 
     def start(self, at_ns: int) -> None:
         self.due_ns += np.uint64(at_ns)
