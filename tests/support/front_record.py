@@ -1,6 +1,7 @@
 """What a cluster told while things were done to it, for whoever has to find out why a request had no answer."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from support import shipped
 from support.cluster.binaries import binary
 from support.cluster.provider import Cluster
 
+STUCK = re.compile("SYN_SENT|ESTABLISHED")  # what a node still translates
 LOG_BYTES = 2_000_000  # of a log, its end
 AGAIN_S = 3.0  # after which a watch that ended is tried again: the API server may be what was taken away
 WATCHED = {
@@ -57,6 +59,10 @@ class Record:
             told = self.cluster.kubectl("logs", *which, "--prefix", "--tail=400", check=False)
             (self.folder / name).write_text(told.stdout)
         self._keep_what_pods_missed()
+        with (self.folder / "translated").open("w") as out:
+            for node in self.cluster.nodes:
+                known = self.cluster.run(node, "cat", "/proc/net/nf_conntrack", check=False).stdout
+                out.writelines(f"{node} {line}\n" for line in known.splitlines() if STUCK.search(line))
         home = Path(self.cluster.kubeconfig).parent
         for log in (*home.glob("log/*.log"), *home.glob("node*/log/kube*.log")):
             name = "-".join(part for part in log.relative_to(home).parts if part != "log")

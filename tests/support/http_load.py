@@ -1,7 +1,9 @@
 """Steady HTTP load as clients put it on an address: new connections, and connections that stay open. It only counts."""
 
 import contextlib
+import errno
 import http.client
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,23 @@ FRESH_EVERY_S = 0.05
 KEPT_EVERY_S = 0.05
 KEPT = 8
 PATIENCE_S = 2.0
+PORTS = itertools.cycle(range(28_000, 65_500))  # of the clients; a control plane listens below
+
+
+class Client(http.client.HTTPConnection):
+    """From a port that none had before: a kernel gives one again after some thousand connections, and nodes that
+    translate remember for days where they sent a connection whose end they never saw, even to a pod that is gone."""
+
+    def connect(self) -> None:
+        while True:
+            self.source_address = ("", next(PORTS))
+            try:
+                super().connect()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return
 
 
 @dataclass
@@ -46,10 +65,10 @@ class Load:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.address, self.port, timeout=PATIENCE_S)
+    def _connection(self) -> Client:
+        return Client(self.address, self.port, timeout=PATIENCE_S)
 
-    def _ask(self, connection: http.client.HTTPConnection, tally: Tally, before: str = "") -> str:
+    def _ask(self, connection: Client, tally: Tally, before: str = "") -> str:
         """Who answered; nobody where it failed. `before` is who answered this connection last."""
         began, step = time.monotonic(), "asked"
         try:
@@ -60,13 +79,13 @@ class Load:
             connection.request("GET", self.path)
             who = connection.getresponse().read().decode().strip()
         except (OSError, http.client.HTTPException) as error:
-            port = f" from {connection.sock.getsockname()[1]}" if connection.sock else ""
+            port = connection.source_address[1] if connection.source_address else 0
             connection.close()
             with self._lock:
                 tally.failed += 1
                 now = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
                 kept = f", kept by {before}" if before else ""
-                self.why.append(f"{now}, {step} {time.monotonic() - began:.1f} s ago{port}{kept}: {error!r}")
+                self.why.append(f"{now}, {step} {time.monotonic() - began:.1f} s ago from {port}{kept}: {error!r}")
             return ""
         with self._lock:
             tally.hear(who)
