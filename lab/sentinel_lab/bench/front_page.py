@@ -47,7 +47,8 @@ several. Bytes that still stand in a queue when a run ends are in no delay.
 
 Where marks lie on one another, they should: a class alone in the pool needs the same bytes under every policy that
 gives it enough in time, and a look every 10 ms is in time. A forecast is worth something where others hold the room it
-needs, which is `mixed`; elsewhere it only has to do no harm.
+needs, which is `mixed`; elsewhere it only has to do no harm. What the kernel's own disciplines do with
+such bursts is in [rivals.md](rivals.md).
 
 {verdicts}
 

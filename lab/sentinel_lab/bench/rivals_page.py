@@ -39,6 +39,10 @@ This machine's kernel has none of fq, fq_codel, CAKE and PIE, so they take the b
 packets over a tenth of the link with a tenth of the memory, seed 0: {pattern} bursts for {seconds:g} s, of which one
 brings ten times the calm rate for two, beside a bystander of telemetry.
 
+Fair queues keep the bystander's wait short without being told of classes, and take the burst for too much: they drop
+what a policy that knows the class keeps for it. A class of its own does both, under every policy with room enough; what
+a forecast adds to that is seen where others hold the room ([front.md](front.md), `mixed`), and not here.
+
 ## In the guest
 
 Each with its defaults, below an HTB class that is the link. Two plain FIFOs, as small and as large as in the
@@ -54,6 +58,9 @@ receiver's.
 {policies}
 
 ## What the guest cannot tell
+
+A tenth of the scale is not the same to everybody. CoDel, in fq_codel and CAKE, drops by time, so that each of its drops
+is a larger share here; the hundred packets that fq lets a flow hold last ten times as long.
 
 Its clock goes by the instructions it executes, so that a busy host delays nothing, but an instruction costs there what
 it likes: times below a few milliseconds are the emulator's. Sender, queue and receiver share one virtual processor;

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from sentinel_lab.bench import crossover_page, front_page
+from sentinel_lab.bench import crossover_page, front_page, rivals_page
 
-PAGES = [crossover_page, front_page]
+PAGES = [crossover_page, front_page, rivals_page]
 
 
 @pytest.fixture(params=PAGES, ids=lambda each: each.PAGE.stem)
