@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import ipaddress
-import secrets
 import select
 import socket
 import struct
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -24,13 +24,16 @@ from sentinel_lb.act.prober import HOPS, IP6, IPIP, checksum
 from sentinel_lb.decide.checkup import Checked, Health, avoided, best
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sentinel_lb.act.prober import Target
 
 PERIOD_S: Final = 1.0
 MOST: Final = 200
-"""Questions in a period: where there are more ways they take turns."""
+"""Questions in a period: where there are more ways they take turns, and those in doubt come first."""
+AT_ONCE: Final = 10
+PAUSE_S: Final = AT_ONCE * PERIOD_S / MOST
+"""So many, and then a pause: a server's queue need not hold what was asked by way of all nodes."""
 FIRST_PORT, PORTS = 0x4800, 0x100
 """18432 to 18687, nobody's: only the filter below looks for them. No two questions of a turn come from one port: where
 two ways lead to one server, the second would look to it like a bad word on the first. And no two of a way within four
@@ -117,14 +120,19 @@ def answer_in(packet: bytes) -> Answer | None:
 
 @dataclass(slots=True)
 class Checkup:
-    """`aim` and `health` may be called from any thread."""
+    """`aim` and `health` may be called from any thread. A turn is a second of the machine's clock: a successor goes on
+    with other ports than those from which this one asked."""
 
     interface: str
     tunnel_port: int
+    clock: Callable[[], float] = time.monotonic
     _checks: tuple[Check, ...] = ()
     _checked: dict[Key, dict[int, Checked]] = field(default_factory=dict)
     _avoided: Mapping[Key, frozenset[int]] = field(default_factory=dict)
-    _turn: int = field(default_factory=lambda: secrets.randbelow(TURNS))
+    _turn: int = 0
+    _begun: float = 0.0
+    _next: int = 0
+    _waiting: deque[tuple[Check, Target]] = field(default_factory=deque)
     _sockets: dict[tuple[int, str, int], socket.socket] = field(default_factory=dict)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
@@ -154,32 +162,57 @@ class Checkup:
 
     def _run(self) -> None:
         hearing = [ear(self.interface, version) for version in ETHERTYPES]
-        deadline = time.monotonic()
+        due = self.clock()
         try:
             while not self._stopped.is_set():
-                heard, _, _ = select.select(hearing, [], [], min(max(0.0, deadline - time.monotonic()), 0.1))
+                heard, _, _ = select.select(hearing, [], [], min(max(0.0, due - self.clock()), 0.1))
+                # All that waits to be heard comes first: who had no processor himself takes nobody for silent.
                 for each in heard:
-                    self._hear(received(each))
-                late_s = time.monotonic() - deadline
-                # What waits to be heard comes first: who had no processor himself takes nobody for silent.
-                if late_s > PERIOD_S or (late_s >= 0 and not heard):
-                    self._ask()
-                    deadline = time.monotonic() + PERIOD_S
+                    self._hear_all(each)
+                if self.clock() >= due:
+                    due = self._ask()
         finally:
             for each in (*hearing, *self._sockets.values()):
                 each.close()
 
-    def _ask(self) -> None:
-        checks = self._checks
-        self._forget_all_but({each.key: {way.number for way in each.ways} for each in checks})
-        pairs = [(check, way) for check in checks for way in check.ways]
-        first = self._turn * MOST % max(1, len(pairs)) if len(pairs) > MOST else 0
-        self._turn = (self._turn + 1) % TURNS
-        for check, way in (pairs[first:] + pairs[:first])[:MOST]:
+    def _ask(self) -> float:
+        """The next few questions; says when those after them are due."""
+        now = self.clock()
+        if not self._waiting:
+            self._begun, self._turn = now, int(now) % TURNS
+            self._waiting.extend(self._round())
+        for check, way in [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]:
             self._note(check.key, way.number, self._of(check.key, way.number).asked())
             sequence = asked(self._turn, way.number)
             self._send(way, segment(check, SYN, sequence, port_of(sequence)))
+        if self._waiting:
+            return now + PAUSE_S
         self._avoid()
+        return max(now + PAUSE_S, self._begun + PERIOD_S)
+
+    def _round(self) -> list[tuple[Check, Target]]:
+        """Of a period, in the order of the nodes: next to each other are questions to several services."""
+        checks = self._checks
+        self._forget_all_but({each.key: {way.number for way in each.ways} for each in checks})
+        pairs = [(check, way) for check in checks for way in check.ways]
+        if len(pairs) > MOST:
+            doubted = [at for at, (check, way) in enumerate(pairs) if self._doubted(check.key, way.number)][: MOST // 2]
+            turns = [(self._next + step) % len(pairs) for step in range(MOST - len(doubted))]
+            self._next = (turns[-1] + 1) % len(pairs)
+            pairs = [pairs[at] for at in {*doubted, *turns}]
+        return sorted(pairs, key=lambda pair: pair[1].number)
+
+    def _doubted(self, key: Key, number: int) -> bool:
+        checked = self._of(key, number)
+        return bool(checked.unanswered or checked.failures) or number in self._avoided.get(key, ())
+
+    def _hear_all(self, ear: socket.socket) -> None:
+        """As much as can be waiting, when answers were said again."""
+        for _ in range(4 * MOST):
+            packet = received(ear)
+            if not packet:
+                return
+            self._hear(packet)
 
     def _hear(self, packet: bytes) -> None:
         found = answer_in(packet)
@@ -238,9 +271,12 @@ class Checkup:
 
 
 def received(ear: socket.socket) -> bytes:
-    """Nothing when the interface went down, which the socket tells once; it hears again when that comes back."""
+    """Nothing where nothing waits, and when the interface went down, which the socket tells once; it hears again when
+    that comes back."""
     try:
         return ear.recv(MOST_BYTES)
+    except BlockingIOError:
+        return b""
     except OSError as error:
         log.debug("answer_not_received", error=str(error))
         return b""
@@ -253,4 +289,5 @@ def ear(interface: str, version: int) -> socket.socket:
     made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
     made.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(steps) // 8, ctypes.addressof(program)))
     made.bind((interface, ETHERTYPES[version]))
+    made.setblocking(False)
     return made

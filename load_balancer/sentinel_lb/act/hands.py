@@ -13,7 +13,7 @@ from sentinel_lb.act.prober import Round, Target
 from sentinel_lb.act.services import ServiceTable
 from sentinel_lb.act.tables import Address, Source
 from sentinel_lb.decide.prober import period_ns
-from sentinel_lb.decide.services import FRAGMENTS, sparing
+from sentinel_lb.decide.services import FRAGMENTS, spared, sparing
 from sentinel_lb.decide.strays import Strays
 from sentinel_lb.decide.weights import State
 
@@ -109,7 +109,7 @@ class Hands:
         self._put_source(config, world.ways.uplink)
         self._put_ways(config, world, standings)
         self._plane.tables.tell(standings)
-        self._note_spared(standings)
+        self._spare(wanted, standings)
         self._services.sync(sparing(wanted, self.spared))
         targets = self._aim(config, world.ways.uplink, standings)
         self._checkup.aim(checks_of(wanted, world.ways.uplink, targets, standings))
@@ -172,8 +172,9 @@ class Hands:
             self._prober.aim(wanted)
         return targets
 
-    def _note_spared(self, standings: Sequence[Standing]) -> None:
-        before, self.spared = self.spared, self._checkup.avoided
+    def _spare(self, wanted: Sequence[Service], standings: Sequence[Standing]) -> None:
+        living = {each.seat.number for each in standings if each.present and each.state in (State.READY, State.BUSY)}
+        before, self.spared = self.spared, spared(wanted, self._checkup.avoided, living)
         if before != self.spared:
             names = {each.seat.number: each.seat.spec.name for each in standings}
             for key in sorted(before.keys() | self.spared.keys()):

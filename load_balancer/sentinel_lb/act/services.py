@@ -37,11 +37,11 @@ class ServiceTable:
 
     def sync(self, wanted: Sequence[Service]) -> None:
         """Until its new ring is there, a VIP keeps the one that it has."""
-        self._take_built()
+        used = {service.members for service in wanted}
+        self._take_built(used)
         for service in wanted:
             if service.members not in self._rings and service.members not in self._building:
                 self._building[service.members] = self._builder.submit(pairs, service.members)
-        used = {service.members for service in wanted}
         for service in wanted:
             if service.members in self._rings:
                 self._serve(service)
@@ -55,9 +55,13 @@ class ServiceTable:
     def close(self) -> None:
         self._builder.shutdown(wait=False, cancel_futures=True)
 
-    def _take_built(self) -> None:
+    def _take_built(self, used: set[Members]) -> None:
+        """What nobody wants any more is not waited for."""
         for members, future in list(self._building.items()):
-            if future.done():
+            if members not in used:
+                future.cancel()
+                del self._building[members]
+            elif future.done():
                 del self._building[members]
                 self._rings[members] = self._placed(future.result())
 

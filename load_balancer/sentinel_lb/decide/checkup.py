@@ -18,6 +18,11 @@ SILENT_AFTER: Final = 3
 """Questions in a row; as many answers in a row are needed to be trusted again."""
 
 
+FEW: Final = 1 / 2
+NEARLY_ALL: Final = 3 / 4
+NOBODY: Final[frozenset[int]] = frozenset()
+
+
 class Health(Enum):
     UNKNOWN = "unknown"
     ANSWERS = "answers"
@@ -63,9 +68,17 @@ def best(found: Collection[Checked]) -> Health:
 
 
 def avoided(before: frozenset[int], found: Mapping[int, Checked]) -> frozenset[int]:
-    """Numbers of the nodes behind which it fails, while it answers behind others; `before` is what this said last."""
+    """Numbers of the nodes behind which it fails, while it answers behind others; `before` is what this said last.
+
+    It begins where few fail and nearly all others have answered for a while. What fails behind many, or now here and
+    now there, is the service itself, or is overloaded: fewer nodes would make that worse."""
     failing = frozenset(
         number for number, each in found.items() if each.fails or (number in before and each.answers < SILENT_AFTER)
     )
-    answers = any(each.health is Health.ANSWERS for number, each in found.items() if number not in failing)
-    return failing if answers else frozenset()
+    others = [each for number, each in found.items() if number not in failing]
+    if not any(each.health is Health.ANSWERS for each in others):
+        return NOBODY
+    steady = sum(each.answers >= SILENT_AFTER for each in others)
+    if len(failing) > FEW * len(found) or steady < NEARLY_ALL * len(others):
+        return failing & before
+    return failing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from sentinel_lb.decide.ring import Member
 from sentinel_lb.decide.weights import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sentinel_api.v1alpha1.balancerconfig import BalancerConfig, VipSpec
     from sentinel_core.rules import Rule
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 FRAGMENTS: Final = 0
 """The port under which the kernel looks for fragments, which have none."""
 
+SETS: Final = 16
+"""Different sets of nodes up to which some are avoided: half the rings, as one that changes needs two for a moment."""
+
 Members = tuple[Member, ...]
+Avoided = Mapping[tuple[str, int], frozenset[int]]
+"""Of services, by address and port, the numbers of nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +58,36 @@ def services(config: BalancerConfig, seats: Mapping[Key, Seat]) -> tuple[Service
     return tuple(found.values())
 
 
-def sparing(wanted: Iterable[Service], avoided: Mapping[tuple[str, int], frozenset[int]]) -> tuple[Service, ...]:
-    """Without the nodes that new clients of a service are kept from; flows that are there stay where they are, and
-    where nobody else is left all stay."""
-    return tuple(_spared(each, avoided) if each.protocol == PROTOCOLS["TCP"] else each for each in wanted)
+def spared(wanted: Sequence[Service], avoided: Avoided, living: Collection[int]) -> Avoided:
+    """Of what is to be avoided, as much as leaves each service somebody who lives, and the kernel rings enough."""
+    if not avoided:
+        return {}
+    found: dict[tuple[str, int], frozenset[int]] = {}
+    sets = {each.members for each in wanted}
+    for each in wanted:
+        numbers = avoided.get((each.address, each.counts_for), frozenset())
+        if not numbers or each.protocol != PROTOCOLS["TCP"]:
+            continue
+        members = _without(each, numbers)
+        afforded = members in sets or len(sets) < SETS
+        if afforded and any(member.number in living for member in members):
+            sets.add(members)
+            found[each.address, each.counts_for] = numbers
+    return found
 
 
-def _spared(service: Service, avoided: Mapping[tuple[str, int], frozenset[int]]) -> Service:
-    numbers = avoided.get((service.address, service.counts_for), frozenset())
-    members = tuple(each for each in service.members if each.number not in numbers)
-    return replace(service, members=members) if members and numbers else service
+def sparing(wanted: Iterable[Service], kept_from: Avoided) -> tuple[Service, ...]:
+    """Without the nodes that new clients of a service are kept from; flows that are there stay where they are."""
+    return tuple(_spared(each, kept_from) if each.protocol == PROTOCOLS["TCP"] else each for each in wanted)
+
+
+def _spared(service: Service, kept_from: Avoided) -> Service:
+    numbers = kept_from.get((service.address, service.counts_for))
+    return replace(service, members=_without(service, numbers)) if numbers else service
+
+
+def _without(service: Service, numbers: Collection[int]) -> Members:
+    return tuple(each for each in service.members if each.number not in numbers)
 
 
 def members_of(vip: VipSpec, listed: Iterable[Seat]) -> Members:

@@ -1,12 +1,15 @@
 """The question as a client would put it, and the answer as it is read: byte by byte."""
 
 import ipaddress
+import itertools
+import socket
 
 import pytest
 
 from sentinel_lb.act import checkup
 from sentinel_lb.act.checkup import FIRST_PORT, RST, SYN, TURNS, Check, Checkup, answer_in, segment
 from sentinel_lb.act.prober import Target
+from sentinel_lb.decide.checkup import Checked, Health
 from support.frames import ACK, TCP, ipv4, ipv6, tcp
 
 OURS4, OURS6, VIP4, VIP6 = "192.0.2.10", "2001:db8::10", "198.51.100.9", "2001:db8:1::9"
@@ -61,7 +64,8 @@ def asking(monkeypatch):
     """A checkup of one service by two ways, and what it sent: the way, and the packet."""
     sent = []
     monkeypatch.setattr(Checkup, "_send", lambda _, way, packet: sent.append((way, packet)))
-    made = Checkup("lo", 0)
+    seconds = itertools.count()
+    made = Checkup("lo", 0, clock=lambda: float(next(seconds)))
     made.aim((Check(VIP4, 80, OURS4, (WELL, DEAF)),))
     return made, sent
 
@@ -110,9 +114,56 @@ def test_a_word_on_what_was_never_asked_counts_for_nothing(asking):
 
 
 def test_where_there_are_more_ways_than_questions_they_take_turns(asking, monkeypatch):
-    monkeypatch.setattr(checkup, "MOST", 1)
+    monkeypatch.setattr(checkup, "MOST", 2)
     made, sent = asking
-    for _ in range(4):
+    many = tuple(Target(number, f"203.0.113.{number}", "192.0.2.10", "IP") for number in range(1, 8))
+    made.aim((Check(VIP4, 80, OURS4, many),))
+    for _ in range(7):
         made._ask()
-    assert {way for way, _ in sent} == {WELL, DEAF}
-    assert len(sent) == 4
+    assert {way for way, _ in sent} == set(many)
+    assert len(sent) <= 14
+    made._checked.clear()
+    for _ in range(20):
+        made._note((VIP4, 80), DEAF.number, Checked(Health.ANSWERS, failures=1))
+        sent.clear()
+        made._ask()
+        assert DEAF in {way for way, _ in sent}, "who is in doubt is asked each time"
+        for way, packet in list(sent):
+            if way != DEAF:
+                made._hear(answer_to(packet))
+
+
+def test_many_ways_are_asked_a_few_at_once_and_those_to_one_service_not_together(asking):
+    made, sent = asking
+    ways = tuple(Target(number, f"203.0.113.{number}", "192.0.2.10", "IP") for number in range(20))
+    made.aim(tuple(Check(VIP4, port, OURS4, ways) for port in (80, 81, 82)))
+    made.clock = lambda: 100.0
+    due = [made._ask() for _ in range(6)]
+    assert len(sent) == 60 == len({(way, packet[22:24]) for way, packet in sent})
+    assert due[:-1] == [100.0 + checkup.PAUSE_S] * 5
+    assert due[-1] == 100.0 + checkup.PERIOD_S
+    assert [packet[22:24] for _, packet in sent[:3]] == [port.to_bytes(2, "big") for port in (80, 81, 82)]
+
+
+def test_a_successor_asks_from_other_ports_than_its_predecessor(asking):
+    """A node that remembers where it sent the questions of the one would send those of the other there, too."""
+    made, sent = asking
+    successor = Checkup("lo", 0, clock=made.clock)
+    successor.aim(made._checks)
+    for each in (made, made, successor, successor):
+        each._ask()
+    ports = [packet[20:22] for way, packet in sent if way is DEAF]
+    assert len(set(ports)) == len(ports) == 4
+
+
+def test_who_had_no_processor_hears_all_that_waits_before_it_asks_again(asking):
+    made, sent = asking
+    made._ask()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        ours.setblocking(False)
+        for _, question in list(sent):
+            theirs.send(answer_to(question))
+        made._hear_all(ours)
+    made._ask()
+    assert not [each for each in made._checked[VIP4, 80].values() if each.failures]

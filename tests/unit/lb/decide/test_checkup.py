@@ -2,7 +2,7 @@
 
 import pytest
 
-from sentinel_lb.decide.checkup import SILENT_AFTER, Checked, Health, avoided, best
+from sentinel_lb.decide.checkup import NOBODY, SILENT_AFTER, Checked, Health, avoided, best
 
 
 def asked(checked, times):
@@ -26,14 +26,32 @@ def test_a_refusal_is_an_answer_of_its_own_kind():
     assert Checked().asked().answered(refused=True).health is Health.REFUSES
 
 
-NOBODY = frozenset()
 GOOD = Checked(Health.ANSWERS, answers=SILENT_AFTER)
 SILENT = Checked(Health.SILENT, unanswered=SILENT_AFTER + 1, failures=SILENT_AFTER)
 REFUSES = Checked(Health.REFUSES, failures=SILENT_AFTER)
 
 
-def test_who_fails_is_avoided_while_the_service_answers_behind_another():
-    assert avoided(NOBODY, {1: GOOD, 2: SILENT, 3: REFUSES, 4: Checked()}) == {2, 3}
+def test_who_fails_is_avoided_while_the_service_answers_behind_others():
+    assert avoided(NOBODY, {1: GOOD, 2: SILENT, 3: REFUSES, 4: GOOD}) == {2, 3}
+
+
+def test_what_fails_behind_most_is_the_service_itself_and_begins_to_avoid_nobody():
+    found = {1: GOOD, 2: SILENT, 3: SILENT}
+    assert avoided(NOBODY, found) == NOBODY
+    assert avoided(frozenset({2}), found) == {2}, "who is avoided stays so"
+
+
+def test_what_fails_now_here_and_now_there_begins_to_avoid_nobody():
+    """One of its pods hangs, or is overloaded: whom it fails behind is chance."""
+    once = Checked(Health.ANSWERS, answers=1)
+    assert avoided(NOBODY, {1: SILENT, 2: GOOD, 3: once, 4: once}) == NOBODY
+    assert avoided(frozenset({1}), {1: SILENT, 2: GOOD, 3: once, 4: once}) == {1}
+    assert avoided(NOBODY, {1: SILENT, 2: GOOD, 3: GOOD, 4: GOOD, 5: once}) == {1}
+
+
+def test_after_an_outage_the_first_to_answer_does_not_get_all_clients():
+    back = Checked(Health.ANSWERS, answers=1)
+    assert avoided(NOBODY, {1: back, 2: SILENT}) == NOBODY
 
 
 @pytest.mark.parametrize("others", [SILENT, REFUSES, Checked()])

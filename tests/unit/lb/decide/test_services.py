@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from sentinel_api.v1alpha1.balancerconfig import BalancerConfig
 from sentinel_core.rules import compiled
+from sentinel_lb.act.plane import RINGS
 from sentinel_lb.decide.seats import seated
-from sentinel_lb.decide.services import FRAGMENTS, announced, class_of, services, sparing
+from sentinel_lb.decide.services import FRAGMENTS, SETS, announced, class_of, services, spared, sparing
 from sentinel_lb.decide.states import Evidence, standing
 from sentinel_lb.decide.weights import State
 from sentinel_mesh.membership import Probe
@@ -77,6 +78,23 @@ def test_new_clients_are_kept_from_who_is_avoided_and_from_nobody_else():
     assert found["2001:db8::9", 53] == ["a", "b", "c"], "what was asked by TCP says nothing of UDP"
 
 
-def test_where_nobody_would_be_left_all_stay():
-    wanted = services(CONFIG, SEATS)
-    assert sparing(wanted, {("198.51.100.9", 80): frozenset({0, 1, 2})}) == wanted
+def test_where_nobody_who_lives_would_be_left_all_stay():
+    wanted, everybody = services(CONFIG, SEATS), {0, 1, 2}
+    a_and_b = {("198.51.100.9", 80): frozenset({0, 1})}
+    assert spared(wanted, a_and_b, living=everybody) == a_and_b
+    assert spared(wanted, a_and_b, living={0, 1}) == {}
+    assert spared(wanted, {("198.51.100.9", 80): frozenset(everybody)}, living=everybody) == {}
+    assert spared(wanted, {("2001:db8::9", 53): frozenset({0})}, living=everybody) == {}, "it is no TCP"
+
+
+def test_there_are_rings_for_all_that_is_avoided_while_each_of_them_changes():
+    vips = [{"address": "198.51.100.9", "port": port} for port in range(1, 31)]
+    names = [f"n{number}" for number in range(30)]
+    backends = [{"name": name, "address": f"10.0.0.{at}", "capacity": 1} for at, name in enumerate(names, 1)]
+    config = BalancerConfig.parse({"trafficClasses": [], "backends": backends, "vips": vips})
+    wanted = services(config, seated({}, config.backends, {}, 0))
+    each_another = {("198.51.100.9", port): frozenset({port - 1}) for port in range(1, 31)}
+    found = spared(wanted, each_another, living=range(30))
+    assert len({each.members for each in sparing(wanted, found)}) == SETS == RINGS // 2
+    shared = {key: numbers if key[1] < SETS else frozenset({0}) for key, numbers in each_another.items()}
+    assert spared(wanted, shared, living=range(30)) == shared, "as many rings, and the others' is the first one's"
