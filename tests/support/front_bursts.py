@@ -77,9 +77,9 @@ class Feed:
         return max((look for look in self.looks if look.at <= moment), key=lambda look: look.at)
 
 
-def exposed(cluster: Cluster, node: str) -> str:
-    """All that the node's agent tells of itself."""
-    url = f"http://{cluster.address(node)}:{METRICS_PORT}/metrics"
+def exposed(cluster: Cluster, node: str, port: int = METRICS_PORT) -> str:
+    """All that the node's agent tells of itself, or who else answers there."""
+    url = f"http://{cluster.address(node)}:{port}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:
         found: str = answer.read().decode()
     return found

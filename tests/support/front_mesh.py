@@ -1,4 +1,4 @@
-"""The mesh of a front: whom its agents hear, and its routers where it has zones."""
+"""The mesh of a front: whom its balancers hear, and its routers where it has zones."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -9,6 +9,7 @@ from support.front import BUFFERS, EDGES
 from support.front_bursts import exposed
 
 ZONES = {"edge1": "east", "buffer1": "east", "buffer2": "east", "edge2": "west", "buffer3": "west"}
+METRICS_PORT = 9467
 ROUTERS = 2 * len(set(ZONES.values()))
 
 
@@ -18,21 +19,22 @@ def zoned(cluster: Cluster) -> None:
 
 
 def all_hear_all(cluster: Cluster) -> bool:
-    """Each buffer node's agent hears all other nodes that work."""
-    return all(_alive(cluster, node) >= len(BUFFERS) + len(EDGES) - 1 for node in BUFFERS)
+    """Each balancer hears every buffer node; agents behind routers hear no states."""
+    return all(_heard_at(cluster, edge) == set(BUFFERS) for edge in EDGES)
 
 
-def _alive(cluster: Cluster, node: str) -> float:
+def _heard_at(cluster: Cluster, edge: str) -> set[str]:
+    """Who is in no other way ready."""
     try:
-        text = exposed(cluster, node)
+        text = exposed(cluster, edge, METRICS_PORT)
     except OSError:
-        return 0.0
-    return sum(
-        each.value
+        return set()
+    return {
+        each.labels["backend"]
         for family in text_string_to_metric_families(text)
         for each in family.samples
-        if each.name == "sentinel_mesh_members" and each.labels["level"] == "alive"
-    )
+        if each.name == "sentinel_lb_backend_state" and each.labels["state"] == "ready" and each.value
+    }
 
 
 def rolled(cluster: Cluster, agents: set[str], balancers: set[str]) -> bool:

@@ -12,6 +12,8 @@ mkdir -p "$data"/{cgroup,run,lib,log}
 mount --rbind /sys/fs/cgroup "$data/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$data/cgroup" /sys/fs/cgroup
+# It hides what the host has here, too; ip finds that in the list of mounts and takes no other.
+mount -t bpf bpf /sys/fs/bpf
 umount --recursive --lazy "$data/cgroup"
 mount --bind "$data/lib" /var/lib
 mount --bind "$data/log" /var/log
