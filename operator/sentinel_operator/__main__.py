@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -58,7 +59,7 @@ def main() -> None:
     except SentinelError as error:
         click.echo(f"sentinel-operator: {error}", err=True)
         code = 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         code = 0
     sys.exit(code)
 
@@ -73,6 +74,10 @@ def serve_metrics(port: int) -> None:
 
 
 async def operate(chosen: Settings) -> int:
+    """Until it is told to end. As the first process of a container it would not hear that before kopf runs."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     mirror = Mirror()
     authority = Authority(chosen.mesh_authority) if chosen.mesh_authority and chosen.release.mesh_port else None
     ear = _ear(chosen, authority)
@@ -86,11 +91,7 @@ async def operate(chosen: Settings) -> int:
                 _watch(handlers.registry(told, Signer(api, authority, mirror) if authority else None), mirror, chosen)
             )
             many = asyncio.create_task(Watches(api, told).run())
-            done, left = await asyncio.wait({worker, watching, many}, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            for task in done:
-                task.result()
+            await first_of(worker, watching, many)
 
         async with _scaler(chosen.scaler_port, api):
             try:
@@ -98,6 +99,18 @@ async def operate(chosen: Settings) -> int:
             finally:
                 if ear is not None:
                     ear.close()
+
+
+async def first_of(*tasks: asyncio.Task[None]) -> None:
+    """Ends as the first of them does, and none of them goes on after it, or when it is cancelled."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _watch(registry: kopf.OperatorRegistry, mirror: Mirror, chosen: Settings) -> None:

@@ -1,8 +1,9 @@
 """One leader among the replicas: the client library's Lease election, and an exit when the Lease is lost.
 
 A replica that lost its Lease must not go on deciding beside its successor; leaving the process is the one way to be
-sure that nothing of it does. The library asks for the time only between two requests, and gives none of them an end:
-what it must not outlive is watched here.
+sure that nothing of it does. One that is told to end gives the Lease back, once nothing of it decides any more: the
+next one need not wait until it has run out. The library asks for the time only between two requests, and gives none
+of them an end: what it must not outlive is watched here.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from prometheus_client import Gauge
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
 ANSWER_S = 6.0  # more than a slow server takes; after one answer that never comes there is time for another try
 MARGIN_S = 1.0  # to stop in, before another one may lead
+STOP_S = 5.0  # for what decides, once it was told to end
 LEASE_NAME = "sentinel-operator"
 LEASE_LOST_CODE = 3
 LEADING = Gauge("sentinel_operator_leading", "1 while this replica holds the Lease and decides.")
@@ -79,6 +81,21 @@ class PatientLock(LeaseLock):  # type: ignore[misc]  # the library has no types
         self.valid_until_s = asked_s + LEASE_S
         return True
 
+    async def give_back(self) -> None:
+        """To whoever asks first. Left as it is where it may be another's by now, or nobody answers: it runs out."""
+        lease = self.lease_reference
+        left_s = self.valid_until_s - MARGIN_S - asyncio.get_running_loop().time()
+        if self.ours is None or lease is None or left_s <= 0:
+            return
+        lease.spec.holder_identity = None
+        try:
+            async with asyncio.timeout(min(ANSWER_S, left_s)):
+                await self.api_instance.replace_namespaced_lease(self.name, self.namespace, lease)
+        except (ApiException, *UNREACHABLE) as error:
+            log.warning("lease_not_given_back", error=str(error) or "no answer")
+            return
+        log.info("lease_given_back", identity=self.identity)
+
     async def lapsed(self) -> None:
         """Returns when the Lease was not renewed in time, whatever the renewal is waiting for."""
         while (left_s := self.valid_until_s - MARGIN_S - asyncio.get_running_loop().time()) > 0:
@@ -86,34 +103,40 @@ class PatientLock(LeaseLock):  # type: ignore[misc]  # the library has no types
 
 
 async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    """Waits to become leader, then runs `work` until it ends or the Lease is lost; answers the process's exit code."""
+    """Waits to become leader, then runs `work` until it ends, the Lease is lost or this is cancelled; answers the
+    process's exit code."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     lock = PatientLock(LEASE_NAME, namespace, identity, api)
+    running: list[asyncio.Task[Any]] = []
 
     async def leading() -> None:
         log.info("lease_won", identity=identity)
         LEADING.set(1)
         working, lapsed = asyncio.create_task(work()), asyncio.create_task(lock.lapsed())
-        try:
-            await asyncio.wait({working, lapsed}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                log.error("lease_lost", identity=identity)
-                ended.set_result(LEASE_LOST_CODE)
-            elif (error := working.exception()) is not None:
-                ended.set_exception(error)
-            else:
-                ended.set_result(0)
-        finally:
-            LEADING.set(0)
-            working.cancel()
-            lapsed.cancel()
+        running.extend((working, lapsed))
+        await asyncio.wait({working, lapsed}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            log.error("lease_lost", identity=identity)
+            ended.set_result(LEASE_LOST_CODE)
+        elif not working.cancelled() and (error := working.exception()) is not None:
+            ended.set_exception(error)
+        elif not ended.done():
+            ended.set_result(0)
 
     log.info("lease_wanted", identity=identity, namespace=namespace)
     election = asyncio.create_task(LeaderElection(Config(lock, LEASE_S, RENEW_S, RETRY_S, leading, None)).run())
-    done, _ = await asyncio.wait({election, ended}, return_when=asyncio.FIRST_COMPLETED)
-    if ended in done:
-        election.cancel()
-        return await ended
-    await election
-    log.error("lease_lost", identity=identity)
-    return LEASE_LOST_CODE
+    running.append(election)
+    try:
+        done, _ = await asyncio.wait({election, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended in done:
+            return await ended
+        await election
+        log.error("lease_lost", identity=identity)
+        return LEASE_LOST_CODE
+    finally:
+        LEADING.set(0)
+        for each in running:
+            each.cancel()
+        _, left = await asyncio.wait(running, timeout=STOP_S)
+        if not left:
+            await lock.give_back()

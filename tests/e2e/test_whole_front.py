@@ -37,7 +37,7 @@ from support.front_mesh import ROUTERS, all_hear_all, rolled, zoned
 from support.http_load import load
 
 BULK_BYTES = 10_000_000
-LEARN_S = 120.0  # a dozen bursts
+LEARN_S = 90.0  # nine bursts
 LONG_PATH = "/" + "x" * 4000  # so that clients bring the demand, and not the pods' answers
 LOST_OF = 1000  # of so many requests one may fail while nodes come and go: six nodes share two CPUs here
 NODE_CAPACITY = 250_000  # bytes per second: three nodes carry the short requests, and not the long ones

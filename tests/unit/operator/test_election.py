@@ -108,3 +108,65 @@ def test_what_the_work_ends_with_is_what_the_process_ends_with(leases):
     leases.stored = None
     with pytest.raises(ValueError, match="a bug"):
         asyncio.run(lead(None, "ns", "me", broken))
+
+
+def test_who_ends_gives_the_lease_back_once_nothing_of_it_decides(leases):
+    """And the next one leads when it asks next, and not fifteen seconds later."""
+    seen = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+            seen.append(leases.stored.spec.holder_identity)
+
+    async def told_to_end() -> None:
+        task = asyncio.create_task(lead(None, "ns", "me", endless))
+        while leases.stored is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def done() -> None:
+        seen.append(leases.stored.spec.holder_identity)
+
+    asyncio.run(told_to_end())
+    assert (seen, leases.stored.spec.holder_identity) == (["me"], None)
+    begun = len(leases.asked)
+    assert asyncio.run(lead(None, "ns", "another", done)) == 0
+    assert leases.asked[begun : begun + 2] == ["read", "replace"]
+    assert seen == ["me", "another"]
+
+
+def test_what_does_not_end_keeps_the_lease_until_it_has_run_out(leases, monkeypatch):
+    monkeypatch.setattr(election, "STOP_S", 0.2)
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1)
+
+    async def told_to_end() -> str:
+        task = asyncio.create_task(lead(None, "ns", "me", stubborn))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.wait({task})
+        return leases.stored.spec.holder_identity
+
+    assert asyncio.run(told_to_end()) == "me"
+
+
+def test_a_lease_that_may_be_anothers_is_left_alone(leases):
+    async def given_back() -> None:
+        lock = election.PatientLock("lease", "ns", "me", None)
+        record = election.LeaderElectionRecord("me", "15", "2030-01-01 00:00:00.1", "2030-01-01 00:00:00.1")
+        await lock.create("lease", "ns", record)
+        lock.valid_until_s -= LEASE_S
+        await lock.give_back()
+
+    asyncio.run(given_back())
+    assert leases.asked == ["create"]
