@@ -102,7 +102,8 @@ async def operate(chosen: Settings) -> int:
 
 
 async def first_of(*tasks: asyncio.Task[None]) -> None:
-    """Ends as the first of them does, and none of them goes on after it, or when it is cancelled."""
+    """Ends as the first of them does, and none of them goes on after it, or when it is cancelled; raises Stuck where
+    one does."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -110,7 +111,9 @@ async def first_of(*tasks: asyncio.Task[None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        _, left = await asyncio.wait(tasks, timeout=election.STOP_S)
+        if left:
+            raise election.Stuck(f"{len(left)} of its parts did not stop within {election.STOP_S:g} s")
 
 
 async def _watch(registry: kopf.OperatorRegistry, mirror: Mirror, chosen: Settings) -> None:

@@ -20,6 +20,8 @@ from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRec
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 from prometheus_client import Gauge
 
+from sentinel_api.errors import SentinelError
+
 LEASE_S, RENEW_S, RETRY_S = 15, 10, 2
 ANSWER_S = 6.0  # more than a slow server takes; after one answer that never comes there is time for another try
 MARGIN_S = 1.0  # to stop in, before another one may lead
@@ -30,6 +32,10 @@ LEADING = Gauge("sentinel_operator_leading", "1 while this replica holds the Lea
 UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
 
 log = structlog.get_logger()
+
+
+class Stuck(SentinelError):
+    """Work ended, and left something behind that may still decide: its Lease must run out."""
 
 
 class PatientLock(LeaseLock):  # type: ignore[misc]  # the library has no types
@@ -110,17 +116,21 @@ async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[],
     running: list[asyncio.Task[Any]] = []
 
     async def leading() -> None:
+        if ended.done():
+            return
         log.info("lease_won", identity=identity)
         LEADING.set(1)
         working, lapsed = asyncio.create_task(work()), asyncio.create_task(lock.lapsed())
         running.extend((working, lapsed))
         await asyncio.wait({working, lapsed}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            return
         if not working.done():
             log.error("lease_lost", identity=identity)
             ended.set_result(LEASE_LOST_CODE)
         elif not working.cancelled() and (error := working.exception()) is not None:
             ended.set_exception(error)
-        elif not ended.done():
+        else:
             ended.set_result(0)
 
     log.info("lease_wanted", identity=identity, namespace=namespace)
@@ -135,8 +145,9 @@ async def lead(api: ApiClient, namespace: str, identity: str, work: Callable[[],
         return LEASE_LOST_CODE
     finally:
         LEADING.set(0)
+        ended.cancel()
         for each in running:
             each.cancel()
-        _, left = await asyncio.wait(running, timeout=STOP_S)
-        if not left:
+        over, left = await asyncio.wait(running, timeout=STOP_S)
+        if not left and not any(not each.cancelled() and isinstance(each.exception(), Stuck) for each in over):
             await lock.give_back()

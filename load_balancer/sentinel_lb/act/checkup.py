@@ -130,7 +130,7 @@ class Checkup:
     _checked: dict[Key, dict[int, Checked]] = field(default_factory=dict)
     _avoided: Mapping[Key, frozenset[int]] = field(default_factory=dict)
     _turn: int = 0
-    _begun: float = 0.0
+    _pauses_s: float = 0.0
     _next: int = 0
     _waiting: deque[tuple[Check, Target]] = field(default_factory=deque)
     _sockets: dict[tuple[int, str, int], socket.socket] = field(default_factory=dict)
@@ -179,8 +179,9 @@ class Checkup:
         """The next few questions; says when those after them are due."""
         now = self.clock()
         if not self._waiting:
-            self._begun, self._turn = now, int(now) % TURNS
+            self._turn, self._pauses_s = int(now) % TURNS, -PAUSE_S
             self._waiting.extend(self._round())
+        self._pauses_s += PAUSE_S
         for check, way in [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]:
             self._note(check.key, way.number, self._of(check.key, way.number).asked())
             sequence = asked(self._turn, way.number)
@@ -188,19 +189,23 @@ class Checkup:
         if self._waiting:
             return now + PAUSE_S
         self._avoid()
-        return max(now + PAUSE_S, self._begun + PERIOD_S)
+        return now + max(PAUSE_S, PERIOD_S - self._pauses_s)  # so each is asked a period later, whenever this was late
 
     def _round(self) -> list[tuple[Check, Target]]:
-        """Of a period, in the order of the nodes: next to each other are questions to several services."""
+        """Of a period, in the order of the nodes: next to each other are questions to several services. Those in doubt
+        come last: the answer to the question before may still be on its way."""
         checks = self._checks
         self._forget_all_but({each.key: {way.number for way in each.ways} for each in checks})
         pairs = [(check, way) for check in checks for way in check.ways]
-        if len(pairs) > MOST:
-            doubted = [at for at, (check, way) in enumerate(pairs) if self._doubted(check.key, way.number)][: MOST // 2]
-            turns = [(self._next + step) % len(pairs) for step in range(MOST - len(doubted))]
-            self._next = (turns[-1] + 1) % len(pairs)
-            pairs = [pairs[at] for at in {*doubted, *turns}]
-        return sorted(pairs, key=lambda pair: pair[1].number)
+        if len(pairs) <= MOST:
+            return sorted(pairs, key=_node)
+        doubted = [at for at, (check, way) in enumerate(pairs) if self._doubted(check.key, way.number)]
+        first = self._turn * (MOST // 2) % max(1, len(doubted))
+        doubted = (doubted[first:] + doubted[:first])[: MOST // 2]
+        turns = [(self._next + step) % len(pairs) for step in range(MOST - len(doubted))]
+        self._next = (turns[-1] + 1) % len(pairs)
+        others = set(turns) - set(doubted)
+        return [*sorted((pairs[at] for at in others), key=_node), *sorted((pairs[at] for at in doubted), key=_node)]
 
     def _doubted(self, key: Key, number: int) -> bool:
         checked = self._of(key, number)
@@ -268,6 +273,10 @@ class Checkup:
             made.setblocking(False)
             self._sockets[version, way.encap, inner] = made
         return made
+
+
+def _node(pair: tuple[Check, Target]) -> int:
+    return pair[1].number
 
 
 def received(ear: socket.socket) -> bytes:

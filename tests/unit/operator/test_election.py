@@ -7,6 +7,7 @@ from kubernetes.aio.client import V1Lease
 from kubernetes.aio.client.exceptions import ApiException
 
 from sentinel_operator import election
+from sentinel_operator.__main__ import first_of
 from sentinel_operator.election import LEASE_LOST_CODE, LEASE_S, PatientLock, lead
 
 
@@ -158,6 +159,38 @@ def test_what_does_not_end_keeps_the_lease_until_it_has_run_out(leases, monkeypa
         return leases.stored.spec.holder_identity
 
     assert asyncio.run(told_to_end()) == "me"
+
+
+def test_work_that_leaves_something_behind_keeps_the_lease_too(leases):
+    async def leaves() -> None:
+        raise election.Stuck("one part did not stop")
+
+    with pytest.raises(election.Stuck):
+        asyncio.run(lead(None, "ns", "me", leaves))
+    assert leases.stored.spec.holder_identity == "me"
+
+
+def test_parts_end_with_the_first_of_them_and_one_that_does_not_is_told(monkeypatch):
+    monkeypatch.setattr(election, "STOP_S", 0.2)
+    stopped = []
+
+    async def waits(stubborn: bool) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(stubborn)
+            if stubborn:
+                await asyncio.sleep(1)
+
+    async def parts(stubborn: bool) -> None:
+        async def done() -> None: ...
+
+        await first_of(asyncio.create_task(waits(stubborn)), asyncio.create_task(done()))
+
+    asyncio.run(parts(False))
+    with pytest.raises(election.Stuck):
+        asyncio.run(parts(True))
+    assert stopped == [False, True]
 
 
 def test_a_lease_that_may_be_anothers_is_left_alone(leases):

@@ -141,8 +141,23 @@ def test_many_ways_are_asked_a_few_at_once_and_those_to_one_service_not_together
     due = [made._ask() for _ in range(6)]
     assert len(sent) == 60 == len({(way, packet[22:24]) for way, packet in sent})
     assert due[:-1] == [100.0 + checkup.PAUSE_S] * 5
-    assert due[-1] == 100.0 + checkup.PERIOD_S
+    assert due[-1] == pytest.approx(100.0 + checkup.PERIOD_S - 5 * checkup.PAUSE_S), "each a period later"
     assert [packet[22:24] for _, packet in sent[:3]] == [port.to_bytes(2, "big") for port in (80, 81, 82)]
+
+
+def test_who_is_in_doubt_is_asked_last_and_each_of_many_has_its_turn(asking, monkeypatch):
+    monkeypatch.setattr(checkup, "MOST", 4)
+    made, _ = asking
+    ways = tuple(Target(number, f"203.0.113.{number}", "192.0.2.10", "IP") for number in range(8))
+    made.aim((Check(VIP4, 80, OURS4, ways),))
+    for number in range(5):
+        made._note((VIP4, 80), number, Checked(Health.ANSWERS, failures=1))
+    last = []
+    for made._turn in range(5):
+        *_, one, other = made._round()
+        last.append({one[1].number, other[1].number})
+    assert all(each <= set(range(5)) for each in last)
+    assert set().union(*last) == set(range(5))
 
 
 def test_a_successor_asks_from_other_ports_than_its_predecessor(asking):
