@@ -3,13 +3,13 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from sentinel_api.names import ZONE_LABEL
+from sentinel_operator.render.balancers import METRICS_PORT
 from support import shipped
 from support.cluster.provider import Cluster
 from support.front import BUFFERS, EDGES
 from support.front_bursts import exposed
 
 ZONES = {"edge1": "east", "buffer1": "east", "buffer2": "east", "edge2": "west", "buffer3": "west"}
-METRICS_PORT = 9467
 ROUTERS = 2 * len(set(ZONES.values()))
 
 
@@ -24,7 +24,7 @@ def all_hear_all(cluster: Cluster) -> bool:
 
 
 def _heard_at(cluster: Cluster, edge: str) -> set[str]:
-    """Who is in no other way ready."""
+    """Ready are only those whose word is fresh."""
     try:
         text = exposed(cluster, edge, METRICS_PORT)
     except OSError:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PERIOD_S: Final = 1.0
 MOST: Final = 200
-"""Questions in a period: where there are more ways they take turns, and those in doubt come first."""
+"""Questions in a period: where there are more ways they take turns, but for up to half as many in doubt."""
 AT_ONCE: Final = 10
 PAUSE_S: Final = AT_ONCE * PERIOD_S / MOST
 """So many, and then a pause: a server's queue need not hold what was asked by way of all nodes."""
@@ -212,7 +212,7 @@ class Checkup:
         return bool(checked.unanswered or checked.failures) or number in self._avoided.get(key, ())
 
     def _hear_all(self, ear: socket.socket) -> None:
-        """As much as can be waiting, when answers were said again."""
+        """No more than can be waiting: servers say again what they had no word on."""
         for _ in range(4 * MOST):
             packet = received(ear)
             if not packet:

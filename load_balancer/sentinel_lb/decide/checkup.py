@@ -20,6 +20,7 @@ SILENT_AFTER: Final = 3
 
 FEW: Final = 1 / 2
 NEARLY_ALL: Final = 3 / 4
+"""Of all nodes at most so many may fail, and of the others at least so many must answer, before some are avoided."""
 NOBODY: Final[frozenset[int]] = frozenset()
 
 

@@ -78,10 +78,10 @@ def spared(wanted: Sequence[Service], avoided: Avoided, living: Collection[int])
 
 def sparing(wanted: Iterable[Service], kept_from: Avoided) -> tuple[Service, ...]:
     """Without the nodes that new clients of a service are kept from; flows that are there stay where they are."""
-    return tuple(_spared(each, kept_from) if each.protocol == PROTOCOLS["TCP"] else each for each in wanted)
+    return tuple(_fewer(each, kept_from) if each.protocol == PROTOCOLS["TCP"] else each for each in wanted)
 
 
-def _spared(service: Service, kept_from: Avoided) -> Service:
+def _fewer(service: Service, kept_from: Avoided) -> Service:
     numbers = kept_from.get((service.address, service.counts_for))
     return replace(service, members=_without(service, numbers)) if numbers else service
 
